@@ -1,0 +1,61 @@
+"""A trained model is a folder of data files with a manifest. Knows nothing of what is in the files."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from shared.messages import Value
+
+ARTIFACTS = Path(__file__).parent.parent / "artifacts"
+MANIFEST = "manifest.json"
+
+
+class ArtifactError(Exception):
+    """An artifact is missing, damaged or not what the service was built for; the text says which and what to do."""
+
+
+class Manifest(Value):
+    """What was trained, from what, by which command, and how good it is."""
+
+    version: str
+    made_by: str
+    inputs: dict[str, tuple[str, ...]]
+    data_sha256: dict[str, str]
+    metrics: dict[str, float]
+    files: dict[str, str] = {}
+
+
+def read(folder: Path, inputs: Mapping[str, Sequence[str]]) -> Manifest:
+    """The manifest of `folder`, once its files match it and its models take just `inputs`, in that order."""
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder}: no readable {MANIFEST} ({error}). Train the model first.") from error
+    for name, digest in manifest.files.items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise ArtifactError(f"{folder / name} is missing or not what {MANIFEST} says. Run: {manifest.made_by}")
+    if wrong := mismatch(manifest.inputs, inputs):
+        raise ArtifactError(f"{folder}: the model does not take this service's features: {wrong}. Run: {manifest.made_by}")
+    return manifest
+
+
+def write(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest of all the other files in `folder`."""
+    files = {f.name: sha256(f) for f in sorted(folder.iterdir()) if f.name != MANIFEST and f.suffix != ".md"}
+    manifest = manifest.model_copy(update={"files": files})
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+def mismatch(trained: Mapping[str, Sequence[str]], served: Mapping[str, Sequence[str]]) -> str:
+    """In words, how the features a model was trained on differ from those it is served; empty if they do not."""
+    for model in sorted(trained.keys() | served.keys()):
+        a, b = list(trained.get(model, ())), list(served.get(model, ()))
+        if a != b:
+            missing, extra = [f for f in a if f not in b], [f for f in b if f not in a]
+            return f"{model}: missing {missing}, unknown {extra}" if missing or extra else f"{model}: another order"
+    return ""
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

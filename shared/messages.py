@@ -1,0 +1,258 @@
+"""The language: what services say to each other. One class, one topic. Knows nothing of transport or storage.
+
+A field may be added with a default; it is never renamed, retyped or removed (`tests/wire` holds one message of each
+kind that must parse for ever). A breaking change is a new class with a new topic.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, ClassVar, Literal, Self
+from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import from_json
+
+EVENTS = UUID("5d9be7d3-6a1f-4b2e-9a3c-0f8e1c7a2b44")
+"""Namespace of the ids derived here."""
+
+OFFERS = (0, 5, 10, 15)
+"""Discount of each offer level, in percent."""
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _yes_no(value: object) -> object:
+    """True, 1 and 0 are what exports write for Yes and No."""
+    return ("No", "Yes")[value] if isinstance(value, int) and value in (0, 1) else value
+
+
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""Text without control characters."""
+
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN)]
+Text = Annotated[str, Field(max_length=200, pattern=PLAIN)] | None
+YesNo = Annotated[Text, BeforeValidator(_yes_no)]
+Number = Annotated[float, Field(strict=True, ge=0, le=1e9)] | None
+Whole = Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None
+
+
+class Value(BaseModel):
+    """Frozen, compared by value, tolerant of fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Message(Value):
+    """What travels on a topic. `event_id` is the customer event that everything about it follows from."""
+
+    topic: ClassVar[str]
+
+    id: UUID
+    event_id: Id
+    customer_id: Id
+
+    @classmethod
+    def after(cls, cause: Message, **fields: Any) -> Self:
+        """The message that follows `cause`. Its id is derived, so a redelivery repeats itself instead of doubling."""
+        inherited = {"event_id": cause.event_id, "customer_id": cause.customer_id}
+        return cls(id=uuid5(cause.id, cls.topic), **inherited, **fields)
+
+    @classmethod
+    def parse(cls, data: bytes, message_id: str) -> Self:
+        """Read what the bus delivered under `message_id`. Raises `pydantic.ValidationError`, a ValueError."""
+        return cls.model_validate_json(data)
+
+
+class Customer(Value):
+    """What a decision and its words may rest on; all of it optional."""
+
+    name: Text = None
+    plan: Text = None
+    time_zone: Text = Field(default=None, description="IANA name, such as Europe/Madrid")
+    opted_out: bool | None = None
+    tenure: Whole = Field(default=None, description="months as a customer")
+    monthly_charges: Number = Field(default=None, description="money a month")
+
+
+class Facts(Customer):
+    """What the publisher may know of a customer; every fact is optional, and what is unknown stays None.
+
+    A category that the models have not seen counts as missing; so does a blank string.
+    Yes/no facts also take true, false, 1 and 0.
+    """
+
+    total_charges: Number = Field(default=None, description="money so far")
+    contract: Text = None
+    payment_method: Text = None
+    paperless_billing: YesNo = None
+    gender: Text = None
+    senior_citizen: YesNo = None
+    partner: YesNo = None
+    dependents: YesNo = None
+    phone_service: YesNo = None
+    multiple_lines: YesNo = None
+    internet_service: Text = None
+    online_security: YesNo = None
+    online_backup: YesNo = None
+    device_protection: YesNo = None
+    tech_support: YesNo = None
+    streaming_tv: YesNo = None
+    streaming_movies: YesNo = None
+
+    age: Whole = Field(default=None, description="years")
+    job: Text = None
+    marital: Text = None
+    education: Text = None
+    credit_default: YesNo = None
+    housing_loan: YesNo = None
+    personal_loan: YesNo = None
+    contact_channel: Text = Field(default=None, description="cellular or telephone")
+    days_since_campaign: Whole = Field(default=None, description="days since an earlier campaign last reached them")
+    previous_contacts: Whole = Field(default=None, description="contacts in earlier campaigns")
+    previous_outcome: Text = Field(default=None, description="success, failure or nonexistent")
+
+    churn_risk: Probability | None = Field(default=None, description="a risk the caller knows; replaces the model's")
+
+
+class CustomerEvent(Message, Facts):
+    """Something happened to a customer. Only `customer_id` is required; `event_id` is the publisher's, if given."""
+
+    topic = "customer-events"
+
+    occurred_at: AwareDatetime | None = None
+
+    @classmethod
+    def parse(cls, data: bytes, message_id: str) -> Self:
+        """Without an `event_id` the event is known by the message that brought it."""
+        event = from_json(data, allow_inf_nan=False)
+        if not isinstance(event, dict):
+            raise ValueError(f"an event is a JSON object, this is a {type(event).__name__}")
+        facts = {name: fact for name, fact in event.items() if not (isinstance(fact, str) and not fact.strip())}
+        if facts.get("event_id") is None:
+            facts["event_id"] = str(uuid5(EVENTS, message_id))
+        return cls.model_validate(facts | {"id": uuid5(EVENTS, str(facts["event_id"]))})
+
+
+class Reason(Value):
+    """One of the strongest contributions to a churn risk, in log-odds: above 0 it raises the risk."""
+
+    feature: str
+    contribution: float
+
+
+class ScoredCustomer(Message, Customer):
+    topic = "scored-customers"
+
+    churn_risk: Probability
+    churn_risk_source: Literal["model", "caller"] = "model"
+    accept_probs: Annotated[tuple[Probability, ...], Field(min_length=len(OFFERS), max_length=len(OFFERS))]
+    reasons: tuple[Reason, ...] = ()
+    versions: dict[str, str] = {}
+    times: dict[str, AwareDatetime] = {}
+
+
+class Action(Value):
+    """What was decided. Without contact there is no offer."""
+
+    contact: bool
+    offer_level: Annotated[int, Field(ge=0, lt=len(OFFERS))] = 0
+    offer_percentage: int = 0
+    delay_days: Annotated[int, Field(ge=0, le=7)] = 0
+    estimated_retention_prob: Probability
+
+
+class Metadata(Value):
+    """Why it was decided so."""
+
+    churn_risk: Probability
+    churn_risk_source: Literal["model", "caller"] = "model"
+    accept_prob: Probability = Field(description="at the level chosen")
+    accept_probs: tuple[Probability, ...] = ()
+    expected_value: float = Field(description="money this action is worth more than doing nothing")
+    propensity: Probability = Field(description="with which the policy drew this action from those the gate allowed")
+    policy: str
+    gate: tuple[str, ...] = Field(default=(), description="what the gate forbade, and why")
+    holdout: bool = False
+    reserved: float = Field(default=0, description="money of the budget set aside: the offer's worst case")
+    reasons: tuple[Reason, ...] = ()
+    writer: str | None = None
+
+
+class Deliberation(Value):
+    """A decision so far."""
+
+    decision: Action
+    metadata: Metadata
+    versions: dict[str, str] = {}
+    times: dict[str, AwareDatetime] = {}
+
+
+class Brief(Value):
+    """What a message may say, and nothing else."""
+
+    offer_percentage: int
+    expires_on: date | None = None
+    first_name: str | None = None
+    tenure_months: int | None = None
+    plan: str | None = None
+
+
+class PlannedContact(Message, Deliberation):
+    topic = "planned-contacts"
+
+    brief: Brief
+    time_zone: str | None = None
+
+
+class Candidate(Value):
+    text: str
+    writer: str
+
+
+class DraftedMessage(Message, Deliberation):
+    """Candidates, best first; the last is always the template."""
+
+    topic = "drafted-messages"
+
+    brief: Brief
+    time_zone: str | None = None
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
+
+
+class Safety(Value):
+    passed: bool = True
+    violations: tuple[str, ...] = ()
+
+
+class Decision(Message, Deliberation):
+    """The one answer to a customer event. Where `deliver_after` is set, the message waits until then."""
+
+    topic = "decisions"
+
+    message: str | None = None
+    deliver_after: AwareDatetime | None = None
+    safety: Safety = Safety()
+
+
+class Outcome(Message):
+    """What became of a decision. `withheld` is the shield's: the message was never sent."""
+
+    topic = "outcomes"
+
+    outcome: Literal["accepted", "declined", "churned", "opted-out", "withheld"]
+    occurred_at: AwareDatetime | None = None
+
+    @classmethod
+    def parse(cls, data: bytes, message_id: str) -> Self:
+        """The same outcome of the same event is the same message, whoever reports it, however often."""
+        outcome = from_json(data, allow_inf_nan=False)
+        if not isinstance(outcome, dict):
+            raise ValueError(f"an outcome is a JSON object, this is a {type(outcome).__name__}")
+        return cls.model_validate(outcome | {"id": uuid5(EVENTS, f"{outcome.get('event_id')}/{outcome.get('outcome')}")})
+
+
+KINDS: dict[str, type[Message]] = {
+    kind.topic: kind
+    for kind in (CustomerEvent, ScoredCustomer, PlannedContact, DraftedMessage, Decision, Outcome)
+}
