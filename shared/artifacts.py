@@ -35,7 +35,9 @@ def read(folder: Path, inputs: Mapping[str, Sequence[str]]) -> Manifest:
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ArtifactError(f"{folder / name} is missing or not what {MANIFEST} says. Run: {manifest.made_by}")
     if wrong := mismatch(manifest.inputs, inputs):
-        raise ArtifactError(f"{folder}: the model does not take this service's features: {wrong}. Run: {manifest.made_by}")
+        raise ArtifactError(
+            f"{folder}: the model does not take this service's features: {wrong}. Run: {manifest.made_by}"
+        )
     return manifest
 
 

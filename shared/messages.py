@@ -7,6 +7,7 @@ kind that must parse for ever). A breaking change is a new class with a new topi
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
@@ -54,14 +55,22 @@ class Message(Value):
 
     @classmethod
     def after(cls, cause: Message, **fields: Any) -> Self:
-        """The message that follows `cause`. Its id is derived, so a redelivery repeats itself instead of doubling."""
-        inherited = {"event_id": cause.event_id, "customer_id": cause.customer_id}
-        return cls(id=uuid5(cause.id, cls.topic), **inherited, **fields)
+        """The message that follows `cause`: what both kinds have is carried on, unless `fields` say otherwise.
+
+        Its id is derived, so a redelivery repeats itself instead of doubling.
+        """
+        inherited = {name: getattr(cause, name) for name in _shared_fields(cls, type(cause))}
+        return cls(**{**inherited, **fields, "id": uuid5(cause.id, cls.topic)})
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
         """Read what the bus delivered under `message_id`. Raises `pydantic.ValidationError`, a ValueError."""
         return cls.model_validate_json(data)
+
+
+@cache
+def _shared_fields(a: type[Message], b: type[Message]) -> frozenset[str]:
+    return frozenset(a.model_fields.keys() & b.model_fields.keys())
 
 
 class Customer(Value):
@@ -175,8 +184,10 @@ class Metadata(Value):
     gate: tuple[str, ...] = Field(default=(), description="what the gate forbade, and why")
     holdout: bool = False
     reserved: float = Field(default=0, description="money of the budget set aside: the offer's worst case")
+    assumed: tuple[str, ...] = Field(default=(), description="facts that were not given and had to be assumed")
     reasons: tuple[Reason, ...] = ()
     writer: str | None = None
+    rejected: tuple[str, ...] = Field(default=(), description="rules that better candidates broke")
 
 
 class Deliberation(Value):
@@ -210,13 +221,11 @@ class Candidate(Value):
     writer: str
 
 
-class DraftedMessage(Message, Deliberation):
+class DraftedMessage(PlannedContact):
     """Candidates, best first; the last is always the template."""
 
     topic = "drafted-messages"
 
-    brief: Brief
-    time_zone: str | None = None
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
 
 
@@ -249,10 +258,11 @@ class Outcome(Message):
         outcome = from_json(data, allow_inf_nan=False)
         if not isinstance(outcome, dict):
             raise ValueError(f"an outcome is a JSON object, this is a {type(outcome).__name__}")
-        return cls.model_validate(outcome | {"id": uuid5(EVENTS, f"{outcome.get('event_id')}/{outcome.get('outcome')}")})
+        return cls.model_validate(
+            outcome | {"id": uuid5(EVENTS, f"{outcome.get('event_id')}/{outcome.get('outcome')}")}
+        )
 
 
 KINDS: dict[str, type[Message]] = {
-    kind.topic: kind
-    for kind in (CustomerEvent, ScoredCustomer, PlannedContact, DraftedMessage, Decision, Outcome)
+    kind.topic: kind for kind in (CustomerEvent, ScoredCustomer, PlannedContact, DraftedMessage, Decision, Outcome)
 }

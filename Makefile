@@ -1,0 +1,43 @@
+# make setup · up · test · check · bench · lock
+
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: setup up test check bench lock train-scorer clean
+
+setup: $(VENV)/ready
+
+# Everything is pinned and hashed in requirements.lock; uv, which installs it, is too.
+$(VENV)/ready: requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) was not found); name another with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	awk '/^uv==/{keep=1} keep; keep && !/\\$$/{exit}' requirements.lock > $(VENV)/uv.lock
+	$(RUN) -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
+	$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock
+	@touch $@
+
+up: setup
+	$(RUN) -m services
+
+test: setup
+	$(RUN) -m pytest --cov --cov-report=term
+
+check: setup
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+
+bench: setup
+	$(RUN) -m tests.bench
+
+train-scorer: setup
+	$(RUN) -m training.scorer.train
+
+lock: setup
+	$(VENV)/bin/uv pip compile --quiet --group dev --universal --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --output-file requirements.lock $(LOCK)
+
+clean:
+	rm -rf $(VENV) reports state .mypy_cache .ruff_cache .pytest_cache .coverage

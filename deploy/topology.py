@@ -1,0 +1,61 @@
+"""Make the topics and push subscriptions of `shared/topology.py`, where they are not there yet.
+
+python -m deploy.topology    in the emulator that PUBSUB_EMULATOR_HOST names, else in the cloud
+"""
+
+import time
+from collections.abc import Callable
+
+from google.api_core import exceptions
+from google.cloud import pubsub_v1
+from google.protobuf.duration_pb2 import Duration
+
+from shared.settings import Settings
+from shared.topology import SUBSCRIPTIONS, TOPICS
+
+ACK_SECONDS = 60
+"""Longer than any service takes over a message: who is asked again while still at work does it twice."""
+PATIENCE = 60
+"""Seconds to wait for Pub/Sub itself to answer."""
+
+
+def apply(project: str, push_url: Callable[[str], str]) -> None:
+    """`push_url` names each service's address. Done again, it changes nothing."""
+    publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
+    topics, subscriptions = f"projects/{project}/topics/", f"projects/{project}/subscriptions/"
+    with subscriber:
+        for topic in (*TOPICS, *(s.dead for s in SUBSCRIPTIONS)):
+            _make(publisher.create_topic, name=topics + topic)
+        for s in SUBSCRIPTIONS:
+            # What nobody subscribes to is lost, so somebody keeps the dead letters.
+            _make(subscriber.create_subscription, name=f"{subscriptions}{s.dead}.keep", topic=topics + s.dead)
+            _make(
+                subscriber.create_subscription,
+                name=subscriptions + s.name,
+                topic=topics + s.topic,
+                push_config={"push_endpoint": push_url(s.service)},
+                ack_deadline_seconds=ACK_SECONDS,
+                retry_policy={"minimum_backoff": Duration(seconds=1), "maximum_backoff": Duration(seconds=60)},
+            )
+
+
+def _make(create: Callable[..., object], **request: object) -> None:
+    """Create it, unless it is there; wait for a Pub/Sub that is only just starting."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            create(request=request, timeout=10)
+            print("made", request["name"], flush=True)
+        except exceptions.AlreadyExists:
+            print("kept", request["name"], flush=True)
+        except (exceptions.ServiceUnavailable, exceptions.RetryError, exceptions.DeadlineExceeded):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+            continue
+        return
+
+
+if __name__ == "__main__":
+    settings = Settings()
+    apply(settings.project, lambda service: settings.push_url.format(service=service))

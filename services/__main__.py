@@ -1,0 +1,35 @@
+"""The whole system in one process.
+
+python -m services                            serve it at http://localhost:8080
+python -m services replay IN.jsonl OUT.jsonl  run a file of customer events through it
+"""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+import uvicorn
+
+from services import local, replay
+from services.gateway.app import create
+from shared.settings import Settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m services", description="The whole system in one process.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="REST at http://localhost:8080 (the default)")
+    again = commands.add_parser("replay", help="run a file of customer events through the pipeline")
+    again.add_argument("events", type=Path, metavar="IN.jsonl", help="customer events, one JSON object a line")
+    again.add_argument("decisions", type=Path, metavar="OUT.jsonl", help="where the decisions go, one a line")
+    arguments = parser.parse_args()
+    if arguments.command == "replay":
+        summary = asyncio.run(replay.run(arguments.events, arguments.decisions, Settings()))
+        print("\n".join(f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()))
+    else:
+        app = create(local.gateway, local.connect)
+        uvicorn.run(app, host="127.0.0.1", port=Settings().port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""How the gateway is put together."""
+
+from functools import partial
+
+from fastapi import FastAPI
+
+from services.gateway.handler import remember
+from services.gateway.rest import router
+from shared import web
+from shared.bus import Bus
+from shared.messages import Decision
+from shared.service import Service
+from shared.settings import Settings
+from shared.store import Store
+
+
+async def build(settings: Settings, bus: Bus, store: Store) -> Service:
+    return Service("gateway", bus, {Decision: partial(remember, store=store)})
+
+
+def create(build: web.Build = build, connect: web.Connect = web.google_cloud) -> FastAPI:
+    app = web.create_app(build, connect)
+    app.include_router(router)
+    return app

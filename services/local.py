@@ -1,0 +1,79 @@
+"""The whole system in one process: the same handlers, on a bus in memory and a SQLite file."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from services.gateway.app import build as build_gateway
+from services.messenger.app import build as build_messenger
+from services.policy.app import build as build_policy
+from services.scorer.app import build as build_scorer
+from services.shield.app import build as build_shield
+from shared import telemetry
+from shared.bus import Bus, Envelope, LocalBus, Receive
+from shared.service import Clock, Service, utc_now
+from shared.settings import Settings
+from shared.store import Document, Documents, Key, SQLiteStore, Store
+from shared.topology import SUBSCRIPTIONS
+
+DEAD_LETTERS = "dead-letters"
+
+
+async def pipeline(settings: Settings, bus: LocalBus, store: Store, clock: Clock = utc_now) -> list[Service]:
+    """The four services, listening, and somebody who keeps what they could not handle."""
+    services = [
+        await build(settings, bus, store, clock)
+        for build in (build_scorer, build_policy, build_messenger, build_shield)
+    ]
+    for service in services:
+        listen(service, bus)
+    for subscription in SUBSCRIPTIONS:
+        bus.subscribe(f"{subscription.dead}.keep", _keeper(store))
+    return services
+
+
+def listen(service: Service, bus: LocalBus) -> None:
+    for subscription in service.subscriptions:
+        bus.subscribe(subscription, service.receive)
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
+    """The pipeline, running; what is under way is finished before it stops."""
+    bus, store = LocalBus(), SQLiteStore(settings.state)
+    await pipeline(settings, bus, store)
+    telemetry.say("LocalBus: messages in memory, for one process", state=str(settings.state))
+    running = asyncio.create_task(bus.run())
+    try:
+        yield bus, store
+    finally:
+        bus.close()
+        await running
+        store.close()
+
+
+async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:
+    """The gateway, hearing the decisions of this process."""
+    service = await build_gateway(settings, bus, store)
+    assert isinstance(bus, LocalBus)
+    listen(service, bus)
+    return service
+
+
+def _keeper(store: Store) -> Receive:
+    async def keep(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
+        await store.update_all([([(DEAD_LETTERS, e.id)], partial(_kept, envelope=e)) for e in envelopes])
+        return [None] * len(envelopes)
+
+    return keep
+
+
+def _kept(found: Documents, *, envelope: Envelope) -> dict[Key, Document]:
+    letter = {
+        "topic": envelope.topic,
+        "data": b64encode(envelope.data).decode(),
+        "attributes": dict(envelope.attributes),
+    }
+    return {(DEAD_LETTERS, envelope.id): letter}

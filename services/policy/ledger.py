@@ -1,0 +1,148 @@
+"""The budget, as an escrow. Money is whole cents.
+
+The budget is split into shards at set-up. A decision spends only what its customer's shard holds, in the commit that
+makes the decision; a shard that runs dry takes from the others in a commit of its own, which moves allotment and
+creates none. So what is reserved and committed never exceeds the budget, at any instant, under any concurrency.
+(O'Neil, "The escrow transactional method", ACM TODS 11(4), 1986.)
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from math import ceil
+from typing import Self
+from zlib import crc32
+
+from pydantic import NonNegativeInt, model_validator
+
+from shared.messages import OFFERS, Value
+from shared.service import Clock, utc_now
+from shared.store import Document, Documents, Key, Store
+
+SHARDS = "budget-shards"
+TOTAL: Key = ("budget", "total")
+DRY_FOR = timedelta(seconds=5)
+"""How long an empty budget is not searched again. Released money waits no longer than this."""
+
+
+class BudgetError(Exception):
+    """The budget asked for is less than what has been promised already."""
+
+
+class Shard(Value):
+    """A part of the budget: what may be spent of it, is promised, and is spent."""
+
+    allotment: NonNegativeInt = 0
+    reserved: NonNegativeInt = 0
+    committed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _solvent(self) -> Self:
+        if self.free < 0:
+            raise ValueError(f"overdrawn by {-self.free} cents")
+        return self
+
+    @property
+    def free(self) -> int:
+        return self.allotment - self.reserved - self.committed
+
+    def granted(self, cents: int) -> Document:
+        """With that much more to spend, or less."""
+        return Shard(**{**self.model_dump(), "allotment": self.allotment + cents}).model_dump()
+
+    def reserve(self, cents: int) -> Document:
+        return Shard(**{**self.model_dump(), "reserved": self.reserved + cents}).model_dump()
+
+    def release(self, cents: int) -> Document:
+        return self.reserve(-cents)
+
+    def commit(self, cents: int) -> Document:
+        """What was reserved is spent."""
+        return Shard(
+            allotment=self.allotment, reserved=self.reserved - cents, committed=self.committed + cents
+        ).model_dump()
+
+
+def offer_cost(level: int, monthly_charges: float | None) -> int | None:
+    """Worst case of an offer, in cents: its percentage of the next bill. None where the bill is not known."""
+    if OFFERS[level] == 0:
+        return 0
+    return None if monthly_charges is None else ceil(round(monthly_charges * OFFERS[level], 6))
+
+
+class Ledger:
+    """The shards of one budget in one store."""
+
+    def __init__(self, store: Store, shards: int, clock: Clock = utc_now) -> None:
+        self._store, self._clock = store, clock
+        self._keys: list[Key] = [(SHARDS, str(i)) for i in range(shards)]
+        self._dry_until: datetime | None = None
+
+    @classmethod
+    async def open(cls, store: Store, budget: float, shards: int, clock: Clock = utc_now) -> Self:
+        """Set the budget up, or change it to `budget` (money). The number of shards stays what it was at first."""
+        total = (await store.read([TOTAL]))[TOTAL]
+        ledger = cls(store, total["shards"] if total else shards, clock)
+        cents = round(budget * 100)
+        if total is None or total["cents"] != cents:
+            await store.update([TOTAL, *ledger._keys], lambda found: _resized(found, ledger._keys, cents))
+        return ledger
+
+    def shard_of(self, customer_id: str) -> Key:
+        return self._keys[crc32(customer_id.encode()) % len(self._keys)]
+
+    async def borrow(self, shard: Key, need: int) -> None:
+        """Move at least `need` cents of free allotment to `shard`, from the richest first, as far as there are any."""
+        if self.dry:
+            return
+        neighbours = {
+            key: shard_in(found) for key, found in (await self._store.read(self._keys)).items() if key != shard
+        }
+        for neighbour in sorted(neighbours, key=lambda key: -neighbours[key].free):
+            if neighbours[neighbour].free == 0:
+                break
+            after = await self._store.update(
+                [shard, neighbour], partial(_moved, giver=neighbour, taker=shard, need=need)
+            )
+            if shard_in(after[shard]).free >= need:
+                return
+        self._dry_until = self._clock() + DRY_FOR
+
+    @property
+    def dry(self) -> bool:
+        """No other shard had anything to give a moment ago."""
+        return len(self._keys) == 1 or (self._dry_until is not None and self._clock() < self._dry_until)
+
+    async def balance(self) -> Shard:
+        """All shards together."""
+        found = [shard_in(document) for document in (await self._store.read(self._keys)).values()]
+        return Shard(
+            allotment=sum(s.allotment for s in found),
+            reserved=sum(s.reserved for s in found),
+            committed=sum(s.committed for s in found),
+        )
+
+
+def shard_in(document: Document | None) -> Shard:
+    return Shard.model_validate(document or {})
+
+
+def _moved(found: Documents, *, giver: Key, taker: Key, need: int) -> Mapping[Key, Document]:
+    """Half of what the giver has free, or what is needed: enough that the taker need not come again at once."""
+    rich, poor = shard_in(found[giver]), shard_in(found[taker])
+    cents = min(rich.free, max(need - poor.free, rich.free // 2))
+    return {giver: rich.granted(-cents), taker: poor.granted(cents)} if cents > 0 and poor.free < need else {}
+
+
+def _resized(found: Documents, keys: list[Key], cents: int) -> Mapping[Key, Document]:
+    """The shards with a budget of `cents` in all: more is spread evenly, less is taken where it is free."""
+    shards = {key: shard_in(found[key]) for key in keys}
+    more = cents - sum(shard.allotment for shard in shards.values())
+    written: dict[Key, Document] = {TOTAL: {"cents": cents, "shards": len(keys)}}
+    for left, (key, shard) in zip(range(len(keys), 0, -1), shards.items(), strict=True):
+        part = more // left if more >= 0 else max(more, -shard.free)
+        written[key] = shard.granted(part)
+        more -= part
+    if more:
+        raise BudgetError(f"The budget cannot be {cents / 100:.2f}: {(cents - more) / 100:.2f} is promised or spent.")
+    return written

@@ -1,0 +1,78 @@
+"""Let the first candidate pass that breaks no rule; hold it over quiet hours; withhold where none may be sent.
+
+The verdict is kept under its event's id. A repeat finds it there and says it again, word for word.
+"""
+
+from collections.abc import Sequence
+
+from services.shield.hours import deliver_after, known
+from services.shield.rules import violations
+from shared import telemetry
+from shared.messages import Action, Decision, DraftedMessage, Message, Outcome, Safety
+from shared.service import Clock
+from shared.store import CUSTOMERS, Change, Document, Documents, Key, Store
+
+VERDICTS = "verdicts"
+
+
+async def check(
+    drafts: Sequence[DraftedMessage], *, store: Store, zones: Sequence[str], clock: Clock
+) -> list[list[Message]]:
+    """`zones` are those where a customer may live whose own zone is unknown."""
+    found = await store.update_all([(_keys(draft), _change(draft, zones, clock)) for draft in drafts])
+    return [_said(draft, documents) for draft, documents in zip(drafts, found, strict=True)]
+
+
+def _keys(draft: DraftedMessage) -> tuple[Key, Key]:
+    return (VERDICTS, draft.event_id), (CUSTOMERS, draft.customer_id)
+
+
+def _change(draft: DraftedMessage, zones: Sequence[str], clock: Clock) -> Change:
+    verdict, customer = _keys(draft)
+
+    def change(found: Documents) -> dict[Key, Document]:
+        if found[verdict]:
+            return {}
+        opted_out = (found[customer] or {}).get("opted_out", False)  # read last: it may be newer than the decision
+        decision = _withheld(draft, ["opted-out"], clock) if opted_out else _judged(draft, zones, clock)
+        return {verdict: {"decision": decision.model_dump_json()}}
+
+    return change
+
+
+def _judged(draft: DraftedMessage, zones: Sequence[str], clock: Clock) -> Decision:
+    broken: list[str] = []
+    for candidate in draft.candidates:
+        if not (wrong := violations(candidate.text, draft.brief)):
+            own = known(draft.time_zone)
+            if not own:
+                telemetry.count("unknown_time_zone", event_id=draft.event_id)
+            now = clock()
+            return Decision.after(
+                draft,
+                message=candidate.text,
+                deliver_after=deliver_after(now, [draft.time_zone] if own and draft.time_zone else zones),
+                metadata=draft.metadata.model_copy(update={"writer": candidate.writer, "rejected": tuple(broken)}),
+                times={**draft.times, "checked_at": now},
+            )
+        broken += [f"{candidate.writer}: {rule}" for rule in wrong]
+    return _withheld(draft, broken, clock)
+
+
+def _withheld(draft: DraftedMessage, broken: Sequence[str], clock: Clock) -> Decision:
+    telemetry.count("withheld", event_id=draft.event_id, violations=list(broken))
+    kept = 1 - draft.metadata.churn_risk
+    return Decision.after(
+        draft,
+        decision=Action(contact=False, estimated_retention_prob=kept),
+        metadata=draft.metadata.model_copy(update={"reserved": 0.0, "expected_value": 0.0}),
+        safety=Safety(passed=False, violations=tuple(broken)),
+        times={**draft.times, "checked_at": clock()},
+    )
+
+
+def _said(draft: DraftedMessage, found: Documents) -> list[Message]:
+    kept = found[VERDICTS, draft.event_id]
+    assert kept
+    decision = Decision.model_validate_json(kept["decision"])
+    return [decision] if decision.decision.contact else [decision, Outcome.after(decision, outcome="withheld")]

@@ -1,0 +1,39 @@
+"""Quiet hours, in the customer's own time zone."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+QUIET_FROM, QUIET_UNTIL = time(22), time(8)
+QUARTER = timedelta(minutes=15)
+
+
+def deliver_after(now: datetime, zones: Sequence[str]) -> datetime | None:
+    """The next moment at which no quiet hours hold in any of `zones`; None is now. Steps by the quarter of an hour,
+
+    which every zone's offset is a multiple of. Raises ValueError where the zones leave no such hour in a day.
+    """
+    places = [ZoneInfo(zone) for zone in zones]
+    if not any(quiet(now, place) for place in places):
+        return None
+    moment = now.astimezone(UTC).replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+    for _ in range(2 * 96):
+        moment += QUARTER
+        if not any(quiet(moment, place) for place in places):
+            return moment
+    raise ValueError(f"{', '.join(zones)} have no hour in common outside {QUIET_FROM:%H:%M} to {QUIET_UNTIL:%H:%M}")
+
+
+def quiet(now: datetime, place: ZoneInfo) -> bool:
+    local = now.astimezone(place).time()
+    return local >= QUIET_FROM or local < QUIET_UNTIL
+
+
+@cache
+def known(zone: str | None) -> bool:
+    """Whether `zone` is an IANA name."""
+    try:
+        return zone is not None and ZoneInfo(zone) is not None
+    except (LookupError, ValueError, OSError):
+        return False

@@ -1,0 +1,114 @@
+"""Google Cloud's Pub/Sub and Firestore behind the two ports. The only module of the services that imports google.*.
+
+Their emulators are used where PUBSUB_EMULATOR_HOST and FIRESTORE_EMULATOR_HOST say so; Google's clients read them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import random
+from urllib.parse import quote
+
+from google.api_core import exceptions, retry
+from google.cloud import firestore, pubsub_v1
+
+from shared.bus import Bus, Envelope
+from shared.settings import Settings
+from shared.store import Change, Document, Documents, Key, Store
+from shared.topology import TOPICS
+
+PATIENCE = 20.0
+"""Seconds until a publish that Pub/Sub does not take is given up, and with it the message that caused it."""
+ATTEMPTS = 30
+"""Times an update starts over because somebody else was faster."""
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
+    bus, store = PubSubBus(settings.project), FirestoreStore(settings.project)
+    try:
+        yield bus, store
+    finally:
+        bus.close()
+        store.close()
+
+
+class PubSubBus:
+    """Messages published together travel together; each is confirmed on its own."""
+
+    def __init__(self, project: str) -> None:
+        self._topics = f"projects/{project}/topics/"
+        again = retry.Retry(initial=0.1, maximum=5, timeout=PATIENCE, predicate=retry.if_transient_error)
+        self._client = pubsub_v1.PublisherClient(
+            batch_settings=pubsub_v1.types.BatchSettings(max_latency=0.005),
+            publisher_options=pubsub_v1.types.PublisherOptions(retry=again, timeout=PATIENCE),
+        )
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
+        futures = [self._client.publish(self._topics + e.topic, e.data, **e.attributes) for e in envelopes]
+        return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+
+    async def check(self) -> None:
+        await asyncio.to_thread(self._client.get_topic, topic=self._topics + TOPICS[0], timeout=4)
+
+    def close(self) -> None:
+        self._client.stop()
+
+
+class Contention(Exception):
+    """Others kept changing the same documents."""
+
+
+class FirestoreStore:
+    """Optimistic: a batch whose writes hold only while the documents are as they were read. No transaction waits."""
+
+    def __init__(self, project: str) -> None:
+        self._client = firestore.AsyncClient(project=project)
+
+    async def read(self, keys: Sequence[Key]) -> Documents:
+        return {key: snapshot.to_dict() for key, snapshot in (await self._snapshots(keys)).items()}
+
+    async def update(self, keys: Sequence[Key], change: Change) -> Documents:
+        for attempt in range(ATTEMPTS):
+            snapshots = await self._snapshots(keys)
+            found: dict[Key, Document | None] = {key: snapshot.to_dict() for key, snapshot in snapshots.items()}
+            written = change(found)
+            if not written:
+                return found
+            batch = self._client.batch()
+            for key, document in written.items():
+                if (old := found[key]) is None:
+                    batch.create(self._reference(key), document)
+                else:
+                    gone = {field: firestore.DELETE_FIELD for field in old.keys() - document.keys()}
+                    unchanged = self._client.write_option(last_update_time=snapshots[key].update_time)
+                    batch.update(self._reference(key), {**document, **gone}, option=unchanged)
+            try:
+                await batch.commit()
+                return {**found, **written}
+            except (exceptions.Conflict, exceptions.FailedPrecondition):  # Conflict is AlreadyExists and Aborted
+                await asyncio.sleep(min(0.5, 0.005 * 2**attempt) * random())
+        raise Contention(f"{[f'{collection}/{name}' for collection, name in keys]} changed {ATTEMPTS} times meanwhile")
+
+    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+        return list(await asyncio.gather(*(self.update(keys, change) for keys, change in updates)))
+
+    async def check(self) -> None:
+        await self.read([("budget", "total")])
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _reference(self, key: Key) -> firestore.AsyncDocumentReference:
+        collection, name = key
+        return self._client.collection(collection).document(document_id(name))
+
+    async def _snapshots(self, keys: Sequence[Key]) -> dict[Key, firestore.DocumentSnapshot]:
+        references = {key: self._reference(key) for key in keys}
+        found = {s.reference.path: s async for s in self._client.get_all(list(references.values()))}
+        return {key: found[reference.path] for key, reference in references.items()}
+
+
+def document_id(name: str) -> str:
+    """Any id as Firestore takes them: no slash, not a dot or two, no underscores at both ends."""
+    return quote(name, safe="").replace(".", "%2E").replace("_", "%5F")

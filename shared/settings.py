@@ -1,0 +1,65 @@
+"""Every setting, read once. The only module that reads the environment: `RETENTION_BUDGET=20000`, and so on."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.artifacts import ARTIFACTS
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no IANA time zone") from error
+    return name
+
+
+class Settings(BaseSettings):
+    """A sentence under each; the defaults run the system on a laptop."""
+
+    model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True)
+
+    project: str = "retention-local"
+    """The Google Cloud project, and the name the gateway answers to."""
+    artifacts: Path = ARTIFACTS
+    """The folder of trained models."""
+    state: Path = Path("state/retention.sqlite")
+    """Where one process keeps its state."""
+    port: int = 8080
+    """Of the gateway, in one process."""
+    push_url: str = "http://{service}:8080/"
+    """Where Pub/Sub pushes to."""
+
+    policy: Literal["baseline"] = "baseline"
+    """Which policy decides."""
+    writer: Literal["template"] = "template"
+    """Who writes."""
+
+    budget: float = Field(default=5_000, ge=0)
+    """Money that may be promised in discounts."""
+    budget_shards: int = Field(default=256, ge=1, le=400)
+    """Parts the budget is split into on Firestore; at least as many as contacts a second."""
+    cooldown_days: float = Field(default=14, ge=0)
+    """Between two contacts of one customer."""
+    fatigue_cap: int = Field(default=3, ge=0)
+    """Contacts of one customer within the fatigue window."""
+    fatigue_window_days: float = Field(default=90, gt=0)
+    """How long a contact tires."""
+    holdout_share: float = Field(default=0.05, ge=0, le=1)
+    """Of customers who are never contacted, so that the effect of contact can be known."""
+    holdout_salt: str = "retention"
+    """Changes who they are."""
+    offer_days: int = Field(default=14, ge=1)
+    """How long an offer stands."""
+    time_zones: tuple[Annotated[str, AfterValidator(_zone)], ...] = (
+        "America/New_York",
+        "America/Los_Angeles",
+        "Pacific/Honolulu",
+    )
+    """Where customers may live whose own zone is unknown: they are written to only when no quiet hours hold in any."""
+    answer_seconds: float = Field(default=5, gt=0)
+    """How long `POST /retain` waits for its decision before it says where to ask."""
