@@ -24,6 +24,8 @@ def main() -> None:
     again.add_argument("decisions", type=Path, metavar="OUT.jsonl", help="where the decisions go, one a line")
     arguments = parser.parse_args()
     if arguments.command == "replay":
+        if not arguments.events.is_file():
+            parser.error(f"{arguments.events} is not a file")
         summary = asyncio.run(replay.run(arguments.events, arguments.decisions, Settings()))
         print("\n".join(f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()))
     else:

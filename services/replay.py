@@ -1,5 +1,6 @@
 """Run a file of customer events through the whole pipeline, in one process, and say what came of it."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from services import local
 from services.policy.ledger import Ledger
+from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import OFFERS, CustomerEvent, Decision
 from shared.settings import Settings
@@ -55,6 +57,7 @@ async def run(events: Path, decisions: Path, settings: Settings) -> dict[str, ob
 
     State is new: the budget is whole and nobody has been contacted.
     """
+    telemetry.start(logging.ERROR)  # what is counted is told in the summary
     account, bus = Account(), LocalBus()
     with TemporaryDirectory() as folder:
         store = SQLiteStore(Path(folder) / "state.sqlite")

@@ -3,9 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from gzip import compress
 from random import Random
 from typing import NamedTuple, Protocol
 from uuid import uuid4
+
+LARGE = 1024 * 1024
+"""Bytes from which a dead letter is packed."""
 
 
 class Envelope(NamedTuple):
@@ -97,7 +101,12 @@ class LocalBus:
 
 
 def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
-    """What failed for good, as it came, with the reason in its attributes (which Pub/Sub limits to 1,024 bytes)."""
+    """What failed for good, as it came, with the reason in its attributes.
+
+    Pub/Sub limits an attribute to 1,024 bytes, and a message with its attributes to 10 MB: so a large one is packed.
+    """
     reason = reason.encode()[:1000].decode(errors="ignore")
-    attributes = {**envelope.attributes, "reason": reason, "subscription": subscription, "message_id": envelope.id}
-    return Envelope(f"{subscription}.dead", envelope.data, attributes)
+    why = {"reason": reason, "subscription": subscription, "message_id": envelope.id}
+    if len(envelope.data) <= LARGE:
+        return Envelope(f"{subscription}.dead", envelope.data, {**envelope.attributes, **why})
+    return Envelope(f"{subscription}.dead", compress(envelope.data), {**envelope.attributes, **why, "encoding": "gzip"})

@@ -124,7 +124,7 @@ class Facts(Customer):
     churn_risk: Probability | None = Field(default=None, description="a risk the caller knows; replaces the model's")
 
 
-class CustomerEvent(Message, Facts):
+class CustomerEvent(Facts, Message):
     """Something happened to a customer. Only `customer_id` is required; `event_id` is the publisher's, if given."""
 
     topic = "customer-events"
@@ -150,7 +150,7 @@ class Reason(Value):
     contribution: float
 
 
-class ScoredCustomer(Message, Customer):
+class ScoredCustomer(Customer, Message):
     topic = "scored-customers"
 
     churn_risk: Probability
@@ -209,7 +209,7 @@ class Brief(Value):
     plan: str | None = None
 
 
-class PlannedContact(Message, Deliberation):
+class PlannedContact(Deliberation, Message):
     topic = "planned-contacts"
 
     brief: Brief
@@ -234,7 +234,7 @@ class Safety(Value):
     violations: tuple[str, ...] = ()
 
 
-class Decision(Message, Deliberation):
+class Decision(Deliberation, Message):
     """The one answer to a customer event. Where `deliver_after` is set, the message waits until then."""
 
     topic = "decisions"

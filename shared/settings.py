@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """The folder of trained models."""
     state: Path = Path("state/retention.sqlite")
     """Where one process keeps its state."""
+    data: Path = ARTIFACTS.parent.parent / "shared" / "data"
+    """Where training finds the data sets."""
     port: int = 8080
     """Of the gateway, in one process."""
     push_url: str = "http://{service}:8080/"

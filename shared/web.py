@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, HTTPException, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from shared import telemetry
 from shared.bus import Bus, Envelope
-from shared.service import Service
+from shared.service import Service, in_words
 from shared.settings import Settings
 from shared.store import Store
 
@@ -65,7 +65,11 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     @app.post("/", status_code=204, include_in_schema=False)
     async def push(request: Request) -> Response:
         """One message by push. 2xx acknowledges; anything else, and Pub/Sub sends it again."""
-        pushed = Push.model_validate_json(await limited_body(request, MAX_BODY))
+        body = await limited_body(request, MAX_BODY)
+        try:
+            pushed = Push.model_validate_json(body)
+        except ValidationError as error:
+            raise HTTPException(400, f"not a Pub/Sub push: {in_words(error)}") from error
         subscription = pushed.subscription.rpartition("/")[2]
         service: Service = app.state.service
         if subscription not in service.subscriptions:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
@@ -19,7 +20,7 @@ from shared.topology import INPUTS, TOPICS
 from shared.web import PubSubMessage, limited_body
 
 MAX_PUBLISH = 14 * 1024 * 1024
-"""Pub/Sub takes 10 MB a request; base64 makes it a third more."""
+"""Bytes of a request: Pub/Sub takes 10 MB, and base64 makes it a third more."""
 FIRST_LOOK, LAST_LOOK = 0.002, 0.25
 """Seconds between two looks for a decision: at first, and at most."""
 
@@ -36,12 +37,12 @@ async def retain(request: Request) -> Response:
     )
     if decision := await _wait(request, event.event_id):
         return Response(decision, media_type="application/json")
-    place = f"/decisions/{event.event_id}"
+    place = f"/decisions/{quote(event.event_id)}"
     pending = {"event_id": event.event_id, "customer_id": event.customer_id, "status": "pending", "decision": place}
     return Response(to_json(pending), 202, {"Location": place}, "application/json")
 
 
-@router.get("/decisions/{event_id}")
+@router.get("/decisions/{event_id:path}")
 async def decision(request: Request, event_id: Annotated[str, Path(min_length=1, max_length=128)]) -> Response:
     if found := await recall(request.app.state.store, event_id):
         return Response(found, media_type="application/json")
@@ -67,6 +68,8 @@ async def publish(request: Request, project: str, topic: str) -> Response:
     try:
         sent = Publish.model_validate_json(await limited_body(request, MAX_PUBLISH))
         envelopes = [message.envelope(topic)._replace(id="") for message in sent.messages]
+        if any(len(envelope.data) > MAX_BYTES for envelope in envelopes):
+            raise HTTPException(400, f"a message has at most {MAX_BYTES:,} bytes")
     except ValidationError as error:
         return _google_error(400, "INVALID_ARGUMENT", in_words(error))
     except HTTPException as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
-from functools import cache
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 QUIET_FROM, QUIET_UNTIL = time(22), time(8)
@@ -10,18 +10,22 @@ QUARTER = timedelta(minutes=15)
 
 
 def deliver_after(now: datetime, zones: Sequence[str]) -> datetime | None:
-    """The next moment at which no quiet hours hold in any of `zones`; None is now. Steps by the quarter of an hour,
+    """The next moment at which no quiet hours hold in any of `zones`; None is now.
 
-    which every zone's offset is a multiple of. Raises ValueError where the zones leave no such hour in a day.
+    Steps by the quarter of an hour, of which every zone's offset is a multiple. Raises ValueError where the zones
+    leave no such moment in two days.
     """
+    now = now.astimezone(UTC)
+    return _deliver_after(now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0), tuple(zones))
+
+
+@lru_cache
+def _deliver_after(quarter: datetime, zones: tuple[str, ...]) -> datetime | None:
     places = [ZoneInfo(zone) for zone in zones]
-    if not any(quiet(now, place) for place in places):
-        return None
-    moment = now.astimezone(UTC).replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
-    for _ in range(2 * 96):
-        moment += QUARTER
+    for steps in range(2 * 96):
+        moment = quarter + steps * QUARTER
         if not any(quiet(moment, place) for place in places):
-            return moment
+            return moment if steps else None
     raise ValueError(f"{', '.join(zones)} have no hour in common outside {QUIET_FROM:%H:%M} to {QUIET_UNTIL:%H:%M}")
 
 
@@ -30,7 +34,7 @@ def quiet(now: datetime, place: ZoneInfo) -> bool:
     return local >= QUIET_FROM or local < QUIET_UNTIL
 
 
-@cache
+@lru_cache
 def known(zone: str | None) -> bool:
     """Whether `zone` is an IANA name."""
     try:

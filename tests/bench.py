@@ -1,0 +1,257 @@
+"""How fast it is, each figure beside what the machine can do in the same run: `make bench`.
+
+Real models, the Telco customers, SQLite, and Google's emulators where they can be started. Loopback only.
+Writes reports/bench.json.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from tqdm import tqdm
+
+from services import local, replay
+from services.policy.baseline import BaselinePolicy
+from services.policy.gate import Limits
+from services.policy.handler import Desk, decide
+from services.policy.ledger import Ledger
+from services.scorer.handler import score
+from services.scorer.model import ScorerModel
+from shared import telemetry
+from shared.artifacts import ARTIFACTS
+from shared.bus import Envelope, LocalBus
+from shared.messages import CustomerEvent, ScoredCustomer
+from shared.service import utc_now
+from shared.settings import Settings
+from shared.store import SQLiteStore
+from tests.emulators import emulators, free_port
+from tests.processes import process, services, wait
+from training.data.__main__ import telco_events
+
+ROUNDS, TOGETHER = 5, 32
+"""Rounds in which two things are measured in turn, and requests under way at once."""
+UNLIMITED = {"budget": 1e9}
+
+Figures = dict[str, float]
+
+
+def main() -> None:
+    figures: Figures = {}
+    with TemporaryDirectory() as folder:
+        events = Path(folder) / "telco.jsonl"
+        telco_events(Settings().data, events)
+        customers = [CustomerEvent.parse(line, str(n)) for n, line in enumerate(events.read_bytes().splitlines())]
+        telemetry.start(logging.ERROR)
+        figures |= told("replay", lambda: replayed(events))
+        figures |= told("one event", lambda: asyncio.run(one_event(customers)))
+        figures |= told("scoring", lambda: scoring(customers))
+        with emulators(Path(folder)):
+            figures |= told("decisions in Firestore", lambda: asyncio.run(firestore(customers[:1000])))
+            figures |= told("through the emulators", lambda: pushed(customers[:1000], Path(folder)))
+    report = Path("reports") / "bench.json"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"written to {report}")
+
+
+def told(what: str, measure: Callable[[], Figures]) -> Figures:
+    print(f"\n{what} …", file=sys.stderr)
+    figures = measure()
+    for name, value in figures.items():
+        print(f"{name:>40}  {value:,.2f}")
+    return figures
+
+
+def replayed(events: Path) -> Figures:
+    """Events a second of `python -m services replay`, the best of three: the others were disturbed."""
+    runs = [asyncio.run(replay.run(events, events.with_name("out.jsonl"), Settings())) for _ in range(3)]
+    best = max(runs, key=lambda run: run["events_per_second"])
+    return {"replay_events_per_second": best["events_per_second"]}
+
+
+async def one_event(customers: Sequence[CustomerEvent]) -> Figures:
+    """From publishing to the decision, alone, in milliseconds."""
+    with TemporaryDirectory() as folder:
+        bus, store = LocalBus(), SQLiteStore(Path(folder) / "state.sqlite")
+        await local.pipeline(Settings(**UNLIMITED), bus, store)
+        waited = []
+        for customer in tqdm(customers[:1000], unit=" events", leave=False):
+            data = customer.model_dump_json(exclude={"id"}).encode()
+            started = time.perf_counter()
+            await bus.publish([Envelope(CustomerEvent.topic, data)])
+            await bus.drain()
+            waited.append(1000 * (time.perf_counter() - started))
+        store.close()
+    cuts = quantiles(waited[10:], n=100)
+    return {"one_event_p50_ms": cuts[49], "one_event_p99_ms": cuts[98]}
+
+
+def scoring(customers: Sequence[CustomerEvent]) -> Figures:
+    """Scoring one event (features, calibration and reasons included) beside the three bare predict calls, in turn."""
+    model = ScorerModel.load(ARTIFACTS / "scorer")
+    bare, ours = [], []
+    for customer in tqdm(customers[:2000], unit=" events", leave=False):
+        rows = model.rows([customer])
+        bare.append(timed(lambda rows=rows: model._alone.predict(*rows)))
+        ours.append(timed(lambda customer=customer: model.score([customer])))
+    return {
+        "score_one_p50_us": 1e6 * median(ours),
+        "bare_predict_one_p50_us": 1e6 * median(bare),
+        "score_one_over_bare": median(ours) / median(bare),
+    }
+
+
+async def firestore(customers: Sequence[CustomerEvent]) -> Figures:
+    """Decisions a second that reach Firestore, beside the bare client's for the same optimistic batch, in turn."""
+    from google.cloud.firestore import AsyncClient
+
+    from shared.gcp import FirestoreStore
+
+    model = ScorerModel.load(ARTIFACTS / "scorer")
+    scored: list[ScoredCustomer] = [s for [s] in await score(customers, model=model, clock=utc_now)]
+    ours, bare = [], []
+    for _ in tqdm(range(ROUNDS), unit=" rounds", leave=False):
+        store = FirestoreStore(f"bench-{uuid4().hex[:8]}")
+        desk = Desk(
+            store=store,
+            ledger=await Ledger.open(store, 1e7, 256),
+            policy=BaselinePolicy(),
+            limits=Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench"),
+            offer_for=timedelta(days=14),
+            clock=utc_now,
+        )
+        ours.append(await rate(scored, lambda customer, desk=desk: decide([customer], desk=desk)))
+        plans = {key: document async for key, document in kept(store, scored, desk.ledger)}
+        client = AsyncClient(project=f"bench-{uuid4().hex[:8]}")
+        shards = [client.collection("budget-shards").document(str(n)) for n in range(256)]
+        await asyncio.gather(*(s.set({"allotment": 10**9, "reserved": 0, "committed": 0}) for s in shards))
+        bare.append(await rate(scored, partial(bare_batch, client, plans, desk.ledger)))
+    return {
+        "firestore_decisions_per_second": median(ours),
+        "firestore_bare_batches_per_second": median(bare),
+        "firestore_over_bare": median(a / b for a, b in zip(ours, bare, strict=True)),
+    }
+
+
+async def kept(store, scored: Sequence[ScoredCustomer], ledger: Ledger):
+    """What the policy wrote for each event: the bare client writes the same."""
+    for customer in scored:
+        keys = [("plans", customer.event_id), ("customers", customer.customer_id)]
+        found = await store.read(keys)
+        yield customer.event_id, (found[keys[0]], found[keys[1]])
+
+
+async def bare_batch(client, plans, ledger: Ledger, customer: ScoredCustomer) -> None:
+    """Read three documents, write the same ones with the same content, and nothing else."""
+    plan, state = plans[customer.event_id]
+    references = [
+        client.collection("plans").document(customer.event_id),
+        client.collection("customers").document(customer.customer_id),
+        client.collection("budget-shards").document(ledger.shard_of(customer.customer_id)[1]),
+    ]
+    while True:
+        found = {s.reference.path: s async for s in client.get_all(references)}
+        batch = client.batch()
+        batch.create(references[0], plan)
+        if state:
+            batch.create(references[1], state)
+        if plan["cents"]:
+            shard = found[references[2].path]
+            option = client.write_option(last_update_time=shard.update_time)
+            written = {**shard.to_dict(), "reserved": shard.get("reserved") + plan["cents"]}
+            batch.update(references[2], written, option=option)
+        try:
+            await batch.commit()
+            return
+        except Exception:
+            await asyncio.sleep(0.005)
+
+
+async def rate(items: Sequence[Any], do: Callable[[Any], Awaitable[object]]) -> float:
+    """How many a second, so many at once."""
+    free = asyncio.Semaphore(TOGETHER)
+
+    async def one(item: Any) -> None:
+        async with free:
+            await do(item)
+
+    started = time.perf_counter()
+    await asyncio.gather(*map(one, items))
+    return len(items) / (time.perf_counter() - started)
+
+
+def pushed(customers: Sequence[CustomerEvent], folder: Path) -> Figures:
+    """Decisions a second through five processes, beside the emulator's own rate of pushing to a process that does
+
+    nothing, in the same run. A decision takes four to six pushes.
+    """
+    from google.cloud import pubsub_v1
+
+    project = f"bench-{uuid4().hex[:8]}"
+    data = [customer.model_dump_json(exclude={"id"}).encode() for customer in customers]
+    with services(project, folder, **UNLIMITED), pubsub_v1.SubscriberClient() as subscriber:
+        mine = f"projects/{project}/subscriptions/mine"
+        subscriber.create_subscription(name=mine, topic=f"projects/{project}/topics/decisions")
+        decisions = published(project, "customer-events", data, lambda: pull(subscriber, mine))
+    sink = f"http://127.0.0.1:{free_port()}"
+    topic, project = "nothing", f"bench-{uuid4().hex[:8]}"
+    command = [sys.executable, "-m", "uvicorn", "tests.sink:app", "--port", sink.rpartition(":")[2], "--no-access-log"]
+    with process(command, folder / "sink.log", os.environ), pubsub_v1.SubscriberClient() as subscriber:
+        wait(f"{sink}/seen", folder / "sink.log")
+        name = f"projects/{project}/topics/{topic}"
+        with pubsub_v1.PublisherClient() as publisher:
+            publisher.create_topic(name=name)
+        subscription = f"projects/{project}/subscriptions/sink"
+        subscriber.create_subscription(name=subscription, topic=name, push_config={"push_endpoint": f"{sink}/"})
+        pushes = published(project, topic, data, lambda: set(httpx.get(f"{sink}/seen").json()))
+    return {
+        "emulator_decisions_per_second": decisions,
+        "emulator_pushes_per_second": pushes,
+        "emulator_decisions_over_pushes": decisions / pushes,
+    }
+
+
+def published(project: str, topic: str, data: Sequence[bytes], arrived: Callable[[], set[str]]) -> float:
+    """Messages a second from publishing all of them at once until as many different ones have arrived."""
+    from google.cloud import pubsub_v1
+
+    publisher, seen = pubsub_v1.PublisherClient(), set()
+    started = time.perf_counter()
+    for d in data:
+        publisher.publish(f"projects/{project}/topics/{topic}", d)
+    with tqdm(total=len(data), unit=" messages", leave=False) as progress:
+        while len(seen) < len(data):
+            if time.perf_counter() - started > 300:
+                raise TimeoutError(f"{len(seen)} of {len(data)} arrived in five minutes")
+            seen |= arrived()
+            progress.update(len(seen) - progress.n)
+    publisher.stop()
+    return len(data) / (time.perf_counter() - started)
+
+
+def pull(subscriber, subscription: str) -> set[str]:
+    answer = subscriber.pull(subscription=subscription, max_messages=1000, timeout=30)
+    subscriber.acknowledge(subscription=subscription, ack_ids=[m.ack_id for m in answer.received_messages])
+    return {m.message.attributes["event_id"] for m in answer.received_messages}
+
+
+def timed(do: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    do()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

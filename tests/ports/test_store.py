@@ -1,0 +1,117 @@
+"""One suite for every store."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.store import Document, Documents, Key, SQLiteStore, Store
+
+A, B = ("things", "a"), ("things", "b")
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("firestore", marks=pytest.mark.emulator)])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, project: str) -> AsyncIterator[Store]:
+    if request.param == "firestore":
+        request.getfixturevalue("google")
+        from shared.gcp import FirestoreStore
+
+        firestore = FirestoreStore(project)
+        yield firestore
+        firestore.close()
+    else:
+        sqlite = SQLiteStore(tmp_path / "new" / "state.sqlite" if request.param == "file" else ":memory:")
+        yield sqlite
+        sqlite.close()
+
+
+def put(key: Key, document: Document):
+    return lambda found: {key: document}
+
+
+def add_one(found: Documents) -> dict[Key, Document]:
+    return {A: {"n": (found[A] or {"n": 0})["n"] + 1}}
+
+
+async def test_what_was_never_written_is_none(store: Store):
+    assert await store.read([A, B]) == {A: None, B: None}
+
+
+async def test_what_was_written_is_read_back_unchanged(store: Store):
+    document = {
+        "text": "Zoë ☂",
+        "n": 3,
+        "x": 0.5,
+        "yes": True,
+        "none": None,
+        "list": [{"at": "2026-01-01"}],
+        "map": {"k": 1},
+    }
+    assert await store.update([A, B], put(A, document)) == {A: document, B: None}
+    assert await store.read([A, B]) == {A: document, B: None}
+
+
+async def test_writing_replaces_the_whole_document(store: Store):
+    await store.update([A], put(A, {"old": 1, "both": {"old": 1}}))
+    await store.update([A], put(A, {"both": {"new": 2}}))
+    assert await store.read([A]) == {A: {"both": {"new": 2}}}
+
+
+async def test_a_change_may_write_nothing(store: Store):
+    assert await store.update([A], lambda found: {}) == {A: None}
+    assert await store.read([A]) == {A: None}
+
+
+@pytest.mark.parametrize("name", ["a/b", ".", "..", "__x__", "ü ☂", "a" * 128, "☂" * 128, "a%2Fb", "100%"])
+async def test_any_id_is_an_id(store: Store, name: str):
+    key = ("things", name)
+    await store.update([key], put(key, {"name": name}))
+    assert (await store.read([key, A])) == {key: {"name": name}, A: None}
+
+
+async def test_changes_at_the_same_time_are_all_seen(store: Store):
+    await asyncio.gather(*(store.update([A], add_one) for _ in range(20)))
+    assert await store.read([A]) == {A: {"n": 20}}
+
+
+async def test_changes_that_wait_together_are_all_made(store: Store):
+    found = await store.update_all([([A], add_one)] * 8)
+    assert sorted(f[A]["n"] for f in found) == list(range(1, 9))
+
+
+async def test_all_of_a_change_is_made_or_nothing(store: Store):
+    """What was read moves meanwhile: the change starts over with what is there by then."""
+    seen = []
+
+    def move(found: Documents) -> dict[Key, Document]:
+        seen.append(found)
+        return {A: {"n": found[A]["n"] - 1}, B: {"n": found[B]["n"] + 1}}
+
+    await store.update_all([([A], put(A, {"n": 10})), ([B], put(B, {"n": 0}))])
+    await asyncio.gather(*(store.update([A, B], move) for _ in range(10)))
+    assert await store.read([A, B]) == {A: {"n": 0}, B: {"n": 10}}
+    assert all(found[A]["n"] + found[B]["n"] == 10 for found in seen)
+
+
+async def test_a_change_that_fails_writes_nothing(store: Store):
+    def fail(found: Documents) -> dict[Key, Document]:
+        raise LookupError("not today")
+
+    with pytest.raises(LookupError):
+        await store.update([A], fail)
+    assert await store.read([A]) == {A: None}
+    await store.update([A], add_one)  # and the store still works
+
+
+async def test_a_store_that_is_there_says_so(store: Store):
+    await store.check()
+
+
+async def test_a_file_remembers_after_the_process(tmp_path: Path):
+    first = SQLiteStore(tmp_path / "state.sqlite")
+    await first.update([A], add_one)
+    first.close()
+    second = SQLiteStore(tmp_path / "state.sqlite")
+    assert await second.read([A]) == {A: {"n": 1}}
+    second.close()

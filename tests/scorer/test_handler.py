@@ -1,0 +1,52 @@
+import json
+from datetime import UTC, datetime
+
+from services.scorer.handler import score
+from shared.messages import CustomerEvent, ScoredCustomer
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+EVENT = {
+    "customer_id": "c-1",
+    "event_id": "e-1",
+    "tenure": 3,
+    "contract": "Month-to-month",
+    "name": "Ada",
+    "plan": "Gold",
+}
+
+
+def event(**facts: object) -> CustomerEvent:
+    return CustomerEvent.parse(json.dumps(EVENT | facts).encode(), "m-1")
+
+
+async def test_each_event_is_followed_by_one_scored_customer(model):
+    events = [event(), event(event_id="e-2", customer_id="c-2")]
+    answers = await score(events, model=model, clock=lambda: NOW)
+    assert [[type(message) for message in messages] for messages in answers] == [[ScoredCustomer]] * 2
+    assert [(m.event_id, m.customer_id) for [m] in answers] == [("e-1", "c-1"), ("e-2", "c-2")]
+
+
+async def test_the_scored_customer_bears_what_the_next_service_needs(model):
+    [[message]] = await score([event(occurred_at="2026-01-01T00:00:00Z")], model=model, clock=lambda: NOW)
+    [result] = model.score([event()])
+    assert (message.name, message.plan, message.tenure, message.monthly_charges) == ("Ada", "Gold", 3, None)
+    assert (message.churn_risk, message.accept_probs, message.reasons) == tuple(result)
+    assert message.churn_risk_source == "model"
+    assert message.versions == {"scorer": model.version}
+    assert message.times == {"occurred_at": datetime(2026, 1, 1, tzinfo=UTC), "scored_at": NOW}
+
+
+async def test_a_risk_the_caller_knows_replaces_the_models(model):
+    [[message]] = await score([event(churn_risk=0.0)], model=model, clock=lambda: NOW)
+    assert (message.churn_risk, message.churn_risk_source) == (0.0, "caller")
+    assert message.reasons == model.score([event()])[0].reasons
+
+
+async def test_a_repeat_repeats_itself_and_survives_the_wire(model):
+    [[first]] = await score([event()], model=model, clock=lambda: NOW)
+    [[again]] = await score([event()], model=model, clock=lambda: NOW)
+    assert first == again == ScoredCustomer.parse(first.model_dump_json().encode(), "m-2")
+
+
+async def test_no_events_no_messages(model):
+    assert await score([], model=model, clock=lambda: NOW) == []

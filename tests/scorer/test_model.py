@@ -1,0 +1,107 @@
+import json
+import shutil
+
+import pytest
+
+from services.scorer.model import ScorerModel
+from shared.artifacts import ARTIFACTS, ArtifactError
+from shared.messages import CustomerEvent, Facts
+
+DEMO = Facts(tenure=3, monthly_charges=85.0, contract="Month-to-month", payment_method="Electronic check")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(ARTIFACTS / "scorer", tmp_path / "scorer")
+
+
+def test_it_refuses_to_start_on_other_features(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["inputs"]["risk"].remove("tenure")
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=r"tenure.*python -m training\.scorer\.train"):
+        ScorerModel.load(copy)
+
+
+def test_it_refuses_to_start_on_a_damaged_file(copy):
+    (copy / "accept.ubj").write_bytes((copy / "accept.ubj").read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=r"accept\.ubj"):
+        ScorerModel.load(copy)
+
+
+def test_nobody_scores_nobody(model):
+    assert model.score([]) == []
+
+
+def test_an_id_alone_gets_probabilities_and_no_reasons(model):
+    [score] = model.score([CustomerEvent.parse(b'{"customer_id": "c-1"}', "m-1")])
+    assert 0 < score.churn_risk < 1
+    assert len(score.accept_probs) == 4
+    assert all(0 < p < 1 for p in score.accept_probs)
+    assert score.reasons == ()
+
+
+def test_probabilities_are_probabilities(model, customers):
+    assert all(0 <= p <= 1 for score in model.score(customers) for p in (score.churn_risk, *score.accept_probs))
+
+
+def test_acceptance_never_falls_with_the_level(model, customers):
+    assert all(list(score.accept_probs) == sorted(score.accept_probs) for score in model.score(customers))
+
+
+def test_a_better_offer_is_worth_something(model):
+    [score] = model.score([DEMO])
+    assert score.accept_probs[-1] > score.accept_probs[0]
+
+
+@pytest.mark.parametrize(
+    ("fact", "values"),
+    [("tenure", [0, 1, 6, 12, 24, 48, 72]), ("contract", ["Month-to-month", "One year", "Two year"])],
+)
+def test_staying_longer_never_raises_the_risk(model, customers, fact, values):
+    by_value = [model.score([c.model_copy(update={fact: value}) for c in customers]) for value in values]
+    for scores in zip(*by_value, strict=True):
+        risks = [score.churn_risk for score in scores]
+        assert risks == sorted(risks, reverse=True)
+
+
+def test_a_name_changes_nothing(model, customers):
+    renamed = [c.model_copy(update={"name": "Ada Lovelace", "plan": "Gold"}) for c in customers]
+    assert model.score(renamed) == model.score(customers)
+
+
+@pytest.mark.parametrize("size", [50, 1000])
+def test_a_batch_is_scored_as_one_by_one(model, customers, size):
+    alone = [score for customer in customers[:50] for score in model.score([customer])]
+    assert model.score(customers[:size])[:50] == alone
+
+
+def test_a_month_to_month_contract_is_a_reason_to_leave(model):
+    [score] = model.score([DEMO])
+    reasons = {reason.feature: reason.contribution for reason in score.reasons}
+    assert reasons["contract"] > 0
+
+
+def test_reasons_are_three_known_facts_strongest_first(model, customers):
+    for customer, score in zip(customers, model.score(customers), strict=True):
+        strengths = [abs(reason.contribution) for reason in score.reasons]
+        assert len(strengths) <= 3
+        assert strengths == sorted(strengths, reverse=True)
+        assert all(getattr(customer, reason.feature) is not None for reason in score.reasons)
+
+
+def test_a_customer_about_to_leave_is_riskier_than_one_settled(model):
+    settled = Facts(tenure=70, monthly_charges=25.0, contract="Two year", payment_method="Mailed check")
+    leaving, staying = model.score([DEMO, settled])
+    assert leaving.churn_risk > 0.4
+    assert staying.churn_risk < 0.1
+
+
+def test_unknown_categories_are_counted_on_the_model():
+    model = ScorerModel.load(ARTIFACTS / "scorer")
+    assert model.score([Facts(contract="Weekly")])[0].churn_risk == model.score([Facts()])[0].churn_risk
+    assert model.unknown == {"contract": 1}
+
+
+def test_the_artifact_is_small():
+    assert sum(file.stat().st_size for file in (ARTIFACTS / "scorer").iterdir()) < 1_500_000

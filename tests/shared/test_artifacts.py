@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from shared.artifacts import ArtifactError, Manifest, read, write
+
+INPUTS = {"risk": ("tenure", "contract")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.json").write_text("{}")
+    (tmp_path / "MODEL_CARD.md").write_text("# card")
+    write(tmp_path, Manifest(version="1", made_by="make train", inputs=INPUTS, data_sha256={}, metrics={"auc": 0.8}))
+    return tmp_path
+
+
+def test_what_is_written_is_read(folder: Path):
+    manifest = read(folder, INPUTS)
+    assert manifest.metrics == {"auc": 0.8}
+    assert list(manifest.files) == ["model.json"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"risk": ("tenure", "age")}, r"missing \['contract'\], unknown \['age'\]"),
+        ({"risk": ("contract", "tenure")}, "another order"),
+        ({}, "missing"),
+        ({**INPUTS, "accept": ("age",)}, "unknown"),
+    ],
+)
+def test_a_service_with_other_features_is_refused(folder: Path, inputs: dict[str, tuple[str, ...]], words: str):
+    with pytest.raises(ArtifactError, match=words):
+        read(folder, inputs)
+
+
+def test_a_damaged_file_is_refused(folder: Path):
+    (folder / "model.json").write_text("{ }")
+    with pytest.raises(ArtifactError, match=r"model.json is missing or not what .* says. Run: make train"):
+        read(folder, INPUTS)
+
+
+def test_a_missing_file_is_refused(folder: Path):
+    (folder / "model.json").unlink()
+    with pytest.raises(ArtifactError, match=r"model.json is missing"):
+        read(folder, INPUTS)
+
+
+def test_a_missing_manifest_is_refused(tmp_path: Path):
+    with pytest.raises(ArtifactError, match="Train the model first"):
+        read(tmp_path, INPUTS)

@@ -1,0 +1,45 @@
+import json
+import logging
+
+import pytest
+from pydantic import ValidationError
+
+import shared
+from shared import telemetry
+from shared.settings import Settings
+
+
+def test_the_environment_sets_what_is_set(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RETENTION_BUDGET", "20000")
+    monkeypatch.setenv("RETENTION_TIME_ZONES", '["Europe/Madrid"]')
+    assert Settings().budget == 20_000
+    assert Settings().time_zones == ("Europe/Madrid",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("POLICY", "magic"), ("BUDGET", "-1"), ("TIME_ZONES", '["Mars/Phobos"]'), ("HOLDOUT_SHARE", "2")],
+)
+def test_a_setting_that_cannot_be_meant_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    monkeypatch.setenv(f"RETENTION_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_shared_is_this_projects():
+    assert shared.__file__ is not None
+    assert shared.__file__.endswith("shared/__init__.py")
+
+
+def test_a_log_line_is_json_with_its_severity_and_fields(capsys: pytest.CaptureFixture[str]):
+    telemetry.start()
+    try:
+        telemetry.say("ready", service="scorer")
+        telemetry.failed("scorer", "e1", OSError("not now"))
+    finally:
+        logging.getLogger("retention").handlers = []
+        logging.getLogger("retention").propagate = True
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first == {"severity": "INFO", "message": "ready", "service": "scorer"}
+    assert second["severity"] == "ERROR"
+    assert "not now" in second["exception"]

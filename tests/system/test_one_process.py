@@ -1,0 +1,81 @@
+"""The command line: the whole system in one process, as a new user meets it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.messages import Decision
+from tests.emulators import free_port
+from tests.processes import process, wait
+
+TELCO = Path(__file__).parents[3] / "shared" / "data"
+
+
+def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings}, timeout=120)
+
+
+def test_replay_writes_one_decision_an_event_and_says_what_it_rejected(tmp_path: Path):
+    events = [{"event_id": f"e{n}", "customer_id": f"c{n}", "monthly_charges": 80.0, "tenure": 1} for n in range(1000)]
+    lines = [json.dumps(e) for e in (*events, events[0])]
+    (tmp_path / "in.jsonl").write_text("\n".join([*lines[:10], "not JSON", "", *lines[10:]]) + "\n")
+    done = run("services", "replay", tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert done.returncode == 0, done.stderr
+    decisions = [Decision.parse(line.encode(), "") for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert sorted(d.event_id for d in decisions) == sorted(e["event_id"] for e in events)
+    [rejected] = (tmp_path / "out.rejected.jsonl").read_text().splitlines()
+    assert json.loads(rejected)["line"] == "line 11"
+    for words in ("decisions  1000", "rejected  1", "events per second", "p99 ms", "budget left"):
+        assert words in done.stdout
+    assert "1002" in done.stderr  # the progress bar
+
+
+def test_replay_says_what_is_wrong_with_its_arguments(tmp_path: Path):
+    done = run("services", "replay", tmp_path / "nowhere.jsonl", tmp_path / "out.jsonl")
+    assert done.returncode == 2
+    assert "nowhere.jsonl" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not TELCO.is_dir(), reason="the Telco file is not here")
+def test_all_telco_customers_come_out_as_decisions(tmp_path: Path):
+    assert run("training.data", "telco-events", tmp_path / "in.jsonl").returncode == 0
+    done = run("services", "replay", tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert "decisions  7043" in done.stdout
+    assert "violations  0" in done.stdout
+    decisions = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len({d["customer_id"] for d in decisions}) == 7043
+
+
+def test_make_ups_process_serves_and_remembers(tmp_path: Path):
+    port, state = free_port(), tmp_path / "state.sqlite"
+    environment = {**os.environ, "RETENTION_PORT": str(port), "RETENTION_STATE": str(state)}
+    url = f"http://127.0.0.1:{port}"
+    command, event = [sys.executable, "-m", "services"], {"customer_id": "c", "event_id": "e", "monthly_charges": 80.0}
+    with process(command, tmp_path / "log", environment) as first:
+        wait(f"{url}/readyz", tmp_path / "log")
+        decision = httpx.post(f"{url}/retain", json=event, timeout=30).json()
+        first.terminate()
+        assert first.wait(10) is not None
+    with process(command, tmp_path / "log", environment):
+        wait(f"{url}/readyz", tmp_path / "log")
+        assert httpx.get(f"{url}/decisions/e").json() == decision
+        assert httpx.post(f"{url}/retain", json=event, timeout=30).json() == decision
+
+
+def test_a_busy_port_is_said_plainly(tmp_path: Path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run("services", RETENTION_PORT=port, RETENTION_STATE=str(tmp_path / "state.sqlite"))
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr

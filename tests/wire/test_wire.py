@@ -1,0 +1,29 @@
+"""Yesterday's messages must parse for ever: a golden JSON of each kind. Never change one; new fields have defaults."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shared.messages import KINDS
+
+GOLDEN = Path(__file__).parent
+
+
+def test_there_is_a_golden_message_of_each_kind():
+    assert {f.stem for f in GOLDEN.glob("*.json")} == set(KINDS)
+
+
+@pytest.mark.parametrize("topic", KINDS)
+def test_the_golden_message_parses_and_means_what_it_says(topic: str):
+    golden = json.loads((GOLDEN / f"{topic}.json").read_text())
+    message = KINDS[topic].parse(json.dumps(golden).encode(), "golden")
+    assert contains(json.loads(message.model_dump_json()), golden)
+    assert KINDS[topic].parse(message.model_dump_json().encode(), "golden") == message
+
+
+def contains(whole: object, part: object) -> bool:
+    """Whether all of `part` stands in `whole` still; `whole` may have more."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(k in whole and contains(whole[k], v) for k, v in part.items())
+    return whole == part
