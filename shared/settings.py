@@ -45,19 +45,19 @@ class Settings(BaseSettings):
     """Money that may be promised in discounts."""
     budget_shards: int = Field(default=256, ge=1, le=400)
     """Parts the budget is split into on Firestore; at least as many as contacts a second."""
-    cooldown_days: float = Field(default=14, ge=0)
+    cooldown_days: float = Field(default=14, ge=0, le=3650)
     """Between two contacts of one customer."""
     fatigue_cap: int = Field(default=3, ge=0)
     """Contacts of one customer within the fatigue window."""
-    fatigue_window_days: float = Field(default=90, gt=0)
+    fatigue_window_days: float = Field(default=90, gt=0, le=3650)
     """How long a contact tires."""
     holdout_share: float = Field(default=0.05, ge=0, le=1)
     """Of customers who are never contacted, so that the effect of contact can be known."""
     holdout_salt: str = "retention"
     """Changes who they are."""
-    offer_days: int = Field(default=14, ge=1)
+    offer_days: int = Field(default=14, ge=1, le=365)
     """How long an offer stands."""
-    time_zones: tuple[Annotated[str, AfterValidator(_zone)], ...] = (
+    time_zones: Annotated[tuple[Annotated[str, AfterValidator(_zone)], ...], Field(min_length=1)] = (
         "America/New_York",
         "America/Los_Angeles",
         "Pacific/Honolulu",

@@ -20,21 +20,29 @@ def brief(customer: Customer, offer_percentage: int, expires_on: date | None) ->
 
 def _first_name(name: str | None) -> str | None:
     """The first word, if it is letters (with marks, apostrophes and hyphens between them) and not too long."""
-    first = name.split()[0] if name else ""
+    first = _words(name).partition(" ")[0]
     return (
         first
-        if first[:1].isalpha() and len(first) <= LONGEST and all(_letter(c) or c in "'’-" for c in first)
+        if first[:1].isalpha()
+        and _letter(first[-1])
+        and len(first) <= LONGEST
+        and all(_letter(c) or c in "'’-" for c in first)
         else None
     )
 
 
 def _plan(plan: str | None) -> str | None:
-    plan = " ".join(plan.split()) if plan else ""
+    plan = _words(plan)
     return (
         plan
         if plan[:1].isalpha() and len(plan) <= LONGEST and all(_letter(c) or c.isdigit() or c in " -+" for c in plan)
         else None
     )
+
+
+def _words(text: str | None) -> str:
+    """In the form that the shield reads: single spaces, and no two ways to write one letter."""
+    return " ".join(unicodedata.normalize("NFKC", text or "").split())
 
 
 def _letter(character: str) -> bool:

@@ -46,10 +46,9 @@ class Desk(NamedTuple):
 async def decide(customers: Sequence[ScoredCustomer], *, desk: Desk) -> list[list[Message]]:
     said: dict[str, Message] = {}
     now = desk.clock()
-    short = await _commit(customers, said, desk, now, final=desk.ledger.dry)
-    for customer in short:
-        await desk.ledger.borrow(desk.ledger.shard_of(customer.customer_id), _dearest(customer))
-    await _commit(short, said, desk, now, final=True)
+    for short in await _commit(customers, said, desk, now, final=False):
+        await desk.ledger.borrow(desk.ledger.shard_of(short.customer_id), _dearest(short))
+        await _commit([short], said, desk, now, final=True)
     return [[said[customer.event_id]] for customer in customers]
 
 
@@ -86,11 +85,14 @@ def _change(
 
     def change(found: Documents) -> dict[Key, Document]:
         said.pop(customer.event_id, None)
-        if found[plan_key]:
+        if plan := found[plan_key]:
+            if plan["customer_id"] != customer.customer_id:
+                raise Unprocessable(f"event {customer.event_id!r} is of another customer")
             return {}
         state, shard = CustomerState.of(found[customer_key]), shard_in(found[shard_key])
         allowed = gate.allow(customer, state, shard.free, now, desk.limits)
-        if allowed.contact and not final and shard.free < _dearest(customer):
+        short = allowed.contact and shard.free < _dearest(customer)
+        if short and not final and not desk.ledger.dry(_dearest(customer)):
             return {}  # it is decided when the shard has had its chance to borrow
         choice = desk.policy.choose(customer, allowed)
         cents = (choice.level and offer_cost(choice.level, customer.monthly_charges)) or 0
@@ -108,6 +110,8 @@ def _change(
         if choice.level is not None:
             memory = max(desk.limits.fatigue_window, desk.limits.cooldown)
             written[customer_key] = state.contacted(customer.event_id, now, memory).document()
+        elif customer.opted_out and not state.opted_out:  # the shield may be about to let an earlier contact pass
+            written[customer_key] = state.model_copy(update={"opted_out": True}).document()
         if cents:
             written[shard_key] = shard.reserve(cents)
         return written

@@ -7,7 +7,7 @@ creates none. So what is reserved and committed never exceeds the budget, at any
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import ceil
 from typing import Self
@@ -22,7 +22,7 @@ from shared.store import Document, Documents, Key, Store
 SHARDS = "budget-shards"
 TOTAL: Key = ("budget", "total")
 DRY_FOR = timedelta(seconds=5)
-"""How long an empty budget is not searched again. Released money waits no longer than this."""
+"""How long what the budget did not hold is not looked for again. Released money waits no longer than this."""
 
 
 class BudgetError(Exception):
@@ -76,7 +76,7 @@ class Ledger:
     def __init__(self, store: Store, shards: int, clock: Clock = utc_now) -> None:
         self._store, self._clock = store, clock
         self._keys: list[Key] = [(SHARDS, str(i)) for i in range(shards)]
-        self._dry_until: datetime | None = None
+        self._missed, self._dry_until = 0, datetime.min.replace(tzinfo=UTC)
 
     @classmethod
     async def open(cls, store: Store, budget: float, shards: int, clock: Clock = utc_now) -> Self:
@@ -93,11 +93,11 @@ class Ledger:
 
     async def borrow(self, shard: Key, need: int) -> None:
         """Move at least `need` cents of free allotment to `shard`, from the richest first, as far as there are any."""
-        if self.dry:
+        if self.dry(need):
             return
-        neighbours = {
-            key: shard_in(found) for key, found in (await self._store.read(self._keys)).items() if key != shard
-        }
+        neighbours = {key: shard_in(found) for key, found in (await self._store.read(self._keys)).items()}
+        if neighbours.pop(shard).free >= need:
+            return
         for neighbour in sorted(neighbours, key=lambda key: -neighbours[key].free):
             if neighbours[neighbour].free == 0:
                 break
@@ -106,12 +106,11 @@ class Ledger:
             )
             if shard_in(after[shard]).free >= need:
                 return
-        self._dry_until = self._clock() + DRY_FOR
+        self._missed, self._dry_until = need, self._clock() + DRY_FOR
 
-    @property
-    def dry(self) -> bool:
-        """No other shard had anything to give a moment ago."""
-        return len(self._keys) == 1 or (self._dry_until is not None and self._clock() < self._dry_until)
+    def dry(self, need: int) -> bool:
+        """No other shard could help: there is none, or a moment ago all together did not hold as much."""
+        return len(self._keys) == 1 or (need >= self._missed and self._clock() < self._dry_until)
 
     async def balance(self) -> Shard:
         """All shards together."""
@@ -136,6 +135,10 @@ def _moved(found: Documents, *, giver: Key, taker: Key, need: int) -> Mapping[Ke
 
 def _resized(found: Documents, keys: list[Key], cents: int) -> Mapping[Key, Document]:
     """The shards with a budget of `cents` in all: more is spread evenly, less is taken where it is free."""
+    if (total := found[TOTAL]) and total["shards"] != len(keys):
+        raise BudgetError(
+            f"The budget was split into {total['shards']} shards meanwhile, not {len(keys)}: start again."
+        )
     shards = {key: shard_in(found[key]) for key in keys}
     more = cents - sum(shard.allotment for shard in shards.values())
     written: dict[Key, Document] = {TOTAL: {"cents": cents, "shards": len(keys)}}

@@ -19,22 +19,30 @@ async def check(
     drafts: Sequence[DraftedMessage], *, store: Store, zones: Sequence[str], clock: Clock
 ) -> list[list[Message]]:
     """`zones` are those where a customer may live whose own zone is unknown."""
-    found = await store.update_all([(_keys(draft), _change(draft, zones, clock)) for draft in drafts])
-    return [_said(draft, documents) for draft, documents in zip(drafts, found, strict=True)]
+    said: dict[str, Decision] = {}
+    found = await store.update_all([(_keys(draft), _change(draft, said, zones, clock)) for draft in drafts])
+    for draft, documents in zip(drafts, found, strict=True):
+        if draft.event_id in said:
+            _count(draft, said[draft.event_id])
+        elif kept := documents[VERDICTS, draft.event_id]:
+            said[draft.event_id] = Decision.model_validate_json(kept["decision"])
+    return [_following(said[draft.event_id]) for draft in drafts]
 
 
 def _keys(draft: DraftedMessage) -> tuple[Key, Key]:
     return (VERDICTS, draft.event_id), (CUSTOMERS, draft.customer_id)
 
 
-def _change(draft: DraftedMessage, zones: Sequence[str], clock: Clock) -> Change:
+def _change(draft: DraftedMessage, said: dict[str, Decision], zones: Sequence[str], clock: Clock) -> Change:
     verdict, customer = _keys(draft)
 
     def change(found: Documents) -> dict[Key, Document]:
+        said.pop(draft.event_id, None)
         if found[verdict]:
             return {}
         opted_out = (found[customer] or {}).get("opted_out", False)  # read last: it may be newer than the decision
         decision = _withheld(draft, ["opted-out"], clock) if opted_out else _judged(draft, zones, clock)
+        said[draft.event_id] = decision
         return {verdict: {"decision": decision.model_dump_json()}}
 
     return change
@@ -45,8 +53,6 @@ def _judged(draft: DraftedMessage, zones: Sequence[str], clock: Clock) -> Decisi
     for candidate in draft.candidates:
         if not (wrong := violations(candidate.text, draft.brief)):
             own = known(draft.time_zone)
-            if not own:
-                telemetry.count("unknown_time_zone", event_id=draft.event_id)
             now = clock()
             return Decision.after(
                 draft,
@@ -60,7 +66,6 @@ def _judged(draft: DraftedMessage, zones: Sequence[str], clock: Clock) -> Decisi
 
 
 def _withheld(draft: DraftedMessage, broken: Sequence[str], clock: Clock) -> Decision:
-    telemetry.count("withheld", event_id=draft.event_id, violations=list(broken))
     kept = 1 - draft.metadata.churn_risk
     return Decision.after(
         draft,
@@ -71,8 +76,13 @@ def _withheld(draft: DraftedMessage, broken: Sequence[str], clock: Clock) -> Dec
     )
 
 
-def _said(draft: DraftedMessage, found: Documents) -> list[Message]:
-    kept = found[VERDICTS, draft.event_id]
-    assert kept
-    decision = Decision.model_validate_json(kept["decision"])
+def _count(draft: DraftedMessage, decision: Decision) -> None:
+    """What should be seen of a new verdict."""
+    if not decision.decision.contact:
+        telemetry.count("withheld", event_id=draft.event_id, violations=decision.safety.violations)
+    elif not known(draft.time_zone):
+        telemetry.count("unknown_time_zone", event_id=draft.event_id)
+
+
+def _following(decision: Decision) -> list[Message]:
     return [decision] if decision.decision.contact else [decision, Outcome.after(decision, outcome="withheld")]

@@ -6,59 +6,51 @@ Every rule takes the text as it would leave and the brief of what it may say, an
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from datetime import date
+from functools import lru_cache
 
 from shared.messages import Brief
 
 SHORTEST, LONGEST = 50, 200
 
 BANNED = (
-    *("damn", "hell", "crap", "bastard", "bitch", "shit", "fuck", "idiot", "stupid", "hate you", "kill"),
-    *("guarantee", "guaranteed", "risk-free", "risk free", "no risk", "100% free", "free", "for life", "forever"),
-    *("lowest price", "best price", "never pay", "cash prize", "winner", "you won", "congratulations", "limited time"),
-    *(
-        "act now",
-        "last chance",
-        "final notice",
-        "urgent",
-        "don't miss",
-        "hurry",
-        "click here",
-        "password",
-        "bank details",
-    ),
-    *("credit card", "social security", "refund", "legal action", "debt", "lawsuit", "reply yes"),
-)
+    "damn, hell, crap, bastard, bitch, shit, fuck, idiot, stupid, hate you, kill, guarantee, risk-free, risk free,"
+    " no risk, free, for life, forever, lowest price, best price, never pay, cash prize, winner, you won,"
+    " congratulations, limited time, act now, last chance, final notice, urgent, don't miss, hurry, click here,"
+    " password, bank details, credit card, social security, refund, legal action, debt, lawsuit, reply yes"
+).split(", ")
 """Profanity, promises nobody made, pressure, what phishing asks for, and YES, which to a carrier means opting in."""
 
 COMMANDS = {"KEEP", "STOP", "HELP"}
 """Words to reply with; they stand in capitals."""
-OPENERS = {"Hi", "Hello", "Hey", "Dear"}
-VOCATIVES = {"Thanks", "Hello", "Please", "Sorry", "Still", "Today", "Again", "Now", "So", "Well", "Yes"}
-"""Words before a comma at a sentence's start that address nobody."""
-SMALL_NUMBERS = (
-    *("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen").split(),
-    *("sixteen seventeen eighteen nineteen").split(),
+OPENERS = set("hi hello hey dear".split())
+NOBODY = OPENERS | set(
+    "thanks please sorry still today again now so well yes also finally however just lately really remember simply"
+    " truly there customer everyone".split()
 )
-NUMBER_WORDS = {word: str(i) for i, word in enumerate(SMALL_NUMBERS)} | {
-    word: str(10 * i) for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-}
-UNITS = r"percent|per cent|%|off|days?|weeks?|months?|years?|dollars?|euros?|pounds?|bills?|times"
-MONTHS = "January February March April May June July August September October November December".split()
+"""Words that, before a comma, address nobody by name."""
+FACT = "fact"
+"""What the rules read instead of a fact that may be said."""
 
 Rule = Callable[[str, Brief], str | None]
 
-_banned = re.compile(r"(?<!\w)(" + "|".join(map(re.escape, sorted(BANNED, key=len, reverse=True))) + r")(?!\w)", re.I)
-_link = re.compile(r"https?:|www\.|\w@\w|\b\w+\.(?:com|net|org|io|co|info|biz)\b", re.I)
-_number = re.compile(r"\d+(?:[.,]\d+)*")
-_percentage = re.compile(r"(\d+(?:[.,]\d+)*)\s*(?:%|per ?cent\b)", re.I)
-_spelled = re.compile(rf"\b({'|'.join(NUMBER_WORDS)}|half|double|triple|dozen|hundred|thousand)[- ](?:{UNITS})\b", re.I)
-_word = re.compile(r"[^\W\d_](?:[\w\u0300-\u036f'’-]*\w)?")
+_phrases = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in BANNED)
+_banned = re.compile(rf"(?<!\w)(?<!feel )(?:{_phrases})(?:e?s|e?d|ing)?(?!\w)", re.I)
+_link = re.compile(r"://|www\.|@|\w\.[^\W\d_]{2}", re.I)
+_percentage = re.compile(r"\S{0,20}\s?(?:[%٪‰]|\bper ?cent)", re.I)
+_number = re.compile(
+    r"\d+(?:[.,]\d+)*|\b(?:half|third|quarter|double|triple|twice|dozen|hundred|thousand|zero|one|two|three|four|five|six"
+    r"|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
+    r"[ -](?:(?:the|your|of|an?) )*(?:off|days?|weeks?|months?|years?|dollars?|euros?|pounds?|bills?|prices?|times)\b",
+    re.I,
+)
+_word = re.compile(r"[^\W\d_][\w'\u0300-\u1fff-]*")
 _sentence = re.compile(r"(?:^|(?<=[.!?:])\s+)")
+_one_form = str.maketrans("‘’ʼ“”‐‑", "'''\"\"--")
 
 
 def banned_phrase(text: str, brief: Brief) -> str | None:
-    """The rule on phrases; the plan's own name is not a promise, so it is left out."""
-    found = _banned.search(_without(text, [brief.plan]))
+    found = _banned.search(_beside_facts(text, brief))
     return f"banned phrase: {found.group().lower()}" if found else None
 
 
@@ -72,7 +64,8 @@ def unfilled_slot(text: str, brief: Brief) -> str | None:
 
 def control_character(text: str, brief: Brief) -> str | None:
     """Nothing that a screen does not show, or that turns what it shows around."""
-    return "control character" if any(unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs") for c in text) else None
+    hidden = any(unicodedata.category(c)[0] == "C" or unicodedata.category(c) in ("Zl", "Zp") for c in text)
+    return "control character" if hidden else None
 
 
 def link(text: str, brief: Brief) -> str | None:
@@ -80,7 +73,7 @@ def link(text: str, brief: Brief) -> str | None:
 
 
 def name_required(text: str, brief: Brief) -> str | None:
-    return "missing name" if brief.first_name and brief.first_name not in text else None
+    return None if not brief.first_name or re.search(_alone(re.escape(brief.first_name)), text) else "missing name"
 
 
 def offer_required(text: str, brief: Brief) -> str | None:
@@ -89,39 +82,34 @@ def offer_required(text: str, brief: Brief) -> str | None:
 
 def ungrounded_percentage(text: str, brief: Brief) -> str | None:
     """Every percentage is the offer's; without an offer there is none."""
-    wrong = [n for n in _percentage.findall(text) if not brief.offer_percentage or n != str(brief.offer_percentage)]
-    return f"ungrounded percentage: {wrong[0]}%" if wrong else None
+    found = _percentage.search(_beside_facts(text, brief))
+    return f"ungrounded percentage: {found.group()}" if found else None
 
 
 def ungrounded_number(text: str, brief: Brief) -> str | None:
-    """Every number, in digits or in words before a unit, is one of the plan's."""
-    text = _without(text, [brief.plan])
-    known = {str(fact) for fact in (brief.offer_percentage or None, brief.tenure_months) if fact is not None}
-    if brief.expires_on:
-        known |= {str(brief.expires_on.day), str(brief.expires_on.year)}
-    words = (word.lower() for word in _spelled.findall(text))
-    wrong = [n for n in (*_number.findall(text), *(NUMBER_WORDS.get(w, w) for w in words)) if n not in known]
-    return f"ungrounded number: {wrong[0]}" if wrong else None
+    """Every number is one of the plan's, of what it is there: 12 months are no 12 December. In words there is none."""
+    found = _number.search(_beside_facts(text, brief))
+    return f"ungrounded number: {found.group()}" if found else None
 
 
 def ungrounded_name(text: str, brief: Brief) -> str | None:
     """Who is addressed is the customer, and a capital within a sentence is the customer's, the plan's or the date's."""
-    known = set(_words([brief.first_name, brief.plan])) | COMMANDS | {"I", "I'm", "I'll", "I'd", "I've"}
-    if brief.expires_on:
-        known.add(MONTHS[brief.expires_on.month - 1])
-    wrong = [name for sentence in _sentence.split(text) for name in _names(sentence) if name not in known]
+    known = COMMANDS | {FACT, "I", "I'm", "I'll", "I'd", "I've"}
+    known |= {word for fact in (brief.first_name, brief.plan) if fact for word, _ in _words(fact)}
+    sentences = _sentence.split(_beside_facts(text, brief))
+    wrong = [name for sentence in sentences for name in _names(sentence) if name.removesuffix("'s") not in known]
     return f"ungrounded name: {wrong[0]}" if wrong else None
 
 
 def _names(sentence: str) -> Iterable[str]:
-    """What reads as a name: a capitalised word but the first, and the first too where it addresses somebody."""
-    words = list(_word.finditer(sentence))
-    for i, word in enumerate(words):
-        text, addressed = word.group(), sentence[word.end() : word.end() + 1] == ","
-        opener = i == 0 and (text in OPENERS or text in VOCATIVES or not addressed)
-        greeted = i == 1 and words[0].group() in OPENERS and addressed and text not in ("there", "again")
-        if (text[0].isupper() and not opener) or greeted:
-            yield text
+    """What reads as a name: a capitalised word but the first, and any word where somebody is greeted or addressed."""
+    words = _words(sentence)
+    opened = bool(words) and words[0][0].lower() in OPENERS
+    for i, (word, after) in enumerate(words):
+        named = word[0].isupper() and (i > 0 or after.startswith(","))
+        greeted = opened and i == 1 and re.match(r"\s?[,.!:;–—-]|$", after)
+        if (named or greeted) and not (word.lower() in NOBODY and i <= opened):
+            yield word
 
 
 RULES: tuple[Rule, ...] = (
@@ -140,18 +128,37 @@ RULES: tuple[Rule, ...] = (
 
 def violations(text: str, brief: Brief) -> list[str]:
     """All that is wrong with `text`; compatibility forms count as what they look like (１５％ is 15%)."""
-    seen = unicodedata.normalize("NFKC", text)
-    plain = brief.model_copy(
-        update={k: unicodedata.normalize("NFKC", v) for k in ("first_name", "plan") if (v := getattr(brief, k))}
+    facts = {name: _plain(fact) for name in ("first_name", "plan") if (fact := getattr(brief, name))}
+    text, brief = _plain(text), brief.model_copy(update=facts)
+    return [wrong for rule in RULES if (wrong := rule(text, brief))]
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).translate(_one_form)
+
+
+@lru_cache(maxsize=256)
+def _beside_facts(text: str, brief: Brief) -> str:
+    """`text` with what the plan lets it say, 10% or 12 months or 7 December or the plan's name, as the word FACT."""
+    return _sayable(brief.plan, brief.offer_percentage, brief.tenure_months, brief.expires_on).sub(FACT, text)
+
+
+@lru_cache(maxsize=4096)
+def _sayable(plan: str | None, offer: int, months: int | None, day: date | None) -> re.Pattern[str]:
+    th = "(?:st|nd|rd|th)?"
+    facts = (
+        re.escape(plan) if plan else None,
+        rf"{offer} ?(?:%|per ?cent)" if offer else None,
+        rf"{months}[ -]months?" if months is not None else None,
+        rf"(?:{day.day}{th}(?: of)? {day:%B}|{day:%B} {day.day}{th})(?:,? {day.year})?" if day else None,
     )
-    return [wrong for rule in RULES if (wrong := rule(seen, plain))]
+    return re.compile(_alone("|".join(filter(None, facts)) or "(?!)"))
 
 
-def _without(text: str, names: Iterable[str | None]) -> str:
-    for name in names:
-        text = text.replace(name, " ") if name else text
-    return text
+def _alone(pattern: str) -> str:
+    return rf"(?<![\w.,])(?:{pattern})(?!\w)"
 
 
-def _words(names: Iterable[str | None]) -> Iterable[str]:
-    return (word for name in names if name for word in (name, *_word.findall(name)))
+def _words(text: str) -> list[tuple[str, str]]:
+    """Each word, and the two characters after it."""
+    return [(word.group().rstrip("'-"), text[word.end() : word.end() + 2]) for word in _word.finditer(text)]

@@ -1,0 +1,43 @@
+"""A planned contact, and writers that say how they behave."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid5
+
+from shared.messages import EVENTS, Action, Brief, Metadata, PlannedContact
+
+NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
+SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
+
+
+class FixedWriter:
+    """Says the same to everybody, and remembers what it was shown."""
+
+    name = "fixed"
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = list(texts)
+        self.shown: list[Brief] = []
+
+    async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
+        self.shown += briefs
+        return [self._texts for _ in briefs]
+
+
+def noon() -> datetime:
+    return NOON
+
+
+def planned(brief: Brief = SAM, event_id: str = "event-1", **fields: Any) -> PlannedContact:
+    return PlannedContact(
+        id=uuid5(EVENTS, event_id),
+        event_id=event_id,
+        customer_id="customer-1",
+        decision=Action(
+            contact=True, offer_level=2, offer_percentage=brief.offer_percentage, estimated_retention_prob=0.4
+        ),
+        metadata=Metadata(churn_risk=0.8, accept_prob=0.6, expected_value=17.5, propensity=1.0, policy="baseline"),
+        brief=brief,
+        **fields,
+    )

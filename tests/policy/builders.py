@@ -1,0 +1,111 @@
+"""Customers, limits and desks to decide at, and policies that say how they behave."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid5
+
+from services.policy.baseline import BaselinePolicy, Choice, Policy
+from services.policy.gate import Allowed, Limits
+from services.policy.handler import Desk
+from services.policy.ledger import Ledger
+from shared.messages import EVENTS, Outcome, ScoredCustomer
+from shared.service import Clock
+from shared.store import Change, Document, Documents, Key, SQLiteStore, Store
+
+NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
+LIMITS = Limits(
+    cooldown=timedelta(days=14),
+    fatigue_cap=3,
+    fatigue_window=timedelta(days=90),
+    holdout_share=0.0,
+    holdout_salt="salt",
+)
+
+
+class DearestPolicy:
+    """Contacts whoever it may, with the dearest offer it may."""
+
+    name = "dearest"
+    version = "dearest-1"
+
+    def choose(self, customer: ScoredCustomer, allowed: Allowed) -> Choice:
+        levels = [level for level, free in enumerate(allowed.offers) if free]
+        return Choice(max(levels, default=None), expected_value=1.0, retention=0.5, propensity=1.0)
+
+
+class TickingClock:
+    """A second later each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+def noon() -> datetime:
+    return NOON
+
+
+def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts: Any) -> ScoredCustomer:
+    """A customer at high risk, who likes discounts, on a bill of 100."""
+    event_id = event_id or f"event of {customer_id}"
+    usual: Mapping[str, Any] = {
+        "churn_risk": 0.8,
+        "accept_probs": (0.1, 0.3, 0.6, 0.7),
+        "monthly_charges": 100.0,
+        "name": "Sam Vimes",
+        "plan": "Pro",
+        "tenure": 12.0,
+    }
+    return ScoredCustomer(id=uuid5(EVENTS, event_id), event_id=event_id, customer_id=customer_id, **{**usual, **facts})
+
+
+def outcome(customer: ScoredCustomer, word: str) -> Outcome:
+    return Outcome.model_validate(
+        {
+            "id": uuid5(EVENTS, f"{customer.event_id}/{word}"),
+            "event_id": customer.event_id,
+            "customer_id": customer.customer_id,
+            "outcome": word,
+        }
+    )
+
+
+async def desk(
+    store: Store | None = None,
+    *,
+    budget: float = 1_000,
+    shards: int = 1,
+    policy: Policy | None = None,
+    clock: Clock = noon,
+    **limits: Any,
+) -> Desk:
+    store = store or SQLiteStore()
+    return Desk(
+        store=store,
+        ledger=await Ledger.open(store, budget, shards, clock),
+        policy=policy or BaselinePolicy(),
+        limits=LIMITS._replace(**limits),
+        offer_for=timedelta(days=14),
+        clock=clock,
+    )
+
+
+class LateStore(SQLiteStore):
+    """Runs every change first on what was there before its batch, as an optimistic store does that comes too late."""
+
+    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+        before = [await self.read(keys) for keys, _ in updates]
+        late = [(keys, _twice(change, old)) for (keys, change), old in zip(updates, before, strict=True)]
+        return await super().update_all(late)
+
+
+def _twice(change: Change, before: Documents) -> Change:
+    def again(found: Documents) -> Mapping[Key, Document]:
+        change(before)
+        return change(found)
+
+    return again

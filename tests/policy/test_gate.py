@@ -1,0 +1,140 @@
+from datetime import timedelta
+
+import pytest
+
+from services.policy.gate import Allowed, allow, held_out
+from services.policy.state import Contact, CustomerState
+from shared.messages import ScoredCustomer
+from tests.policy.builders import LIMITS, NOON, scored
+
+PLENTY = 100_000
+IDS = [f"customer-{i}" for i in range(20_000)]
+
+
+def contacted(*days_ago: float) -> CustomerState:
+    contacts = (Contact(event_id=f"{days} days ago", at=NOON - timedelta(days=days)) for days in days_ago)
+    return CustomerState(contacts=tuple(contacts))
+
+
+def allowed(
+    customer: ScoredCustomer | None = None,
+    state: CustomerState | None = None,
+    funds: int = PLENTY,
+    **limits: object,
+) -> Allowed:
+    return allow(customer or scored(), state or CustomerState(), funds, NOON, LIMITS._replace(**limits))
+
+
+def test_a_customer_nobody_wrote_to_may_get_any_offer() -> None:
+    assert allowed() == Allowed((True, True, True, True), ())
+
+
+@pytest.mark.parametrize(
+    ("customer", "state"),
+    [
+        (scored(opted_out=True), CustomerState()),
+        (scored(), CustomerState(opted_out=True)),
+        (scored(opted_out=False), CustomerState(opted_out=True)),
+    ],
+)
+def test_who_opted_out_now_or_ever_is_left_alone(customer: ScoredCustomer, state: CustomerState) -> None:
+    gate = allowed(customer, state)
+
+    assert not gate.contact
+    assert gate.reasons == ("opted-out",)
+
+
+def test_a_customer_in_cooldown_is_left_alone() -> None:
+    assert allowed(state=contacted(13.9)).reasons == ("cooldown",)
+    assert not allowed(state=contacted(13.9)).contact
+
+
+def test_cooldown_ends_after_its_days() -> None:
+    assert allowed(state=contacted(14)).contact
+
+
+def test_without_cooldown_two_contacts_may_follow_each_other() -> None:
+    assert allowed(state=contacted(0), cooldown=timedelta(0)).contact
+
+
+def test_a_contact_by_a_clock_ahead_of_ours_counts() -> None:
+    assert allowed(state=contacted(-0.01)).reasons == ("cooldown",)
+
+
+def test_who_was_contacted_often_is_left_alone_until_the_window_has_passed() -> None:
+    assert allowed(state=contacted(89, 60, 30)).reasons == ("fatigue",)
+    assert allowed(state=contacted(90, 60, 30)).contact
+
+
+def test_a_cap_of_zero_contacts_nobody() -> None:
+    assert allowed(fatigue_cap=0).reasons == ("fatigue",)
+
+
+def test_every_reason_is_given() -> None:
+    gate = allowed(scored(opted_out=True), contacted(3, 2, 1), holdout_share=1.0)
+
+    assert gate == Allowed((False, False, False, False), ("opted-out", "holdout", "cooldown", "fatigue"))
+
+
+def test_offers_over_budget_are_masked_and_contact_is_not() -> None:
+    gate = allowed(scored(monthly_charges=100), funds=1_000)
+
+    assert gate.offers == (True, True, True, False)
+    assert gate.reasons == ("offer 15 %: over budget",)
+
+
+def test_an_offer_that_costs_all_there_is_may_be_made() -> None:
+    assert allowed(scored(monthly_charges=100), funds=1_500).offers[3]
+    assert not allowed(scored(monthly_charges=100), funds=1_499).offers[3]
+
+
+def test_without_a_bill_no_discount_can_be_promised_but_contact_can() -> None:
+    gate = allowed(scored(monthly_charges=None))
+
+    assert gate.offers == (True, False, False, False)
+    assert gate.reasons == tuple(
+        f"offer {percent} %: its cost is unknown without monthly_charges" for percent in (5, 10, 15)
+    )
+
+
+def test_the_holdout_is_sticky_whatever_else_is_known() -> None:
+    limits = LIMITS._replace(holdout_share=0.5)
+    held = [customer for customer in IDS[:100] if held_out(customer, limits)]
+
+    assert held == [customer for customer in IDS[:100] if held_out(customer, limits)]
+    assert 0 < len(held) < 100
+    for customer in IDS[:100]:
+        richer = scored(customer, "another event", tenure=99.0, name=None)
+        assert ("holdout" in allowed(richer, holdout_share=0.5).reasons) == (customer in held)
+
+
+def test_the_same_customers_are_held_out_in_every_release() -> None:
+    limits = LIMITS._replace(holdout_share=0.1)
+
+    assert [i for i in range(40) if held_out(f"customer-{i}", limits)] == [1, 38]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+def test_the_holdout_is_about_its_share_of_customers(share: float) -> None:
+    held = sum(held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
+
+    assert held / len(IDS) == pytest.approx(share, abs=4 * (share * (1 - share) / len(IDS)) ** 0.5)
+
+
+def test_a_share_of_none_holds_out_nobody_and_of_all_everybody() -> None:
+    assert not any(held_out(customer, LIMITS._replace(holdout_share=0.0)) for customer in IDS)
+    assert all(held_out(customer, LIMITS._replace(holdout_share=1.0)) for customer in IDS)
+
+
+def test_a_larger_share_keeps_those_held_out_already() -> None:
+    few = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05))}
+    more = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.1))}
+
+    assert few < more
+
+
+def test_another_salt_holds_out_others() -> None:
+    one = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05))}
+    other = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05, holdout_salt="2"))}
+
+    assert len(one & other) < 0.2 * len(one)

@@ -1,0 +1,28 @@
+"""What a message may say, and drafts of it."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid5
+
+from shared.messages import EVENTS, Action, Brief, Candidate, DraftedMessage, Metadata
+
+NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
+SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
+GOOD = "Hi Sam, thank you for 12 months with us. Take 10% off your next bill: reply KEEP by 7 December."
+PUSHY = "Hi Sam, this is your last chance to take 10% off your next bill. Reply KEEP by 7 December."
+INVENTED = "Hi Sam, thank you for 12 months with us. Take 20% off your next bill: reply KEEP by 7 December."
+
+
+def drafted(*texts: str, event_id: str = "event-1", **fields: Any) -> DraftedMessage:
+    """Texts of a language model, best first."""
+    usual: dict[str, Any] = {
+        "customer_id": "customer-1",
+        "decision": Action(contact=True, offer_level=2, offer_percentage=10, estimated_retention_prob=0.44),
+        "metadata": Metadata(
+            churn_risk=0.8, accept_prob=0.6, expected_value=17.5, propensity=1.0, policy="baseline", reserved=10.0
+        ),
+        "brief": SAM,
+        "time_zone": "UTC",
+        "candidates": tuple(Candidate(text=text, writer="model") for text in texts),
+    }
+    return DraftedMessage(id=uuid5(EVENTS, event_id), event_id=event_id, **{**usual, **fields})
