@@ -14,7 +14,7 @@ $(VENV)/ready: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	awk '/^uv==/{keep=1} keep; keep && !/\\$$/{exit}' requirements.lock > $(VENV)/uv.lock
 	$(RUN) -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
-	$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock
+	$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(RUN) --require-hashes requirements.lock
 	@touch $@
 
 up: setup

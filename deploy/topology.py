@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
-from google.protobuf.duration_pb2 import Duration
 
 from shared.settings import Settings
 from shared.topology import SUBSCRIPTIONS, TOPICS
@@ -35,7 +34,7 @@ def apply(project: str, push_url: Callable[[str], str]) -> None:
                 topic=topics + s.topic,
                 push_config={"push_endpoint": push_url(s.service)},
                 ack_deadline_seconds=ACK_SECONDS,
-                retry_policy={"minimum_backoff": Duration(seconds=1), "maximum_backoff": Duration(seconds=60)},
+                # No retry_policy: with one, the emulator loses what it could not push. Push backs off by itself.
             )
 
 

@@ -29,8 +29,9 @@ def main() -> None:
         summary = asyncio.run(replay.run(arguments.events, arguments.decisions, Settings()))
         print("\n".join(f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()))
     else:
-        app = create(local.gateway, local.connect)
-        uvicorn.run(app, host="127.0.0.1", port=Settings().port, log_level="warning")
+        port = Settings().port
+        print(f"http://localhost:{port} (its interface: http://localhost:{port}/docs); Ctrl-C ends it", flush=True)
+        uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=port, log_level="warning")
 
 
 if __name__ == "__main__":

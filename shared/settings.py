@@ -43,8 +43,9 @@ class Settings(BaseSettings):
 
     budget: float = Field(default=5_000, ge=0)
     """Money that may be promised in discounts."""
-    budget_shards: int = Field(default=256, ge=1, le=400)
-    """Parts the budget is split into on Firestore; at least as many as contacts a second."""
+    budget_shards: int | None = Field(default=None, ge=1, le=400)
+    """Parts the budget is split into on Firestore: at least as many as offers a second. By default as many as hold 200
+    of money each, so that a part need not borrow for every offer, and at most 256."""
     cooldown_days: float = Field(default=14, ge=0, le=3650)
     """Between two contacts of one customer."""
     fatigue_cap: int = Field(default=3, ge=0)

@@ -45,9 +45,9 @@ class SQLiteStore:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA cache_size = -65536")  # KiB
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS documents"
-            " (collection TEXT, id TEXT, body BLOB, PRIMARY KEY (collection, id)) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS documents (collection TEXT, id TEXT, body BLOB, PRIMARY KEY (collection, id))"
         )
 
     async def read(self, keys: Sequence[Key]) -> Documents:

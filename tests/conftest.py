@@ -1,9 +1,15 @@
+import os
 from collections.abc import Iterator
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from tests.emulators import emulators
+
+hypothesis.settings.register_profile("ci", derandomize=True)  # what lands does not depend on luck
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Limits
 from services.policy.handler import Desk, decide, settle
-from services.policy.ledger import Ledger
+from services.policy.ledger import Ledger, default_shards
 from shared import telemetry, web
 from shared.bus import Bus
 from shared.messages import Outcome, ScoredCustomer
@@ -21,7 +21,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
     policy = {"baseline": BaselinePolicy}[settings.policy]()
     telemetry.say(f"the policy is {policy.name}: a one-step rule, not a trained model", version=policy.version)
     # One writer at a time needs one shard only.
-    shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards
+    shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
     desk = Desk(
         store=store,

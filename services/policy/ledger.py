@@ -63,6 +63,11 @@ class Shard(Value):
         ).model_dump()
 
 
+def default_shards(budget: float) -> int:
+    """As many as hold tens of offers each, so that few of them borrow; `budget` is money."""
+    return max(1, min(256, int(budget // 200)))
+
+
 def offer_cost(level: int, monthly_charges: float | None) -> int | None:
     """Worst case of an offer, in cents: its percentage of the next bill. None where the bill is not known."""
     if OFFERS[level] == 0:

@@ -1,3 +1,4 @@
+import unicodedata
 from datetime import date
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_first_name_is_letters_marks_apostrophes_and_hyphens_of_bounded_length
     said = first_name(name)
 
     assert said is None or (said[0].isalpha() and len(said) <= LONGEST)
-    assert set(said or "") <= set("Samñé'’-محअ्李\u0301صلى")
+    assert all(unicodedata.category(c)[0] in "LM" or c in "'’-" for c in said or "")
 
 
 @pytest.mark.parametrize("name", ["Pro", "Fiber optic", "Pro 500", "Family+", "Pre-paid", "Básico", "Month-to-month"])

@@ -15,6 +15,7 @@ from services.policy.ledger import (
     Shard,
     _moved,
     _resized,
+    default_shards,
     offer_cost,
     shard_in,
 )
@@ -253,3 +254,8 @@ async def test_a_single_shard_has_nobody_to_borrow_from() -> None:
     ledger = await Ledger.open(SQLiteStore(), 10, 1, noon)
 
     assert ledger.dry(1)
+
+
+@pytest.mark.parametrize(("budget", "shards"), [(0, 1), (199, 1), (5_000, 25), (1e6, 256)])
+def test_a_small_budget_is_split_into_few_shards(budget: float, shards: int) -> None:
+    assert default_shards(budget) == shards

@@ -1,0 +1,22 @@
+"""Report what became of a decision: it settles the budget, and an opt-out ends contact.
+
+PUBSUB_EMULATOR_HOST=localhost:8085 python examples/outcome.py call-2026-0001 C20417 accepted
+"""
+
+import argparse
+import json
+import os
+
+from google.cloud import pubsub_v1
+
+parser = argparse.ArgumentParser(description="Report what became of a decision.")
+parser.add_argument("event_id")
+parser.add_argument("customer_id")
+parser.add_argument("outcome", choices=["accepted", "declined", "churned", "opted-out"])
+project = os.environ.get("GOOGLE_CLOUD_PROJECT", "retention-local")  # noqa: TID251, an example stands alone
+parser.add_argument("--project", default=project)
+arguments = vars(parser.parse_args())
+
+publisher = pubsub_v1.PublisherClient()
+topic = publisher.topic_path(arguments.pop("project"), "outcomes")
+print("published as message", publisher.publish(topic, json.dumps(arguments).encode()).result(timeout=60))

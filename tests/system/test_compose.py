@@ -1,0 +1,30 @@
+"""docker-compose.yml and the examples say the same as the code. The files are only read; no container is started."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.messages import CustomerEvent
+from shared.settings import Settings
+from shared.topology import SUBSCRIPTIONS
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+CUSTOMERS = (ROOT / "examples" / "customers.jsonl").read_bytes().splitlines()
+
+
+@pytest.mark.parametrize("service", sorted({s.service for s in SUBSCRIPTIONS}))
+def test_every_service_has_a_container(service: str) -> None:
+    assert re.search(rf"^  {service}:\n    <<: \*service\n    build: .*\{{SERVICE: {service}\}}", COMPOSE, re.MULTILINE)
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    of_one_process = {"port", "state", "artifacts", "push_url", "data"}
+    passed_on = re.findall(r"^    RETENTION_(\w+):", COMPOSE, re.MULTILINE)
+    assert {name.lower() for name in passed_on} == Settings.model_fields.keys() - of_one_process
+
+
+@pytest.mark.parametrize("line", CUSTOMERS)
+def test_every_example_is_an_event(line: bytes) -> None:
+    assert CustomerEvent.parse(line, "1").customer_id.startswith("C")
