@@ -1,6 +1,5 @@
 """Run a file of customer events through the whole pipeline, in one process, and say what came of it."""
 
-import gc
 import logging
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from services.policy.ledger import Ledger
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent
+from shared.service import ready
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from shared.topology import SUBSCRIPTIONS
@@ -70,7 +70,7 @@ async def run(events: Path, decisions: Path, settings: Settings) -> dict[str, ob
     with TemporaryDirectory() as folder:
         store = SQLiteStore(Path(folder) / "state.sqlite")
         await local.pipeline(settings, bus, store)
-        gc.freeze()  # models and modules stay; there is no use in looking through them for garbage
+        ready()
         bus.subscribe("decisions.replay", account.decided)
         for subscription in SUBSCRIPTIONS:
             bus.subscribe(f"{subscription.dead}.replay", account.buried)

@@ -19,6 +19,8 @@ from shared.topology import TOPICS
 
 PATIENCE = 20.0
 """Seconds until a publish that Pub/Sub does not take is given up, and with it the message that caused it."""
+TOGETHER = 64
+"""Updates of a batch; Firestore takes 500 writes."""
 ATTEMPTS = 30
 """Times an update starts over because somebody else was faster."""
 
@@ -40,7 +42,7 @@ class PubSubBus:
         self._topics = f"projects/{project}/topics/"
         again = retry.Retry(initial=0.1, maximum=5, timeout=PATIENCE, predicate=retry.if_transient_error)
         self._client = pubsub_v1.PublisherClient(
-            batch_settings=pubsub_v1.types.BatchSettings(max_latency=0.005),
+            batch_settings=pubsub_v1.types.BatchSettings(max_latency=0),  # a push waits for its answer: do not linger
             publisher_options=pubsub_v1.types.PublisherOptions(retry=again, timeout=PATIENCE),
         )
 
@@ -60,38 +62,24 @@ class Contention(Exception):
 
 
 class FirestoreStore:
-    """Optimistic: a batch whose writes hold only while the documents are as they were read. No transaction waits."""
+    """Optimistic: a batch whose writes hold only while the documents are as they were read. No transaction waits.
+
+    Updates that wait together share their reading and their batch; where somebody was faster, each goes alone.
+    """
 
     def __init__(self, project: str) -> None:
         self._client = firestore.AsyncClient(project=project)
+        self._collections: dict[str, firestore.AsyncCollectionReference] = {}
 
     async def read(self, keys: Sequence[Key]) -> Documents:
         return {key: snapshot.to_dict() for key, snapshot in (await self._snapshots(keys)).items()}
 
     async def update(self, keys: Sequence[Key], change: Change) -> Documents:
-        for attempt in range(ATTEMPTS):
-            snapshots = await self._snapshots(keys)
-            found: dict[Key, Document | None] = {key: snapshot.to_dict() for key, snapshot in snapshots.items()}
-            written = change(found)
-            if not written:
-                return found
-            batch = self._client.batch()
-            for key, document in written.items():
-                if (old := found[key]) is None:
-                    batch.create(self._reference(key), document)
-                else:
-                    gone = {field: firestore.DELETE_FIELD for field in old.keys() - document.keys()}
-                    unchanged = self._client.write_option(last_update_time=snapshots[key].update_time)
-                    batch.update(self._reference(key), {**document, **gone}, option=unchanged)
-            try:
-                await batch.commit()
-                return {**found, **written}
-            except (exceptions.Conflict, exceptions.FailedPrecondition):  # Conflict is AlreadyExists and Aborted
-                await asyncio.sleep(min(0.5, 0.005 * 2**attempt) * random())
-        raise Contention(f"{[f'{collection}/{name}' for collection, name in keys]} changed {ATTEMPTS} times meanwhile")
+        return (await self.update_all([(keys, change)]))[0]
 
     async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
-        return list(await asyncio.gather(*(self.update(keys, change) for keys, change in updates)))
+        groups = [updates[start : start + TOGETHER] for start in range(0, len(updates), TOGETHER)]
+        return [documents for group in groups for documents in await self._update_group(group)]
 
     async def check(self) -> None:
         await self.read([("budget", "total")])
@@ -99,14 +87,54 @@ class FirestoreStore:
     def close(self) -> None:
         self._client.close()
 
-    def _reference(self, key: Key) -> firestore.AsyncDocumentReference:
-        collection, name = key
-        return self._client.collection(collection).document(document_id(name))
+    async def _update_group(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+        for attempt in range(ATTEMPTS):
+            snapshots = await self._snapshots(list(dict.fromkeys(key for keys, _ in updates for key in keys)))
+            before: dict[Key, Document | None] = {key: snapshot.to_dict() for key, snapshot in snapshots.items()}
+            after = dict(before)
+            results: list[Documents] = []
+            for keys, change in updates:  # each sees what those before it made
+                found = {key: after[key] for key in keys}
+                written = change(found)
+                after.update(written)
+                results.append({**found, **written})
+            batch = self._client.batch()
+            for key, document in after.items():
+                if document is not None and document is not before[key]:
+                    self._write(batch, snapshots[key], before[key], document)
+            try:
+                if len(batch):
+                    await batch.commit()
+                return results
+            except (exceptions.Conflict, exceptions.FailedPrecondition):  # Conflict is AlreadyExists and Aborted
+                if len(updates) > 1:
+                    return [
+                        d for alone in await asyncio.gather(*(self._update_group([u]) for u in updates)) for d in alone
+                    ]
+                await asyncio.sleep(min(0.5, 0.005 * 2**attempt) * random())
+        raise Contention(f"{['/'.join(key) for key in before]} changed {ATTEMPTS} times meanwhile")
+
+    def _write(
+        self, batch: firestore.AsyncWriteBatch, read: firestore.DocumentSnapshot, old: Document | None, new: Document
+    ) -> None:
+        if old is None:
+            batch.create(read.reference, new)
+        else:
+            gone = {field: firestore.DELETE_FIELD for field in old.keys() - new.keys()}
+            unchanged = self._client.write_option(last_update_time=read.update_time)
+            batch.update(read.reference, {**new, **gone}, option=unchanged)
 
     async def _snapshots(self, keys: Sequence[Key]) -> dict[Key, firestore.DocumentSnapshot]:
-        references = {key: self._reference(key) for key in keys}
-        found = {s.reference.path: s async for s in self._client.get_all(list(references.values()))}
-        return {key: found[reference.path] for key, reference in references.items()}
+        """One of each, in their order; Firestore answers in any."""
+        references = [self._reference(key) for key in keys]
+        found = {s.reference.path: s async for s in self._client.get_all(references)}
+        return {key: found[reference.path] for key, reference in zip(keys, references, strict=True)}
+
+    def _reference(self, key: Key) -> firestore.AsyncDocumentReference:
+        collection, name = key
+        if collection not in self._collections:
+            self._collections[collection] = self._client.collection(collection)
+        return self._collections[collection].document(document_id(name))
 
 
 def document_id(name: str) -> str:

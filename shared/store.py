@@ -30,7 +30,7 @@ class Store(Protocol):
         """
 
     async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
-        """Many updates that wait together, each atomic, in any order."""
+        """Updates that wait together: each sees what those before it wrote, and they may share a commit."""
 
     async def check(self) -> None:
         """Raise if the store cannot be reached."""

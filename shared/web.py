@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from shared import telemetry
 from shared.bus import Bus, Envelope
-from shared.service import Service, in_words
+from shared.service import Queue, Service, in_words, ready
 from shared.settings import Settings
 from shared.store import Store
 
@@ -57,6 +57,8 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
         app.state.settings = settings = Settings()
         async with connect(settings) as (app.state.bus, app.state.store):
             app.state.service = await build(settings, app.state.bus, app.state.store)
+            app.state.queue = Queue(app.state.service)
+            ready()
             telemetry.say("ready", service=app.state.service.name)
             yield
 
@@ -75,7 +77,7 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
         if subscription not in service.subscriptions:
             raise HTTPException(404, f"{service.name} listens to {list(service.subscriptions)}, not {subscription!r}")
         envelope = pushed.message.envelope(service.subscriptions[subscription].topic)
-        [refusal] = await service.receive(subscription, [envelope])
+        refusal = await app.state.queue.receive(subscription, envelope)
         return Response(status_code=503 if refusal else 204)
 
     @app.get("/healthz")

@@ -8,7 +8,7 @@ creates none. So what is reserved and committed never exceeds the budget, at any
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from math import ceil
 from typing import Self
 from zlib import crc32
@@ -68,6 +68,7 @@ def default_shards(budget: float) -> int:
     return max(1, min(256, int(budget // 200)))
 
 
+@lru_cache(maxsize=1024)
 def offer_cost(level: int, monthly_charges: float | None) -> int | None:
     """Worst case of an offer, in cents: its percentage of the next bill. None where the bill is not known."""
     if OFFERS[level] == 0:

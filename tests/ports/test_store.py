@@ -80,6 +80,11 @@ async def test_changes_that_wait_together_are_all_made(store: Store):
     assert sorted(f[A]["n"] for f in found) == list(range(1, 9))
 
 
+async def test_groups_of_changes_at_the_same_time_are_all_seen(store: Store):
+    await asyncio.gather(*(store.update_all([([A], add_one)] * 5) for _ in range(4)))
+    assert await store.read([A]) == {A: {"n": 20}}
+
+
 async def test_all_of_a_change_is_made_or_nothing(store: Store):
     """What was read moves meanwhile: the change starts over with what is there by then."""
     seen = []

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 from gzip import decompress as gunzip
 
@@ -6,7 +7,7 @@ import pytest
 from shared import telemetry
 from shared.bus import Envelope
 from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
-from shared.service import MAX_BYTES, Service, Unprocessable
+from shared.service import MAX_BYTES, Queue, Service, Unprocessable
 
 EVENTS = "customer-events.scorer"
 
@@ -144,3 +145,32 @@ def test_a_service_must_handle_just_what_it_listens_to(bus: Recorder):
         Service("scorer", bus, {Outcome: double})
     with pytest.raises(ValueError, match="listens to"):
         Service("policy", bus, {ScoredCustomer: double})
+
+
+async def test_messages_that_arrive_meanwhile_are_handled_together_and_answered_each():
+    """The first is handled alone; those that came meanwhile go together; who failed is told, and only who failed."""
+    together: list[int] = []
+
+    async def slow(events: Sequence[CustomerEvent]) -> list[list[Message]]:
+        together.append(len(events))
+        await asyncio.sleep(0.01)
+        return await double(events)
+
+    queue = Queue(Service("scorer", Recorder(), {CustomerEvent: slow}), together=4)
+    names = ["Sam", "Ada", "Later", "Bob", "Eve", "Zoë"]
+    first = asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}')))
+    await asyncio.sleep(0.001)
+    rest = [queue.receive(EVENTS, event(f'{{"customer_id": "c", "name": "{n}"}}', n)) for n in names]
+    answers = await asyncio.gather(first, *rest)
+    assert [type(a) for a in answers] == [type(None)] * 3 + [OSError] + [type(None)] * 3
+    assert together[:2] == [1, 4]
+    assert together[-1] == 2
+    assert await queue.receive(EVENTS, event("bad")) is None
+
+
+async def test_who_does_not_wait_for_the_answer_stops_nobody():
+    queue = Queue(Service("scorer", Recorder(), {CustomerEvent: double}))
+    gone = asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}')))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await queue.receive(EVENTS, event('{"customer_id": "d"}')) is None
