@@ -7,7 +7,7 @@ kind that must parse for ever). A breaking change is a new class with a new topi
 from __future__ import annotations
 
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
@@ -61,6 +61,11 @@ class Message(Value):
         """
         inherited = {name: getattr(cause, name) for name in _shared_fields(cls, type(cause))}
         return cls(**{**inherited, **fields, "id": uuid5(cause.id, cls.topic)})
+
+    @cached_property
+    def data(self) -> bytes:
+        """As it travels. Made once, so do not change a message by copying it: make the one that follows."""
+        return self.model_dump_json().encode()
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:

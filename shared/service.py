@@ -81,7 +81,7 @@ class Service:
     async def _handle(self, handler: Handler, messages: Sequence[Message]) -> None:
         following = [m for each in await handler(messages) for m in each] if messages else []
         if following:
-            await self._bus.publish([Envelope(m.topic, m.model_dump_json().encode(), attributes(m)) for m in following])
+            await self._bus.publish([Envelope(m.topic, m.data, attributes(m)) for m in following])
 
     async def _bury(self, envelope: Envelope, subscription: str, error: ValueError) -> Exception | None:
         telemetry.count("dead_letters", service=self.name, reason=in_words(error))

@@ -26,6 +26,6 @@ def _key(event_id: str) -> Key:
 def _kept(decision: Decision) -> Change:
     def change(found: Documents) -> dict[Key, Document]:
         key = _key(decision.event_id)
-        return {} if found[key] else {key: {"decision": decision.model_dump_json()}}
+        return {} if found[key] else {key: {"decision": decision.data.decode()}}
 
     return change

@@ -101,7 +101,7 @@ def _change(
         written: dict[Key, Document] = {
             plan_key: {
                 "topic": message.topic,
-                "message": message.model_dump_json(),
+                "message": message.data.decode(),
                 "customer_id": customer.customer_id,
                 "cents": cents,
                 "status": "reserved" if cents else "free",

@@ -43,7 +43,7 @@ def _change(draft: DraftedMessage, said: dict[str, Decision], zones: Sequence[st
         opted_out = (found[customer] or {}).get("opted_out", False)  # read last: it may be newer than the decision
         decision = _withheld(draft, ["opted-out"], clock) if opted_out else _judged(draft, zones, clock)
         said[draft.event_id] = decision
-        return {verdict: {"decision": decision.model_dump_json()}}
+        return {verdict: {"decision": decision.data.decode()}}
 
     return change
 

@@ -37,12 +37,18 @@ Rule = Callable[[str, Brief], str | None]
 _phrases = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in BANNED)
 _banned = re.compile(rf"(?<!\w)(?<!feel )(?:{_phrases})(?:e?s|e?d|ing)?(?!\w)", re.I)
 _link = re.compile(r"://|www\.|@|\w\.[^\W\d_]{2}", re.I)
+_sign = re.compile(r"[%٪‰]|per ?cent", re.I)
 _percentage = re.compile(r"\S{0,20}\s?(?:[%٪‰]|\bper ?cent)", re.I)
-_number = re.compile(
-    r"\d+(?:[.,]\d+)*|\b(?:half|third|quarter|double|triple|twice|dozen|hundred|thousand|zero|one|two|three|four|five|six"
-    r"|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
-    r"[ -](?:(?:the|your|of|an?) )*(?:off|days?|weeks?|months?|years?|dollars?|euros?|pounds?|bills?|prices?|times)\b",
+_digits = re.compile(r"\d+(?:[.,]\d+)*")
+_counted = re.compile(
+    r"\b(\w+)[ -](?:(?:the|your|of|an?) )*"
+    r"(?:off|days?|weeks?|months?|years?|dollars?|euros?|pounds?|bills?|prices?|times)\b",
     re.I,
+)
+NUMBERS = set(
+    "half third quarter double triple twice dozen hundred thousand zero one two three four five six seven eight nine"
+    " ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty"
+    " seventy eighty ninety".split()
 )
 _word = re.compile(r"[^\W\d_][\w'\u0300-\u1fff-]*")
 _sentence = re.compile(r"(?:^|(?<=[.!?:])\s+)")
@@ -81,13 +87,16 @@ def offer_required(text: str, brief: Brief) -> str | None:
 
 def ungrounded_percentage(text: str, brief: Brief) -> str | None:
     """Every percentage is the offer's; without an offer there is none."""
-    found = _percentage.search(_beside_facts(text, brief))
+    beside = _beside_facts(text, brief)
+    found = _sign.search(beside) and _percentage.search(beside)
     return f"ungrounded percentage: {found.group()}" if found else None
 
 
 def ungrounded_number(text: str, brief: Brief) -> str | None:
     """Every number is one of the plan's, of what it is there: 12 months are no 12 December. In words there is none."""
-    found = _number.search(_beside_facts(text, brief))
+    beside = _beside_facts(text, brief)
+    in_words = (match for match in _counted.finditer(beside) if match[1].lower() in NUMBERS)
+    found = _digits.search(beside) or next(in_words, None)
     return f"ungrounded number: {found.group()}" if found else None
 
 
