@@ -14,9 +14,9 @@ OFFERS = (
 )
 SERVICE = (
     "[GREETING], thank you for [MONTHS] with us. Is there anything we could do better for you?"
-    " Reply to this message and we will call you. Reply STOP to opt out.",
+    " Reply to this message and tell us. Reply STOP to opt out.",
     "[GREETING], thank you for being with us. Is there anything we could do better for you?"
-    " Reply to this message and we will call you. Reply STOP to opt out.",
+    " Reply to this message and tell us. Reply STOP to opt out.",
 )
 
 
