@@ -53,7 +53,7 @@ async def test_without_facts_there_is_still_something_to_say() -> None:
     assert message.candidates == (
         Candidate(
             text="Hello, thank you for being with us. Is there anything we could do better for you?"
-            " Reply to this message and we will call you. Reply STOP to opt out.",
+            " Reply to this message and tell us. Reply STOP to opt out.",
             writer="template",
         ),
     )
