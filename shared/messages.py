@@ -129,6 +129,14 @@ class Facts(Customer):
     churn_risk: Probability | None = Field(default=None, description="a risk the caller knows; replaces the model's")
 
 
+def _object(data: bytes) -> dict[str, Any]:
+    """Raises ValueError where `data` is not JSON, or not an object."""
+    given = from_json(data, allow_inf_nan=False)
+    if not isinstance(given, dict):
+        raise ValueError(f"a message is a JSON object, this is a {type(given).__name__}")
+    return given
+
+
 class CustomerEvent(Facts, Message):
     """Something happened to a customer. Only `customer_id` is required; `event_id` is the publisher's, if given."""
 
@@ -139,9 +147,7 @@ class CustomerEvent(Facts, Message):
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
         """Without an `event_id` the event is known by the message that brought it."""
-        event = from_json(data, allow_inf_nan=False)
-        if not isinstance(event, dict):
-            raise ValueError(f"an event is a JSON object, this is a {type(event).__name__}")
+        event = _object(data)
         facts = {name: fact for name, fact in event.items() if not (isinstance(fact, str) and not fact.strip())}
         if facts.get("event_id") is None:
             facts["event_id"] = str(uuid5(EVENTS, message_id))
@@ -260,9 +266,7 @@ class Outcome(Message):
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
         """The same outcome of the same event is the same message, whoever reports it, however often."""
-        outcome = from_json(data, allow_inf_nan=False)
-        if not isinstance(outcome, dict):
-            raise ValueError(f"an outcome is a JSON object, this is a {type(outcome).__name__}")
+        outcome = _object(data)
         return cls.model_validate(
             outcome | {"id": uuid5(EVENTS, f"{outcome.get('event_id')}/{outcome.get('outcome')}")}
         )

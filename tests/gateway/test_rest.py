@@ -14,15 +14,8 @@ from services.gateway.app import create
 from shared.bus import Bus
 from shared.settings import Settings
 from shared.store import Store
+from tests.customers import SAM
 
-SAM = {
-    "customer_id": "C12345",
-    "name": "Sam",
-    "tenure": 12,
-    "monthly_charges": 89.99,
-    "contract": "Month-to-month",
-    "payment_method": "Electronic check",
-}
 PUBLISH = "/v1/projects/retention-local/topics/{}:publish"
 
 

@@ -8,10 +8,10 @@ import pytest
 from shared.messages import CustomerEvent
 from shared.settings import Settings
 from shared.topology import SUBSCRIPTIONS
+from tests.customers import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-CUSTOMERS = (ROOT / "examples" / "customers.jsonl").read_bytes().splitlines()
 
 
 @pytest.mark.parametrize("service", sorted({s.service for s in SUBSCRIPTIONS}))
@@ -25,6 +25,6 @@ def test_every_setting_reaches_the_containers() -> None:
     assert {name.lower() for name in passed_on} == Settings.model_fields.keys() - of_one_process
 
 
-@pytest.mark.parametrize("line", CUSTOMERS)
+@pytest.mark.parametrize("line", EXAMPLES)
 def test_every_example_is_an_event(line: bytes) -> None:
     assert CustomerEvent.parse(line, "1").customer_id.startswith("C")

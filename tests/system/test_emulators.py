@@ -9,20 +9,13 @@ import pytest
 from google.cloud import firestore, pubsub_v1
 
 from shared.messages import Decision
+from tests.customers import SAM
 from tests.processes import services
 
 pytestmark = pytest.mark.emulator
 
 BUDGET = 30.0
 PATIENCE = 60
-SAM = {
-    "customer_id": "C12345",
-    "name": "Sam",
-    "tenure": 12,
-    "monthly_charges": 89.99,
-    "contract": "Month-to-month",
-    "payment_method": "Electronic check",
-}
 
 
 class Cloud:

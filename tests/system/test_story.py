@@ -13,17 +13,10 @@ from shared.bus import Envelope, LocalBus
 from shared.messages import Decision, Outcome
 from shared.settings import Settings
 from shared.store import SQLiteStore
+from tests.customers import SAM
 
 AFTERNOON = datetime(2026, 6, 15, 20, tzinfo=UTC)
 """Nobody in the United States sleeps."""
-SAM = {
-    "customer_id": "C12345",
-    "name": "Sam",
-    "tenure": 12,
-    "monthly_charges": 89.99,
-    "contract": "Month-to-month",
-    "payment_method": "Electronic check",
-}
 
 
 class House:
