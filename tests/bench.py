@@ -117,28 +117,31 @@ def scoring(customers: Sequence[CustomerEvent]) -> Figures:
 
 
 async def firestore(customers: Sequence[CustomerEvent]) -> Figures:
-    """Decisions a second that reach Firestore, so many waiting together, beside the bare client's rate for the same
+    """Decisions a second that reach Firestore, so many waiting together or each alone, so many at once, beside the
 
-    optimistic batch, so many at once, in turn.
+    bare client's rate for the same optimistic batches, so many at once: in turn.
     """
     model = ScorerModel.load(ARTIFACTS / "scorer")
     scored: list[ScoredCustomer] = [s for [s] in await score(customers, model=model, clock=utc_now)]
-    plans, _ = await decided(scored)  # what the bare client is to write; and Firestore's emulator gets warm
-    ours, bare = [], []
+    plans, _ = await decided(scored, TOGETHER)  # what the bare client is to write; and Firestore's emulator gets warm
+    rates: dict[str, list[float]] = {"together": [], "alone": [], "bare": []}
     for n in tqdm(range(ROUNDS), unit=" rounds", leave=False):
-        for measured in ((ours, bare), (bare, ours))[n % 2]:
-            measured.append((await decided(scored))[1] if measured is ours else await written(scored, plans))
-    return {
-        "firestore_decisions_per_second": median(ours),
-        "firestore_bare_batches_per_second": median(bare),
-        "firestore_over_bare": median(a / b for a, b in zip(ours, bare, strict=True)),
+        for measured in list(rates)[:: (1, -1)[n % 2]]:
+            rates[measured].append(
+                await written(scored, plans)
+                if measured == "bare"
+                else (await decided(scored, TOGETHER if measured == "together" else 1))[1]
+            )
+    return {f"firestore_{measured}_per_second": median(each) for measured, each in rates.items()} | {
+        f"firestore_{measured}_over_bare": median(a / b for a, b in zip(rates[measured], rates["bare"], strict=True))
+        for measured in ("together", "alone")
     }
 
 
 Plans = dict[str, dict[tuple[str, str], Any]]
 
 
-async def decided(scored: Sequence[ScoredCustomer]) -> tuple[Plans, float]:
+async def decided(scored: Sequence[ScoredCustomer], together: int) -> tuple[Plans, float]:
     """What the policy reads and writes for each event, by key, and its rate."""
     from shared.gcp import FirestoreStore
 
@@ -146,10 +149,9 @@ async def decided(scored: Sequence[ScoredCustomer]) -> tuple[Plans, float]:
     ledger = await Ledger.open(store, 1e7, 256)
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
     desk = Desk(store, ledger, BaselinePolicy(), limits, timedelta(days=14), utc_now)
-    started = time.perf_counter()
-    for start in range(0, len(scored), TOGETHER):
-        await decide(scored[start : start + TOGETHER], desk=desk)
-    a_second = len(scored) / (time.perf_counter() - started)
+    groups = [scored[start : start + together] for start in range(0, len(scored), together)]
+    groups_a_second = await rate(groups, lambda group: decide(group, desk=desk), TOGETHER // together)
+    a_second = groups_a_second * len(scored) / len(groups)
     return {customer.event_id: await store.read(_keys(customer, desk)) for customer in scored}, a_second
 
 
@@ -183,9 +185,9 @@ async def written(scored: Sequence[ScoredCustomer], plans: Plans) -> float:
     return await rate(scored, batch)
 
 
-async def rate(items: Sequence[Any], do: Callable[[Any], Awaitable[object]]) -> float:
+async def rate(items: Sequence[Any], do: Callable[[Any], Awaitable[object]], at_once: int = TOGETHER) -> float:
     """How many a second, so many at once."""
-    free = asyncio.Semaphore(TOGETHER)
+    free = asyncio.Semaphore(at_once)
 
     async def one(item: Any) -> None:
         async with free:
