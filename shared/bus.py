@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from gzip import compress
+from itertools import count
 from random import Random
 from typing import NamedTuple, Protocol
 from uuid import uuid4
@@ -46,6 +47,7 @@ class LocalBus:
         self._queues: dict[str, deque[tuple[Envelope, int]]] = {}
         self._receive: dict[str, Receive] = {}
         self._subscribers: dict[str, list[str]] = {}
+        self._ids = map(f"{uuid4()}-{{}}".format, count(1))
         self._published = asyncio.Event()
         self._closing = False
 
@@ -56,7 +58,7 @@ class LocalBus:
         self._subscribers.setdefault(subscription.rpartition(".")[0], []).append(subscription)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
-        identified = [e if e.id else e._replace(id=str(uuid4())) for e in envelopes]
+        identified = [e if e.id else e._replace(id=next(self._ids)) for e in envelopes]
         for envelope in identified:
             for subscription in self._subscribers.get(envelope.topic, ()):
                 self._queues[subscription].extend([(envelope, 1)] * self._copies)

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from services.gateway.handler import recall
 from shared.bus import Bus, Envelope
-from shared.messages import CustomerEvent
+from shared.messages import CustomerEvent, Decision
 from shared.service import MAX_BYTES, attributes, in_words
 from shared.settings import Settings
 from shared.store import Store
@@ -32,10 +32,10 @@ router = APIRouter()
 async def retain(request: Request) -> Response:
     """Publish one customer event and answer with its decision, or with 202 and the place to ask for it."""
     event = _event(await limited_body(request, MAX_BYTES))
-    await _bus(request).publish(
-        [Envelope(event.topic, event.model_dump_json(exclude={"id"}).encode(), attributes(event))]
-    )
+    await _bus(request).publish([Envelope(event.topic, event.data, attributes(event))])
     if decision := await _wait(request, event.event_id):
+        if Decision.model_validate_json(decision).customer_id != event.customer_id:
+            raise HTTPException(409, f"Event {event.event_id!r} is of another customer: an event has an id of its own.")
         return Response(decision, media_type="application/json")
     place = f"/decisions/{quote(event.event_id)}"
     pending = {"event_id": event.event_id, "customer_id": event.customer_id, "status": "pending", "decision": place}

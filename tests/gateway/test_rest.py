@@ -72,6 +72,13 @@ async def test_an_event_sent_twice_has_one_decision(client: httpx.AsyncClient):
     assert first == second
 
 
+async def test_an_event_id_of_another_customer_shows_nothing_of_them(client: httpx.AsyncClient):
+    await client.post("/retain", json={**SAM, "event_id": "e"})
+    answer = await client.post("/retain", json={"customer_id": "other", "event_id": "e"})
+    assert answer.status_code == 409
+    assert "Sam" not in answer.text
+
+
 async def test_retain_says_where_to_ask_when_the_decision_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     class Nowhere:
         async def publish(self, envelopes):
