@@ -46,6 +46,7 @@ class SQLiteStore:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -65536")  # KiB
+        self._db.execute("PRAGMA wal_autocheckpoint = 8192")  # pages; so that few commits wait for the disk
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS documents (collection TEXT, id TEXT, body BLOB, PRIMARY KEY (collection, id))"
         )
