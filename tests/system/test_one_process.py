@@ -59,6 +59,29 @@ def test_replay_says_what_is_wrong_with_its_arguments(
     assert "nowhere.jsonl is not a file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("POLICY", "magic", "RETENTION_POLICY: Input should be 'baseline'"),
+        ("ARTIFACTS", "/nowhere", "Train the model first"),
+    ],
+)
+def test_a_wrong_setting_is_said_plainly(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    words: str,
+):
+    (tmp_path / "in.jsonl").touch()
+    monkeypatch.setenv(f"RETENTION_{name}", value)
+    monkeypatch.setattr(sys, "argv", ["services", "replay", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl")])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not TELCO.is_dir(), reason="the Telco file is not here")
 def test_all_telco_customers_come_out_as_decisions(tmp_path: Path):
     assert run("training.data", "telco-events", tmp_path / "in.jsonl").returncode == 0
