@@ -82,7 +82,7 @@ class FirestoreStore:
         return [documents for group in groups for documents in await self._update_group(group)]
 
     async def check(self) -> None:
-        await self.read([("budget", "total")])
+        await self.read([("checks", "reachable")])
 
     def close(self) -> None:
         self._client.close()

@@ -28,9 +28,10 @@ def utc_now() -> datetime:
 
 
 def ready() -> None:
-    """Call once everything is built. Models and modules stay, so no garbage is looked for among them; and it is looked
+    """Call once everything is built.
 
-    for seldom, because the messages of a batch live together and die together. (A third of the time in `replay`.)
+    Models and modules stay, so no garbage is looked for among them; and it is looked for seldom, because the messages
+    of a batch live together and die together.
     """
     gc.collect()
     gc.freeze()
@@ -84,9 +85,10 @@ class Service:
             await self._bus.publish([Envelope(m.topic, m.data, attributes(m)) for m in following])
 
     async def _bury(self, envelope: Envelope, subscription: str, error: ValueError) -> Exception | None:
-        telemetry.count("dead_letters", service=self.name, reason=in_words(error))
+        reason = in_words(error)
+        telemetry.count("dead_letters", service=self.name, reason=reason)
         try:
-            await self._bus.publish([dead_letter(envelope, subscription, in_words(error))])
+            await self._bus.publish([dead_letter(envelope, subscription, reason)])
         except Exception as refusal:  # not forwarded, so not acknowledged
             return refusal
         return None

@@ -117,9 +117,9 @@ def scoring(customers: Sequence[CustomerEvent]) -> Figures:
 
 
 async def firestore(customers: Sequence[CustomerEvent]) -> Figures:
-    """Decisions a second that reach Firestore, so many waiting together or each alone, so many at once, beside the
+    """Decisions a second that reach Firestore, beside the bare client's rate for the same optimistic batches, in turn.
 
-    bare client's rate for the same optimistic batches, so many at once: in turn.
+    32 are under way at once: ours waiting together or each alone, the bare client's each alone.
     """
     model = ScorerModel.load(ARTIFACTS / "scorer")
     scored: list[ScoredCustomer] = [s for [s] in await score(customers, model=model, clock=utc_now)]
@@ -152,7 +152,7 @@ async def decided(scored: Sequence[ScoredCustomer], together: int) -> tuple[Plan
     groups = [scored[start : start + together] for start in range(0, len(scored), together)]
     groups_a_second = await rate(groups, lambda group: decide(group, desk=desk), TOGETHER // together)
     a_second = groups_a_second * len(scored) / len(groups)
-    return {customer.event_id: await store.read(_keys(customer, desk)) for customer in scored}, a_second
+    return {customer.event_id: await store.read(_keys(customer, ledger)) for customer in scored}, a_second
 
 
 async def written(scored: Sequence[ScoredCustomer], plans: Plans) -> float:
@@ -199,9 +199,9 @@ async def rate(items: Sequence[Any], do: Callable[[Any], Awaitable[object]], at_
 
 
 def pushed(customers: Sequence[CustomerEvent], folder: Path) -> Figures:
-    """Decisions a second through five processes, beside the emulator's own rate of pushing to a process that does
+    """Decisions a second through five processes, beside the emulator's own rate of pushing to one that does nothing.
 
-    nothing, in the same run. A decision takes four to six pushes.
+    A decision takes four to six pushes.
     """
     project = f"bench-{uuid4().hex[:8]}"
     data = [customer.data for customer in customers]

@@ -56,7 +56,7 @@ async def _commit(
     customers: Sequence[ScoredCustomer], said: dict[str, Message], desk: Desk, now: datetime, *, final: bool
 ) -> list[ScoredCustomer]:
     """Decide, once each, and put what is to be said into `said`. Returns those whose shard is short of money."""
-    keys = [_keys(customer, desk) for customer in customers]
+    keys = [_keys(customer, desk.ledger) for customer in customers]
     changes = [_change(customer, k, said, desk, now, final) for customer, k in zip(customers, keys, strict=True)]
     found = await desk.store.update_all(list(zip(keys, changes, strict=True)))
     for customer, (plan, *_), documents in zip(customers, keys, found, strict=True):
@@ -65,12 +65,9 @@ async def _commit(
     return [customer for customer in customers if customer.event_id not in said]
 
 
-def _keys(customer: ScoredCustomer, desk: Desk) -> tuple[Key, Key, Key]:
-    return (
-        (PLANS, customer.event_id),
-        (CUSTOMERS, customer.customer_id),
-        desk.ledger.shard_of(customer.customer_id),
-    )
+def _keys(message: Message, ledger: Ledger) -> tuple[Key, Key, Key]:
+    """What was decided for the event, what is remembered of its customer, and the shard that pays for them."""
+    return (PLANS, message.event_id), (CUSTOMERS, message.customer_id), ledger.shard_of(message.customer_id)
 
 
 def _change(
@@ -163,24 +160,13 @@ def _message(
 
 async def settle(outcomes: Sequence[Outcome], *, store: Store, ledger: Ledger) -> list[list[Message]]:
     """Commit or release what was reserved, once; forget a contact that never was; end contact on opt-out."""
-    await store.update_all(
-        [
-            (
-                [
-                    (PLANS, outcome.event_id),
-                    (CUSTOMERS, outcome.customer_id),
-                    ledger.shard_of(outcome.customer_id),
-                ],
-                _settlement(outcome, ledger.shard_of(outcome.customer_id)),
-            )
-            for outcome in outcomes
-        ]
-    )
+    keys = [_keys(outcome, ledger) for outcome in outcomes]
+    await store.update_all([(k, _settlement(outcome, k)) for outcome, k in zip(outcomes, keys, strict=True)])
     return [[] for _ in outcomes]
 
 
-def _settlement(outcome: Outcome, shard_key: Key) -> Change:
-    plan_key, customer_key = (PLANS, outcome.event_id), (CUSTOMERS, outcome.customer_id)
+def _settlement(outcome: Outcome, keys: tuple[Key, Key, Key]) -> Change:
+    plan_key, customer_key, shard_key = keys
 
     def change(found: Documents) -> dict[Key, Document]:
         plan = found[plan_key]
