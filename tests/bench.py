@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -27,15 +28,15 @@ from tqdm import tqdm
 from services import local, replay
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Limits
-from services.policy.handler import Desk, _keys, decide
+from services.policy.handler import Desk, _keys, decide, settle
 from services.policy.ledger import Ledger
 from services.scorer.handler import score
 from services.scorer.model import ScorerModel
 from shared import telemetry
 from shared.artifacts import ARTIFACTS
 from shared.bus import Envelope, LocalBus
-from shared.messages import CustomerEvent, ScoredCustomer
-from shared.service import ready, utc_now
+from shared.messages import CustomerEvent, Outcome, ScoredCustomer
+from shared.service import Queue, Service, ready, utc_now
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.emulators import emulators, free_port
@@ -119,29 +120,32 @@ def scoring(customers: Sequence[CustomerEvent]) -> Figures:
 async def firestore(customers: Sequence[CustomerEvent]) -> Figures:
     """Decisions a second that reach Firestore, beside the bare client's rate for the same optimistic batches, in turn.
 
-    32 are under way at once: ours waiting together or each alone, the bare client's each alone.
+    32 are under way at once. In the service each arrives by itself, as JSON, and those that wait are decided together;
+    alone is the handler without that queue, a batch a decision.
     """
     model = ScorerModel.load(ARTIFACTS / "scorer")
     scored: list[ScoredCustomer] = [s for [s] in await score(customers, model=model, clock=utc_now)]
-    plans, _ = await decided(scored, TOGETHER)  # what the bare client is to write; and Firestore's emulator gets warm
-    rates: dict[str, list[float]] = {"together": [], "alone": [], "bare": []}
+    plans, _ = await decided(
+        scored, in_service=True
+    )  # what the bare client is to write; and Firestore's emulator gets warm
+    rates: dict[str, list[float]] = {"service": [], "alone": [], "bare": []}
     for n in tqdm(range(ROUNDS), unit=" rounds", leave=False):
         for measured in list(rates)[:: (1, -1)[n % 2]]:
             rates[measured].append(
                 await written(scored, plans)
                 if measured == "bare"
-                else (await decided(scored, TOGETHER if measured == "together" else 1))[1]
+                else (await decided(scored, in_service=measured == "service"))[1]
             )
     return {f"firestore_{measured}_per_second": median(each) for measured, each in rates.items()} | {
         f"firestore_{measured}_over_bare": median(a / b for a, b in zip(rates[measured], rates["bare"], strict=True))
-        for measured in ("together", "alone")
+        for measured in ("service", "alone")
     }
 
 
 Plans = dict[str, dict[tuple[str, str], Any]]
 
 
-async def decided(scored: Sequence[ScoredCustomer], together: int) -> tuple[Plans, float]:
+async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tuple[Plans, float]:
     """What the policy reads and writes for each event, by key, and its rate."""
     from shared.gcp import FirestoreStore
 
@@ -149,9 +153,17 @@ async def decided(scored: Sequence[ScoredCustomer], together: int) -> tuple[Plan
     ledger = await Ledger.open(store, 1e7, 256)
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
     desk = Desk(store, ledger, BaselinePolicy(), limits, timedelta(days=14), utc_now)
-    groups = [scored[start : start + together] for start in range(0, len(scored), together)]
-    groups_a_second = await rate(groups, lambda group: decide(group, desk=desk), TOGETHER // together)
-    a_second = groups_a_second * len(scored) / len(groups)
+    handlers = {ScoredCustomer: partial(decide, desk=desk), Outcome: partial(settle, store=store, ledger=ledger)}
+    queue = Queue(Service("policy", LocalBus(), handlers))
+
+    async def by_service(customer: ScoredCustomer) -> None:
+        refusal = await queue.receive("scored-customers.policy", Envelope(customer.topic, customer.data))
+        assert refusal is None
+
+    async def by_handler(customer: ScoredCustomer) -> None:
+        await decide([customer], desk=desk)
+
+    a_second = await rate(scored, by_service if in_service else by_handler)
     return {customer.event_id: await store.read(_keys(customer, ledger)) for customer in scored}, a_second
 
 
@@ -185,9 +197,9 @@ async def written(scored: Sequence[ScoredCustomer], plans: Plans) -> float:
     return await rate(scored, batch)
 
 
-async def rate(items: Sequence[Any], do: Callable[[Any], Awaitable[object]], at_once: int = TOGETHER) -> float:
+async def rate(items: Sequence[Any], do: Callable[[Any], Awaitable[object]]) -> float:
     """How many a second, so many at once."""
-    free = asyncio.Semaphore(at_once)
+    free = asyncio.Semaphore(TOGETHER)
 
     async def one(item: Any) -> None:
         async with free:
