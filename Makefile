@@ -1,10 +1,10 @@
-# make setup · up · test · check · bench · lock
+# make setup · up · test · check · bench · data.all · train-scorer · train-risk · eval-predictors · lock
 
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: setup up test check bench lock train-scorer clean
+.PHONY: setup up test check bench lock train-scorer train-risk eval-predictors clean
 
 setup: $(VENV)/ready
 
@@ -32,8 +32,20 @@ check: setup
 bench: setup
 	$(RUN) -m tests.bench
 
+# A data set made ready for training, or all of them: make data.telco, make data.all
+data.%: setup
+	$(RUN) -m training.data $*
+
 train-scorer: setup
 	$(RUN) -m training.scorer.train
+
+# The risk from your own customers: DATA is a CSV or Parquet file, MAPPING says what its columns mean.
+train-risk: setup
+	@test -n "$(DATA)" -a -n "$(MAPPING)" || { echo "say which: make train-risk DATA=customers.csv MAPPING=mapping.toml"; exit 1; }
+	$(RUN) -m training.scorer.train --own "$(DATA)" --mapping "$(MAPPING)"
+
+eval-predictors: setup
+	$(RUN) -m training.scorer.study
 
 lock: setup
 	$(VENV)/bin/uv pip compile --quiet --group dev --universal --generate-hashes --no-header --no-annotate \

@@ -43,7 +43,7 @@ def listen(service: Service, bus: LocalBus) -> None:
 async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
     """The pipeline, running; what is under way is finished before it stops."""
     bus, store = LocalBus(), SQLiteStore(settings.state)
-    await pipeline(settings, bus, store)
+    services = await pipeline(settings, bus, store)
     telemetry.say("LocalBus: messages in memory, for one process", state=str(settings.state))
     running = asyncio.create_task(bus.run())
     try:
@@ -51,6 +51,8 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
     finally:
         bus.close()
         await running
+        for service in services:
+            service.stop()
         store.close()
 
 

@@ -43,8 +43,12 @@ class Unprocessable(ValueError):
 
 
 class Service:
-    def __init__(self, name: str, bus: Bus, handlers: Mapping[type[Message], Handler]) -> None:
+    def __init__(
+        self, name: str, bus: Bus, handlers: Mapping[type[Message], Handler], stop: Callable[[], None] = lambda: None
+    ) -> None:
+        """`stop` is called when nothing will be handled any more."""
         self.name = name
+        self.stop = stop
         self.subscriptions = subscriptions(name)
         self._bus = bus
         self._kinds = {kind.topic: (kind, handler) for kind, handler in handlers.items()}

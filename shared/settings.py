@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.artifacts import ARTIFACTS
@@ -30,7 +30,11 @@ class Settings(BaseSettings):
     state: Path = Path("state/retention.sqlite")
     """Where one process keeps its state."""
     data: Path = ARTIFACTS.parent.parent / "shared" / "data"
-    """Where training finds the data sets."""
+    """A folder of copies of the public data sets, which training takes first; what it lacks is downloaded."""
+    kaggle_username: str | None = Field(default=None, validation_alias="KAGGLE_USERNAME")
+    """With a key, Kaggle is where the Telco file is downloaded from."""
+    kaggle_key: SecretStr | None = Field(default=None, validation_alias="KAGGLE_KEY")
+    """Kaggle's own variable; its file `~/.kaggle/kaggle.json` does too."""
     port: int = 8080
     """Of the gateway, in one process."""
     push_url: str = "http://{service}:8080/"

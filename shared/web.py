@@ -60,7 +60,10 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
             app.state.queue = Queue(app.state.service)
             ready()
             telemetry.say("ready", service=app.state.service.name)
-            yield
+            try:
+                yield
+            finally:
+                app.state.service.stop()
 
     app = FastAPI(lifespan=lifespan, title="Retention", version="1")
 

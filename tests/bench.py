@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -41,10 +42,11 @@ from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.emulators import emulators, free_port
 from tests.processes import process, services, wait
+from tests.rivals import Bare, Usual
 from training.data.__main__ import telco_events
 
-ROUNDS, TOGETHER = 9, 32
-"""Rounds in which two things are measured in turn, and requests under way at once."""
+ROUNDS, TOGETHER, BATCH = 9, 32, 10_000
+"""Rounds in which two things are measured in turn, requests under way at once, and customers scored in one call."""
 UNLIMITED = {"budget": 1e9}
 
 Figures = dict[str, float]
@@ -61,6 +63,7 @@ def main() -> None:
         figures |= told("replay", lambda: replayed(events))
         figures |= told("one event", lambda: asyncio.run(one_event(customers)))
         figures |= told("scoring", lambda: scoring(customers))
+        figures |= told("scoring many", lambda: scoring_many(customers))
         with emulators(Path(folder)):
             figures |= told("decisions in Firestore", lambda: asyncio.run(firestore(customers[:1000])))
             figures |= told("through the emulators", lambda: pushed(customers[:1000], Path(folder)))
@@ -103,17 +106,40 @@ async def one_event(customers: Sequence[CustomerEvent]) -> Figures:
 
 
 def scoring(customers: Sequence[CustomerEvent]) -> Figures:
-    """Scoring one event (features, calibration and reasons included) beside the three bare predict calls, in turn."""
-    model = ScorerModel.load(ARTIFACTS / "scorer")
-    bare, ours = [], []
-    for customer in tqdm(customers[:2000], unit=" events", leave=False):
+    """Scoring one event (features, calibration and reasons included) beside the three bare predict calls, in turn.
+
+    One of these is XGBoost's own contributions, which the scorer works out without it (services/scorer/reasons.py).
+    Every tenth event is also scored by the usual pipeline on scikit-learn, which gives no reasons.
+    """
+    model, alone, pipeline = ScorerModel.load(ARTIFACTS / "scorer"), Bare(threads=1), Usual(Settings().data)
+    bare, ours, usual = [], [], []
+    for n, customer in enumerate(tqdm(customers[:2000], unit=" events", leave=False)):
         rows = model.rows([customer])
-        bare.append(timed(lambda rows=rows: model._alone.predict(*rows)))
+        bare.append(timed(lambda rows=rows: alone(*rows)))
         ours.append(timed(lambda customer=customer: model.score([customer])))
+        if n % 10 == 0:
+            usual.append(timed(lambda customer=customer: pipeline(customer)))
     return {
         "score_one_p50_us": 1e6 * median(ours),
         "bare_predict_one_p50_us": 1e6 * median(bare),
         "score_one_over_bare": median(ours) / median(bare),
+        "sklearn_one_p50_us": 1e6 * median(usual),
+        "sklearn_over_ours": median(usual) / median(ours),
+    }
+
+
+def scoring_many(customers: Sequence[CustomerEvent]) -> Figures:
+    """Customers a second in batches of 10,000, beside the three bare predict calls on all cores, in turn."""
+    batch = list(islice(cycle(customers), BATCH))
+    model, together = ScorerModel.load(ARTIFACTS / "scorer"), Bare(threads=0)
+    rows = model.rows(batch)
+    measured = {"score": lambda: model.score(batch), "bare_predict": lambda: together(*rows)}
+    took: dict[str, list[float]] = {name: [] for name in measured}
+    for n in tqdm(range(ROUNDS), unit=" rounds", leave=False):
+        for name in list(measured)[:: (1, -1)[n % 2]]:
+            took[name].append(timed(measured[name]))
+    return {f"{name}_many_per_second": BATCH / median(each) for name, each in took.items()} | {
+        "score_many_over_bare": median(took["bare_predict"]) / median(took["score"])
     }
 
 

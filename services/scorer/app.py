@@ -16,7 +16,8 @@ from shared.store import Store
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     model = ScorerModel.load(settings.artifacts / "scorer")
-    return Service("scorer", bus, {CustomerEvent: partial(score, model=model, clock=clock)})
+    said = partial(model.watch.say, model.version)
+    return Service("scorer", bus, {CustomerEvent: partial(score, model=model, clock=clock)}, stop=said)
 
 
 def create() -> FastAPI:

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.scorer.model import Score, ScorerModel
+from services.scorer.watch import SAY_EVERY
+from shared import telemetry
 from shared.messages import CustomerEvent, Message, ScoredCustomer
 from shared.service import Clock
 
 
 async def score(events: Sequence[CustomerEvent], *, model: ScorerModel, clock: Clock) -> list[list[Message]]:
-    """Score a batch. Each event is followed by one message."""
-    now = clock()
-    return [
-        [scored(event, result, model.version, now)] for event, result in zip(events, model.score(events), strict=True)
-    ]
+    """Score a batch. Each event is followed by one message. What was seen is counted, and said from time to time."""
+    now, results = clock(), model.score(events)
+    for fact, count in model.unknown.items():
+        telemetry.counts[f"unknown_{fact}"] = count
+    if model.watch.customers >= SAY_EVERY:
+        model.watch.say(model.version)
+    return [[scored(event, result, model.version, now)] for event, result in zip(events, results, strict=True)]
 
 
 def scored(event: CustomerEvent, result: Score, version: str, now: datetime) -> ScoredCustomer:

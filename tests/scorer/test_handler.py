@@ -1,7 +1,11 @@
 import json
+from collections import Counter
 from datetime import UTC, datetime
 
 from services.scorer.handler import score
+from services.scorer.model import ScorerModel
+from shared import telemetry
+from shared.artifacts import ARTIFACTS
 from shared.messages import CustomerEvent, ScoredCustomer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -50,3 +54,11 @@ async def test_a_repeat_repeats_itself_and_survives_the_wire(model):
 
 async def test_no_events_no_messages(model):
     assert await score([], model=model, clock=lambda: NOW) == []
+
+
+async def test_unseen_categories_show_in_the_counts_by_fact_and_without_their_text(monkeypatch):
+    monkeypatch.setattr(telemetry, "counts", Counter())
+    model = ScorerModel.load(ARTIFACTS / "scorer")
+    for contract in ("Weekly", "Barter"):
+        await score([event(contract=contract, job="student")], model=model, clock=lambda: NOW)
+    assert telemetry.counts == {"unknown_contract": 2}

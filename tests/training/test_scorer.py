@@ -1,24 +1,42 @@
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from services.scorer.model import ScorerModel
+from services.scorer.features import RISK
+from services.scorer.model import INPUTS, ScorerModel
+from shared.artifacts import ArtifactError, read
 from shared.messages import Facts
 from training.data.sources import SourceError
-from training.scorer.metrics import auc, ece, with_interval
-from training.scorer.targets import Target, limited, masked
-from training.scorer.train import Args, FloorError, check, fit, train
+from training.scorer import train as training
+from training.scorer.evaluate import evaluate, in_time
+from training.scorer.learn import calibrator, curve, fit, learn, predict, split
+from training.scorer.metrics import Measured, auc, ece, ece_by_chance, over_folds, over_rows
+from training.scorer.rolling import WINDOW, rolling
+from training.scorer.targets import Recipe, Target, accept_all, limited, masked
+from training.scorer.train import Args, FloorError, check, train, train_risk
 
+QUICK = Recipe(trees=5, parameters={"max_depth": 2, "min_child_weight": 1}, copies=1)
 TARGET = Target(
     name="accept",
     features=("age", "job=a", "job=b", "offer_level"),
     rows=np.tile(np.array([40, 1, 0, 3], np.float32), (2000, 1)),
     labels=np.zeros(2000, int),
+    recipe=QUICK,
     monotone={},
     auc_floor=0.7,
-    views={},
 )
+
+
+def made_up(rows: int = 2000) -> Target:
+    """Labels that follow the age, half of the time."""
+    rng = np.random.default_rng(0)
+    values = rng.random((rows, 4), np.float32)
+    labels = (rng.random(rows) < 0.1 + 0.5 * values[:, 0]).astype(int)
+    return replace(TARGET, rows=values, labels=labels, views={"id_only": ()})
 
 
 def test_ece_is_the_distance_between_what_was_said_and_what_happened():
@@ -26,11 +44,27 @@ def test_ece_is_the_distance_between_what_was_said_and_what_happened():
     assert ece(np.array([0.9] * 4 + [0.1] * 4), np.array([1, 1, 0, 0, 0, 0, 0, 0])) == pytest.approx(0.25)
 
 
-def test_an_interval_holds_its_metric():
+def test_an_interval_over_rows_holds_its_metric():
     rng = np.random.default_rng(0)
-    p = rng.random(500)
-    metrics = with_interval("auc", auc, p, (rng.random(500) < p).astype(int), seed=1)
-    assert metrics["auc.low"] < metrics["auc"] < metrics["auc.high"]
+    p = rng.random((2, 500))
+    mean, low, high = over_rows(auc, p, (rng.random(500) < p[0]).astype(int), seed=1)
+    assert low < mean < high
+
+
+def test_an_interval_over_folds_is_wider_than_independent_folds_would_have():
+    values = [0.80, 0.82, 0.84, 0.86, 0.88]
+    mean, low, high = over_folds(values, folds=5)
+    assert mean == pytest.approx(0.84)
+    assert high - mean == pytest.approx(2.7764 * np.std(values, ddof=1) * np.sqrt(1 / 5 + 1 / 4), rel=1e-4)
+    assert mean - low == pytest.approx(high - mean)
+
+
+def test_true_probabilities_show_an_ece_by_chance():
+    rng = np.random.default_rng(0)
+    p = rng.random(1000)
+    by_chance = ece_by_chance(p, seed=1)
+    assert 0.01 < by_chance < 0.05
+    assert ece_by_chance(p[:100], seed=1) > 2 * by_chance
 
 
 def test_what_is_not_known_goes_as_a_whole_and_the_level_stays():
@@ -47,30 +81,235 @@ def test_masks_keep_everything_of_some_and_nothing_of_others():
     assert known[:, 0].mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_model_below_its_floor_is_refused():
-    metrics = {"accept.auc": 0.6999, "accept.ece": 0.01, "accept.masked.ece": 0.01, "accept.masking_cost": 0.0}
-    with pytest.raises(FloorError, match=r"accept\.auc = 0\.6999"):
-        check(TARGET, metrics)
+def test_a_calibrator_never_falls_keeps_apart_what_the_model_keeps_apart_and_is_never_sure():
+    rng = np.random.default_rng(0)
+    p = rng.random(3000)
+    knots = curve(p, (rng.random(3000) < p**2).astype(int))
+    inside = np.linspace(knots.x[0], knots.x[-1], 500)
+    assert (np.diff(knots(inside)) > 0).all()
+    assert np.abs(knots(inside) - inside**2).mean() < 0.05
+    assert 0 < knots(np.array([0.0]))[0] <= knots(np.array([1.0]))[0] < 1
 
 
-def test_without_data_nothing_is_written(tmp_path):
+def test_customers_known_whole_and_in_part_have_curves_of_their_own():
+    rng = np.random.default_rng(0)
+    rows = {"whole": np.ones((3000, 4)), "masked": np.full((3000, 4), np.nan)}
+    said = {name: rng.random(3000) for name in rows}
+    happened = (rng.random(3000) < said["whole"]).astype(int)
+    calibrate = calibrator(rows, said, happened)
+    half = np.full(2, 0.5)
+    whole, part = calibrate(np.array([[1, 1], [1, np.nan]]), half)
+    assert whole == pytest.approx(0.5, abs=0.05)
+    assert part == pytest.approx(happened.mean(), abs=0.05)
+    assert calibrate(np.ones((1, 2)), np.full(1, 0.1)) < 0.2 < calibrate(np.full((1, 2), np.nan), np.full(1, 0.1))
+
+
+def test_where_nobody_is_known_whole_one_curve_does_for_all():
+    rng = np.random.default_rng(0)
+    said = rng.random(3000)
+    calibrate = calibrator(
+        {"whole": np.full((3000, 4), np.nan)}, {"whole": said}, (rng.random(3000) < said).astype(int)
+    )
+    np.testing.assert_array_equal(calibrate.whole.y, calibrate.part.y)
+
+
+def test_the_same_rows_make_the_same_trees():
+    target = made_up()
+    assert fit(target).save_raw("ubj") == fit(target).save_raw("ubj")
+
+
+def test_copies_do_not_make_customers_count_twice():
+    """Without anything missing a copy is the same customer again, and changes nothing."""
+    target = replace(made_up(), rows=made_up().rows[:, :1], features=("offer_level",))  # a level is never masked
+    recipe = Recipe(trees=5, parameters={"max_depth": 2, "min_child_weight": 30, "reg_lambda": 5})
+    once, thrice = (fit(replace(target, recipe=replace(recipe, copies=n))) for n in (0, 2))
+    np.testing.assert_allclose(predict(once, target.rows), predict(thrice, target.rows), rtol=1e-3)
+
+
+def test_folds_are_shuffled_anew_and_cover_everyone_once():
+    first, second = split(made_up(), 2)
+    for tests in (first, second):
+        assert sorted(np.concatenate(tests)) == list(range(2000))
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_no_probability_is_of_a_model_that_saw_the_label():
+    """Where labels follow nothing, whoever has seen them ranks better than chance."""
+    rng = np.random.default_rng(1)
+    target = replace(made_up(), labels=rng.integers(2, size=2000), recipe=replace(QUICK, trees=100))
+    found = evaluate(target, repeats=1)
+    assert found.metrics["accept.auc"].mean == pytest.approx(0.5, abs=0.04)
+    assert auc(learn(target)(target.rows), target.labels) > 0.6
+
+
+def test_an_evaluation_measures_the_model_its_views_and_its_peers_on_the_same_folds():
+    found = evaluate(made_up(), repeats=2)
+    assert set(found.probabilities) == {"whole", "masked", "id_only", "logistic", "sklearn_xgboost"}
+    assert all(each.shape == (2, 2000) for each in found.probabilities.values())
+    assert found.metrics["accept.auc"].mean > 0.6
+    assert found.metrics["accept.logistic.auc"].mean > 0.6
+    assert found.metrics["accept.ece"].mean < 0.05
+    assert "accept.id_only.auc" not in found.metrics
+    assert found.metrics["accept.base_rate"].mean == pytest.approx(made_up().labels.mean())
+
+
+def test_each_block_is_recalibrated_by_the_outcomes_before_it():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.02, 0.2, 6000)
+    rate = np.where(np.arange(6000) < 3000, 1, 3)
+    labels = (rng.random(6000) < p * rate).astype(int)
+    said = rolling(p, labels)
+    assert len(said) == 6000 - WINDOW
+    assert ece(said[-1500:], labels[-1500:]) < 0.05 < ece(p[-1500:], labels[-1500:])
+    after = labels.copy()
+    after[4000:] = 1 - after[4000:]
+    np.testing.assert_array_equal(rolling(p, after)[: 4000 - WINDOW], said[: 4000 - WINDOW])
+
+
+def test_in_time_the_last_fifth_is_predicted_from_before():
+    target = made_up(6000)
+    late = np.arange(6000) >= 4800
+    moved = replace(
+        target, labels=np.where(late, np.random.default_rng(2).random(6000) < 0.9, target.labels).astype(int)
+    )
+    found = in_time(moved)
+    assert len(found.labels) == 1200
+    assert all(len(each) == 1200 for each in found.probabilities.values())
+    assert found.metrics["accept.time_fixed_ece"].mean > 0.3
+    assert found.metrics["accept.time_ece"].mean < found.metrics["accept.time_fixed_ece"].mean
+
+
+@pytest.mark.parametrize(("name", "value"), [("auc", 0.6999), ("ece", 0.0501), ("masked.ece", 0.2)])
+def test_a_model_below_its_floor_is_refused(name, value):
+    metrics = {"accept.auc": 0.7, "accept.ece": 0.05, "accept.masked.ece": 0.05}
+    passes = {of: Measured(each, each, each) for of, each in metrics.items()}
+    check(TARGET, passes)
+    with pytest.raises(FloorError, match=rf"accept\.{name} = {value:.4f}"):
+        check(TARGET, passes | {f"accept.{name}": Measured(value, value, value)})
+
+
+def test_without_data_nothing_is_written(tmp_path, monkeypatch):
+    def unreachable(*_: object) -> None:
+        raise SourceError("telco: no copy")
+
+    monkeypatch.setattr("training.scorer.study.prepare", unreachable)
     with pytest.raises(SourceError):
-        train(Args(data=tmp_path, out=tmp_path / "scorer"))
+        train(Args(mirror=tmp_path, data=tmp_path / "data", out=tmp_path / "scorer", reports=tmp_path / "reports"))
     assert not (tmp_path / "scorer").exists()
 
 
-def test_the_same_seed_makes_the_same_model():
-    rng = np.random.default_rng(0)
-    target = replace(TARGET, rows=rng.random((2000, 4), np.float32), labels=rng.integers(2, size=2000))
-    made = [fit(target, np.arange(2000), [target.rows], Args(trees=5)).save_raw("ubj") for _ in range(2)]
-    assert made[0] == made[1]
+@pytest.fixture(scope="session")
+def small(data, tmp_path_factory):
+    """The folder of a small run on the real data sets, and its manifest."""
+    folder = tmp_path_factory.mktemp("small")
+    args = Args(
+        mirror=data, data=folder / "data", out=folder / "scorer", reports=folder / "reports", customers=4000, repeats=1
+    )
+    return folder, train(args)
 
 
-def test_a_small_run_makes_what_the_service_loads(data, tmp_path):
-    made = train(Args(data=data, out=tmp_path, customers=3000, trees=30, copies=1))
-    model = ScorerModel.load(tmp_path)
+def test_a_run_makes_what_the_service_loads(small):
+    folder, made = small
+    model = ScorerModel.load(folder / "scorer")
     assert model.version == made.version
     assert 0 < model.score([Facts()])[0].churn_risk < 1
-    card = (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_report_manifest_and_card_say_the_same(small):
+    folder, made = small
+    report = json.loads((folder / "reports" / "predictors.json").read_text())
+    card = (folder / "scorer" / "MODEL_CARD.md").read_text()
+    for name in ("risk.auc", "risk.ece", "accept.auc", "accept.ece", "accept.time_auc", "accept.time_ece"):
+        assert report[name]["low"] <= report[name]["mean"] <= report[name]["high"]
+        assert made.metrics[name] == report[name]["mean"]
+        assert f"{report[name]['mean']:.4f}" in card
     assert "No offer was randomised" in card
-    assert f"{made.metrics['risk.auc']:.4f}" in card
+
+
+def test_the_bins_that_the_scorer_counts_in_are_of_its_own_training(small):
+    folder, _ = small
+    bins = json.loads((folder / "scorer" / "reference.json").read_text())
+    assert {*RISK, "job", "churn_risk", "accept_prob"} <= set(bins)
+    assert sum(bins["contract"]["counts"]) == pytest.approx(0.9 * 4000, abs=80)
+
+
+def test_what_was_known_before_a_call_is_more_than_an_event_carries(data, small):
+    from training.scorer.study import tables
+
+    _, bank = tables(data, small[0] / "data")
+    target = accept_all(bank.head(500))
+    assert {"calls", "euribor3m", "month=may"} <= set(target.features)
+    assert "duration" not in bank.columns
+
+
+MAPPING = """
+label = "gone"
+churned = "left"
+
+[facts]
+tenure = "months"
+contract = "plan"
+
+[values.contract]
+monthly = "Month-to-month"
+yearly = "One year"
+"""
+CUSTOMERS = pd.DataFrame({"months": np.tile(np.arange(60), 20), "plan": ["monthly", "yearly"] * 600})
+
+
+def own(folder, churned) -> tuple:
+    """Customers in a file of their owner's, and what its columns mean."""
+    CUSTOMERS.assign(gone=np.where(churned, "left", "stayed"), shoe_size=42).to_csv(
+        folder / "customers.csv", index=False
+    )
+    (folder / "mapping.toml").write_text(MAPPING)
+    return folder / "customers.csv", folder / "mapping.toml"
+
+
+def test_your_own_customers_make_a_risk_model_and_leave_acceptance_as_it_was(small, tmp_path, capsys):
+    folder, before = small
+    churned = np.random.default_rng(0).random(1200) < np.where(CUSTOMERS["months"] < 20, 0.8, 0.1)
+    out = shutil.copytree(folder / "scorer", tmp_path / "scorer")
+    made = train_risk(*own(tmp_path, churned), Args(out=out, repeats=1))
+    assert made.version != before.version
+    assert made.metrics["accept.auc"] == before.metrics["accept.auc"]
+    assert made.metrics["risk.auc"] > 0.8
+    assert "customers.csv" in made.data_sha256
+    assert not any("Telco" in path for path in made.data_sha256)
+    new, leaving = ScorerModel.load(out), Facts(tenure=3)
+    assert new.score([leaving])[0].accept_probs == ScorerModel.load(folder / "scorer").score([leaving])[0].accept_probs
+    assert new.score([leaving])[0].churn_risk > 0.5 > new.score([Facts(tenure=50)])[0].churn_risk
+    said, card = capsys.readouterr().out, (out / "MODEL_CARD.md").read_text()
+    for text in (said, card):
+        assert "1,200 customers" in text
+        assert "columns not used: shoe_size" in text
+        assert "not known of anyone: monthly_charges" in text
+    assert "Telco" not in card.partition("## Use")[0]
+
+
+def test_customers_whom_nothing_tells_apart_make_no_model(small, tmp_path):
+    out = shutil.copytree(small[0] / "scorer", tmp_path / "scorer")
+    churned = np.random.default_rng(0).random(1200) < 0.3
+    with pytest.raises(FloorError, match=r"risk\.auc = 0\.[45].*old artifact is kept"):
+        train_risk(*own(tmp_path, churned), Args(out=out, repeats=1))
+    assert read(out, INPUTS).version == small[1].version
+
+
+def test_your_own_customers_need_an_acceptance_model(tmp_path):
+    churned = np.arange(1200) % 60 < 20
+    with pytest.raises(ArtifactError, match=r"no readable manifest\.json"):
+        train_risk(*own(tmp_path, churned), Args(out=tmp_path / "scorer", repeats=1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--own", "customers.csv"], "--own and --mapping go together"),
+        (["--own", "customers.csv", "--mapping", "mapping.toml"], "mapping.toml cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_a_line(arguments, said, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["train", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        training.main()
+    assert said in f"{stopped.value} {capsys.readouterr().err}"

@@ -1,29 +1,95 @@
-"""Make examples of the data sets: python -m training.data telco-events OUT.jsonl [--data DIR]"""
+"""Make the data sets ready: python -m training.data NAME, or all; or list; or telco-events OUT.jsonl"""
 
 import json
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
+import pandas as pd
+
 from shared.settings import Settings
 from training.data import telco
-from training.data.sources import TELCO, SourceError, read
+from training.data.obtain import Key, obtain
+from training.data.pipeline import prepare
+from training.data.sources import SOURCES, TELCO, SourceError
+
+OUT = Path("data")
+KAGGLE = Path.home() / ".kaggle" / "kaggle.json"
 
 
-def telco_events(folder: Path, out: Path) -> None:
-    """Write each Telco customer as one customer event, a line each."""
-    rows = read(TELCO, folder)
-    out.write_text("".join(json.dumps(telco.event(row)) + "\n" for row in rows))
-    print(f"{len(rows)} events in {out}")
+def telco_events(folder: Path | None, out: Path) -> None:
+    """Write each Telco customer as one customer event, a line each; the file is downloaded if `folder` lacks it."""
+    [file] = obtain(TELCO, (), folder, OUT / "raw", kaggle_key(KAGGLE)).paths
+    rows = telco.customers(telco.read(file)).drop(columns="position").astype({"tenure": "int64"})
+    events = [
+        {"event_id": f"telco-{row['customer_id']}"} | {fact: value for fact, value in row.items() if pd.notna(value)}
+        for row in rows.to_dict("records")
+    ]
+    out.write_text("".join(json.dumps(event) + "\n" for event in events))
+    print(f"{len(events)} events in {out}")
+
+
+def kaggle_key(file: Path) -> Key | None:
+    """The user and key that the settings hold, or else Kaggle's `kaggle.json`, if it is there. Raises `SourceError`."""
+    settings = Settings()
+    if settings.kaggle_username and settings.kaggle_key:
+        return settings.kaggle_username, settings.kaggle_key.get_secret_value()
+    if not file.is_file():
+        return None
+    try:
+        given = json.loads(file.read_text())
+        return given["username"], given["key"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{file} is no key of Kaggle's: it should hold a username and a key") from error
+
+
+def catalogue() -> str:
+    """The sources as a table."""
+    columns = ["name", "rows", "pinned by", "licence", "origin"]
+    rows = [
+        [
+            source.name,
+            f"{source.rows:,}",
+            f"revision {source.hub.revision[:12]}" if source.hub else f"sha256 {source.copies[0].sha256[:12]}",
+            source.licence,
+            source.origin,
+        ]
+        for source in SOURCES.values()
+    ]
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in [columns, *rows])
+
+
+def every(mirror: Path | None, out: Path) -> None:
+    """Every set; one that fails does not keep the others. Raises `SourceError`, naming those that failed."""
+    failed = []
+    for name in SOURCES:
+        try:
+            prepare(name, mirror, out, kaggle_key(KAGGLE))
+        except SourceError as error:
+            failed.append(f"{name}: {error}")
+    if failed:
+        raise SourceError("\n".join([f"{len(failed)} of {len(SOURCES)} sets could not be made:", *failed]))
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = ArgumentParser(prog="python -m training.data", description=__doc__)
-    parser.add_argument("what", choices=["telco-events"])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, default=Settings().data, help="folder of the data sets")
+    parser.add_argument("what", choices=[*SOURCES, "all", "list", "telco-events"])
+    parser.add_argument("events", type=Path, nargs="?", help="of telco-events: the file to write")
+    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of what is made")
     args = parser.parse_args(arguments)
-    telco_events(args.data, args.out)
+    if (args.what == "telco-events") != (args.events is not None):
+        parser.error("telco-events, and only that, takes the file to write")
+    mirror = args.mirror if args.mirror.is_dir() else None
+    if args.what == "list":
+        print(catalogue())
+    elif args.what == "telco-events":
+        telco_events(mirror, args.events)
+    elif args.what == "all":
+        every(mirror, args.out)
+    else:
+        prepare(args.what, mirror, args.out, kaggle_key(KAGGLE))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,12 @@
 """The Telco customers (IBM's sample: 7,043 rows of one fictional company) in our words."""
 
-from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from services.scorer.features import RISK
+from training.data.table import Cleaned, between, one_of, read_csv, sift
 
 FACTS = {
     "gender": "gender",
@@ -23,19 +29,56 @@ FACTS = {
     "MonthlyCharges": "monthly_charges",
     "TotalCharges": "total_charges",
 }
-NUMBERS = {"SeniorCitizen": int, "tenure": int, "MonthlyCharges": float, "TotalCharges": float}
+
+YES_NO, PHONE, INTERNET = ("Yes", "No"), ("Yes", "No", "No phone service"), ("Yes", "No", "No internet service")
+SCHEMA = pa.DataFrameSchema(
+    {
+        "customerID": pa.Column(
+            "str", pa.Check.str_matches(r"^\d{4}-[A-Z]{5}$", error="an id such as 7590-VHVEG"), unique=True
+        ),
+        "gender": one_of("Female", "Male"),
+        "SeniorCitizen": between(0, 1),
+        "Partner": one_of(*YES_NO),
+        "Dependents": one_of(*YES_NO),
+        "tenure": between(0, 100),
+        "PhoneService": one_of(*YES_NO),
+        "MultipleLines": one_of(*PHONE),
+        "InternetService": one_of("DSL", "Fiber optic", "No"),
+        **{
+            name: one_of(*INTERNET)
+            for name in "OnlineSecurity OnlineBackup DeviceProtection TechSupport StreamingTV StreamingMovies".split()
+        },
+        "Contract": one_of("Month-to-month", "One year", "Two year"),
+        "PaperlessBilling": one_of(*YES_NO),
+        "PaymentMethod": one_of(
+            "Electronic check", "Mailed check", "Bank transfer (automatic)", "Credit card (automatic)"
+        ),
+        "MonthlyCharges": between(0, 1_000, "float64"),
+        "TotalCharges": between(0, 100_000, "float64", nullable=True),
+        "Churn": one_of(*YES_NO),
+    },
+    strict=True,
+    coerce=True,
+)
+"""Of the file; the kind of each column, its range or its categories."""
 
 
-def facts(row: Mapping[str, str]) -> dict[str, object]:
-    """A row by the names of `shared.messages.Facts`, without its blanks and its label."""
-    return {FACTS[name]: NUMBERS.get(name, str)(text) for name, text in row.items() if name in FACTS and text.strip()}
+def read(file: Path) -> pd.DataFrame:
+    return read_csv(file, SCHEMA, delimiter=",", missing={"TotalCharges": " "})
 
 
-def event(row: Mapping[str, str]) -> dict[str, object]:
-    """A row as a customer event, ready for JSON."""
-    customer = row["customerID"]
-    return {"event_id": f"telco-{customer}", "customer_id": customer, **facts(row)}
+def customers(raw: pd.DataFrame) -> pd.DataFrame:
+    """Every customer by the names of `shared.messages.Facts`, with `position` and `customer_id` and without a label."""
+    ours = raw.rename(columns=FACTS).assign(
+        position=range(len(raw)),
+        customer_id=raw["customerID"],
+        senior_citizen=raw["SeniorCitizen"].map({0: "No", 1: "Yes"}),
+    )
+    numbers = {name: "float64" for name, encoding in RISK.items() if encoding is None}
+    return ours[["position", "customer_id", *RISK]].astype(numbers)
 
 
-def churned(row: Mapping[str, str]) -> bool:
-    return row["Churn"] == "Yes"
+def clean(raw: pd.DataFrame) -> Cleaned:
+    """Without those who have paid nothing yet: their TotalCharges is blank, their tenure 0, and none could churn."""
+    rows = customers(raw).assign(churned=raw["Churn"].eq("Yes"))
+    return sift(rows, {"TotalCharges is blank (tenure 0)": lambda rows: rows["total_charges"].isna()})

@@ -1,12 +1,24 @@
 """How well a model ranks and how well its probabilities keep their word."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
 BINS = 15
 RESAMPLES = 200
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+class Measured(NamedTuple):
+    """A metric with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
 
 
 def auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -14,21 +26,48 @@ def auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(roc_auc_score(labels, probabilities))
 
 
+def bins(probabilities: np.ndarray) -> np.ndarray:
+    """In which of the bins of equal width each lies."""
+    return np.minimum((probabilities * BINS).astype(int), BINS - 1)
+
+
 def ece(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error (Naeini et al. 2015) over bins of equal width.
 
     The mean over bins, by their size, of the distance between what was said and what happened.
     """
-    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
-    return float(np.abs(np.bincount(bins, probabilities - labels)).sum() / len(labels))
+    return float(np.abs(np.bincount(bins(probabilities), probabilities - labels)).sum() / len(labels))
 
 
-def with_interval(
-    name: str, metric: Callable[[np.ndarray, np.ndarray], float], p: np.ndarray, labels: np.ndarray, seed: int
-) -> dict[str, float]:
-    """The metric and its 95 % interval: bootstrap over rows, less the bias of resampling, which adds to any ECE."""
+def over_folds(values: Sequence[float], folds: int) -> Measured:
+    """Mean over the folds of repeated cross-validation; an interval that knows that their training rows overlap.
+
+    Nadeau and Bengio (2003): the variance of J scores times 1/J + test share / training share.
+    """
+    spread = np.std(values, ddof=1) * np.sqrt(1 / len(values) + 1 / (folds - 1))
+    reach = float(t.ppf(0.975, len(values) - 1) * spread)
+    mean = float(np.mean(values))
+    return Measured(mean, max(mean - reach, 0.0), min(mean + reach, 1.0))
+
+
+def over_rows(metric: Metric, probabilities: np.ndarray, labels: np.ndarray, seed: int) -> Measured:
+    """The metric of `probabilities` [repeats, n], averaged over repeats; interval by bootstrap over the rows.
+
+    Less the bias of resampling, which adds to any ECE.
+    """
     rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(labels), size=len(labels)) for _ in range(RESAMPLES))
-    values, value = np.array([metric(p[draw], labels[draw]) for draw in draws]), metric(p, labels)
+
+    def mean(rows: np.ndarray | slice) -> float:
+        return float(np.mean([metric(each[rows], labels[rows]) for each in probabilities]))
+
+    value = mean(slice(None))
+    values = np.array([mean(rng.integers(len(labels), size=len(labels))) for _ in range(RESAMPLES)])
     low, high = np.quantile(values - values.mean() + value, [0.025, 0.975]).clip(0, 1).tolist()
-    return {name: value, f"{name}.low": low, f"{name}.high": high}
+    return Measured(value, low, high)
+
+
+def ece_by_chance(probabilities: np.ndarray, seed: int) -> float:
+    """The ECE that these probabilities would show if each were true: what so few rows add by chance."""
+    rng = np.random.default_rng(seed)
+    draws = [ece(probabilities, rng.random(len(probabilities)) < probabilities) for _ in range(RESAMPLES)]
+    return float(np.mean(draws))

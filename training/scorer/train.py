@@ -1,36 +1,41 @@
-"""Train the scorer: python -m training.scorer.train [--data DIR] [--out DIR]
+"""Train the scorer: python -m training.scorer.train [--own FILE --mapping FILE] [--out DIR]
 
-Two gradient-boosted models, each with an isotonic calibrator fitted on out-of-fold predictions. An event may carry any
-of the facts, so each customer is learnt from as they are and again with random facts missing: what the models say of a
-customer half known is then the average over those who agree in that half, and not what an absent value happens to mean.
+The recipe is measured first, by the study that the report shows; then both models learn from the training and
+validation splits, and meet the test split once. With --own only the risk model learns, from your customers, and the
+acceptance model that is in the folder stays.
 """
 
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import xgboost
-from sklearn.isotonic import IsotonicRegression
-from sklearn.model_selection import StratifiedKFold
+import pandas as pd
 
+from services.scorer import features
+from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import INPUTS
-from shared.artifacts import ARTIFACTS, Manifest, write
+from services.scorer.watch import REFERENCE, Bins, reference
+from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, read, write
 from shared.settings import Settings
+from training.data import own, split
 from training.data.sources import BANK, TELCO, SourceError
-from training.scorer import targets
-from training.scorer.card import card
-from training.scorer.metrics import auc, ece, with_interval
-from training.scorer.targets import Target, limited, masked
+from training.scorer import report
+from training.scorer.card import TELCO_CUSTOMERS, card, customers_of, said_of
+from training.scorer.evaluate import REPEATS, Metrics, evaluate
+from training.scorer.learn import learn
+from training.scorer.metrics import auc, ece, over_rows
+from training.scorer.study import CHECKSUMS, study, tables, whole
+from training.scorer.targets import Target, accept, part, risk
 
-FOLDS = 5
 ECE_CEILING = 0.05
-MASKING_COST = 0.005
-"""AUC on whole customers that learning from masked ones may cost."""
+FACTS = {"risk": RISK, "accept": ACCEPT}
+SAID = {"risk": "churn_risk", "accept": "accept_prob"}
+"""What of each model the scorer counts."""
 
 
 class FloorError(Exception):
@@ -39,134 +44,158 @@ class FloorError(Exception):
 
 @dataclass(frozen=True)
 class Args:
-    data: Path = field(default_factory=lambda: Settings().data)
-    """Folder of the data sets."""
+    mirror: Path = field(default_factory=lambda: Settings().data)
+    """Folder of copies of the data sets."""
+    data: Path = Path("data")
+    """Folder of the data sets made ready."""
     out: Path = ARTIFACTS / "scorer"
     """Folder of the artifact."""
+    reports: Path = Path("reports")
+    """Folder of the report."""
     customers: int | None = None
     """Learn from so many rows of each set, drawn at random; from all if None."""
-    trees: int = 60
-    copies: int = 3
-    """Of each customer, with random facts missing."""
-    seed: int = 42
+    repeats: int = REPEATS
 
 
-def fit(target: Target, train: np.ndarray, views: Sequence[np.ndarray], args: Args) -> xgboost.Booster:
-    """Learn from the customers `train` [k], in each of the `views` of them [n, features]."""
-    parameters = {
-        "objective": "binary:logistic",
-        "max_depth": 3,
-        "eta": 0.15,
-        "min_child_weight": 10 * len(views),
-        "monotone_constraints": tuple(target.monotone.get(feature, 0) for feature in target.features),
-        "seed": args.seed,
-        "nthread": 1,  # more would add the same numbers in another order
-    }
-    rows, labels = np.concatenate([view[train] for view in views]), np.tile(target.labels[train], len(views))
-    return xgboost.train(parameters, xgboost.DMatrix(rows, labels, feature_names=list(target.features)), args.trees)
+@dataclass(frozen=True)
+class Half:
+    """What the artifact holds of one of its two models."""
 
-
-def predict(booster: xgboost.Booster, rows: np.ndarray) -> np.ndarray:
-    return booster.inplace_predict(rows, validate_features=False)
-
-
-def calibrator(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> IsotonicRegression:
-    """Isotonic over several predictions of the same labels; never quite 0 or 1, which no sample can show."""
-    edge = 1 / len(labels)
-    curve = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
-    return curve.fit(np.concatenate(probabilities), np.tile(labels, len(probabilities)))
-
-
-def learn(target: Target, args: Args) -> tuple[xgboost.Booster, dict[str, list[float]], dict[str, float]]:
-    """The model, the knots of its calibrator, and its metrics. Raises `FloorError`.
-
-    Every metric is of a model *and* a calibrator that have not seen the customer. The calibrator that is kept learns
-    from all out-of-fold predictions, and the model that is kept from all customers.
-    """
-    rng = np.random.default_rng(args.seed)
-    everyone, labels = np.arange(len(target.labels)), target.labels
-    copies = [masked(target, rng) for _ in range(args.copies)]
-    views = {"whole": target.rows, "masked": masked(target, rng)}
-    for name, known in target.views.items():
-        views[name] = limited(target, np.isin(target.facts, known)[None])
-    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=args.seed).split(target.rows, labels))
-
-    raw = {name: np.empty(len(labels), np.float32) for name in [*views, "unmasked"]}
-    for train, test in folds:
-        booster = fit(target, train, [target.rows, *copies], args)
-        raw["unmasked"][test] = predict(fit(target, train, [target.rows], args), target.rows[test])
-        for name, rows in views.items():
-            raw[name][test] = predict(booster, rows[test])
-
-    calibrated = {name: np.empty(len(labels)) for name in views}
-    for train, test in folds:
-        curve = calibrator([raw["whole"][train], raw["masked"][train]], labels[train])
-        for name in views:
-            calibrated[name][test] = curve.predict(raw[name][test])
-
-    metrics = {f"{target.name}.base_rate": float(labels.mean())}
-    metrics[f"{target.name}.masking_cost"] = auc(raw["unmasked"], labels) - auc(raw["whole"], labels)
-    for name, probabilities in calibrated.items():
-        of = target.name if name == "whole" else f"{target.name}.{name}"
-        metrics |= with_interval(f"{of}.ece", ece, probabilities, labels, args.seed)
-        if name != "id_only":  # where nothing tells customers apart, there is nothing to rank
-            metrics |= with_interval(f"{of}.auc", auc, probabilities, labels, args.seed)
-    check(target, metrics)
-
-    curve = calibrator([raw["whole"], raw["masked"]], labels)
-    knots = {"x": curve.X_thresholds_.tolist(), "y": curve.y_thresholds_.tolist()}
-    return fit(target, everyone, [target.rows, *copies], args), knots, metrics
-
-
-def check(target: Target, metrics: dict[str, float]) -> None:
-    """Raises `FloorError` where the model is not good enough."""
-    values = {name: metrics[f"{target.name}.{name}"] for name in ("auc", "ece", "masked.ece", "masking_cost")}
-    good = {
-        "auc": values["auc"] >= target.auc_floor,
-        "ece": values["ece"] <= ECE_CEILING,
-        "masked.ece": values["masked.ece"] <= ECE_CEILING,
-        "masking_cost": values["masking_cost"] <= MASKING_COST,
-    }
-    if bad := [f"{target.name}.{name} = {values[name]:.4f}" for name in good if not good[name]]:
-        raise FloorError(f"not good enough to be served: {', '.join(bad)}. The old artifact is kept.")
-
-
-def forward(target: Target, args: Args) -> float:
-    """AUC on the last fifth of rows in order of time, learnt from those before: what a shuffled fold flatters."""
-    first, last = np.split(np.arange(len(target.labels)), [len(target.labels) * 4 // 5])
-    return auc(predict(fit(target, first, [target.rows], args), target.rows[last]), target.labels[last])
+    booster: bytes
+    knots: Mapping[str, Mapping[str, Sequence[float]]]
+    """Of each of its curves."""
+    bins: Mapping[str, Bins]
+    metrics: Mapping[str, float]
+    data: Mapping[str, str]
+    """The sha256 of what it learnt from, by path."""
 
 
 def train(args: Args) -> Manifest:
-    """Train both models and write the artifact. Raises `SourceError` and `FloorError`, before anything is written."""
-    risk = targets.sample(targets.risk(args.data), args.customers, args.seed)
-    accept = targets.sample(targets.accept(args.data), args.customers, args.seed)
-    learnt = {target.name: learn(target, args) for target in (risk, accept)}
-    metrics = {name: value for _, _, measured in learnt.values() for name, value in measured.items()}
-    metrics["accept.forward.auc"] = forward(accept, args)
+    """Both models. Raises `SourceError` and `FloorError`, before anything is written."""
+    telco, bank = (sample(table, args.customers) for table in tables(args.mirror, args.data))
+    studied = study(telco, bank, args.repeats)
+    halves = {
+        "risk": make("risk", risk(telco), telco["split"], studied.metrics, {TELCO.path: TELCO.sha256}),
+        "accept": make("accept", accept(bank), bank["split"], studied.metrics, {BANK.path: BANK.sha256}),
+    }
+    report.write(studied, args.reports, CHECKSUMS)
+    return save(halves, args.out, "make train-scorer", TELCO_CUSTOMERS)
 
-    files = {f"{name}.ubj": bytes(booster.save_raw("ubj")) for name, (booster, _, _) in learnt.items()}
-    files["calibration.json"] = json.dumps({name: knots for name, (_, knots, _) in learnt.items()}).encode()
+
+def train_risk(customers: Path, mapping: Path, args: Args) -> Manifest:
+    """The risk from your customers. Raises `SourceError`, `FloorError`, and `ArtifactError` without an old artifact."""
+    theirs = own.read(customers, mapping)
+    print(*said_of(theirs), sep="\n")
+    table = whole(split.by_label(theirs.rows, "churned"))
+    target = risk(table)
+    metrics = evaluate(target, args.repeats).metrics
+    halves = {
+        "risk": make("risk", target, table["split"], metrics, {customers.name: theirs.sha256}),
+        "accept": kept("accept", args.out),
+    }
+    return save(halves, args.out, "make train-risk DATA=… MAPPING=…", customers_of(customers.name, theirs))
+
+
+def sample(table: pd.DataFrame, size: int | None) -> pd.DataFrame:
+    return table if size is None else table.sample(size, random_state=42).sort_values("position", ignore_index=True)
+
+
+def make(name: str, target: Target, splits: pd.Series, measured: Metrics, data: Mapping[str, str]) -> Half:
+    """Learn from the training and validation splits, and meet the test split once. Raises `FloorError`."""
+    check(target, measured)
+    known, unseen = (part(target, (splits.eq("test") == tested).to_numpy()) for tested in (False, True))
+    model = learn(known)
+    says, seed = model(unseen.rows)[None], target.recipe.seed
+    tested = {
+        f"{target.name}.test.{metric.__name__}": over_rows(metric, says, unseen.labels, seed) for metric in (auc, ece)
+    }
+    facts = len(features.names(FACTS[name]))  # the level of an offer comes after them, and is ours to choose
+    plain = np.where(np.arange(len(target.features)) < facts, known.rows, 0).astype(np.float32)
+    return Half(
+        booster=bytes(model.booster.save_raw("ubj")),
+        knots={
+            name: {"x": knots.x.tolist(), "y": knots.y.tolist()} for name, knots in model.calibrator._asdict().items()
+        },
+        bins=reference(FACTS[name], known.rows[:, :facts])
+        | reference({SAID[name]: None}, model(plain)[:, None].astype(np.float32)),
+        metrics=flat({of: each for of, each in measured.items() if of.partition(".")[0] == name} | tested),
+        data=data,
+    )
+
+
+def kept(name: str, folder: Path) -> Half:
+    """Of the artifact that is in `folder`. Raises `ArtifactError`."""
+    manifest = read(folder, INPUTS)
+    bins = json.loads((folder / REFERENCE).read_bytes())
+    return Half(
+        booster=(folder / f"{name}.ubj").read_bytes(),
+        knots=json.loads((folder / "calibration.json").read_bytes())[name],
+        bins={fact: bins[fact] for fact in [*FACTS[name], SAID[name]]},
+        metrics={of: value for of, value in manifest.metrics.items() if of.partition(".")[0] == name},
+        data={BANK.path: manifest.data_sha256[BANK.path]},
+    )
+
+
+def flat(metrics: Metrics) -> dict[str, float]:
+    """Rounded; the ends of an interval under names of their own."""
+    return {
+        name + end: round(value, 4)
+        for name, each in metrics.items()
+        for end, value in zip(("", ".low", ".high"), each, strict=True)
+        if not end or each.low < each.high
+    }
+
+
+def check(target: Target, metrics: Metrics) -> None:
+    """Raises `FloorError` where the model is not good enough."""
+    name = target.name
+    bad = [f"{name}.auc = {metrics[f'{name}.auc'].mean:.4f}"] * (metrics[f"{name}.auc"].mean < target.auc_floor) + [
+        f"{of} = {metrics[of].mean:.4f}"
+        for of in (f"{name}.ece", f"{name}.masked.ece")
+        if metrics[of].mean > ECE_CEILING
+    ]
+    if bad:
+        raise FloorError(f"not good enough to be served: {', '.join(bad)}. The old artifact is kept.")
+
+
+def save(halves: Mapping[str, Half], out: Path, made_by: str, customers: str) -> Manifest:
+    """Write the artifact; `customers` says of whom the risk was learnt."""
+    files = {f"{name}.ubj": half.booster for name, half in halves.items()}
+    files["calibration.json"] = json.dumps({name: half.knots for name, half in halves.items()}).encode()
+    files[REFERENCE] = json.dumps({fact: bins for half in halves.values() for fact, bins in half.bins.items()}).encode()
     manifest = Manifest(
         version=sha256(b"".join(files.values())).hexdigest()[:12],
-        made_by="python -m training.scorer.train",
+        made_by=made_by,
         inputs=INPUTS,
-        data_sha256={source.path: source.sha256 for source in (TELCO, BANK)},
-        metrics={name: round(value, 4) for name, value in sorted(metrics.items())},
+        data_sha256={path: digest for half in halves.values() for path, digest in half.data.items()},
+        metrics=dict(sorted((name, value) for half in halves.values() for name, value in half.metrics.items())),
     )
-    args.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        (args.out / name).write_bytes(content)
-    (args.out / "MODEL_CARD.md").write_text(card(manifest))
-    return write(args.out, manifest)
+        (out / name).write_bytes(content)
+    (out / "MODEL_CARD.md").write_text(card(manifest, customers))
+    return write(out, manifest)
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="python -m training.scorer.train", description=__doc__.partition("\n")[0])
+    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
+    parser.add_argument("--data", type=Path, default=Args.data, help="folder of the data sets made ready")
+    parser.add_argument("--out", type=Path, default=Args.out, help="folder of the artifact")
+    parser.add_argument("--reports", type=Path, default=Args.reports, help="folder of the report")
+    parser.add_argument("--own", type=Path, help="your customers, CSV or Parquet, to learn the risk from")
+    parser.add_argument("--mapping", type=Path, help="what their columns mean, TOML")
+    given = vars(parser.parse_args())
+    customers, mapping = given.pop("own"), given.pop("mapping")
+    if bool(customers) != bool(mapping):
+        parser.error("--own and --mapping go together")
+    try:
+        args = Args(**given)
+        made = train_risk(customers, mapping, args) if customers else train(args)
+    except (SourceError, FloorError, ArtifactError) as error:
+        sys.exit(str(error))
+    print(*(f"{name:34} {value:.4f}" for name, value in made.metrics.items()), sep="\n")
 
 
 if __name__ == "__main__":
-    parser = ArgumentParser(prog="python -m training.scorer.train", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Settings().data, help="folder of the data sets")
-    parser.add_argument("--out", type=Path, default=Args.out, help="folder of the artifact")
-    try:
-        made = train(Args(**vars(parser.parse_args())))
-    except (SourceError, FloorError) as error:
-        sys.exit(str(error))
-    print(*(f"{name:24} {value:.4f}" for name, value in made.metrics.items()), sep="\n")
+    main()

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from shared.messages import CustomerEvent
+from training.data import __main__ as command
+from training.data import hub
+from training.data.__main__ import kaggle_key, main
+from training.data.sources import SOURCES, SourceError
+
+
+@pytest.fixture(autouse=True)
+def no_key(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "KAGGLE", tmp_path / "kaggle.json")
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_telco_becomes_7043_events_without_labels(data, tmp_path):
+    main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data)])
+    lines = (tmp_path / "events.jsonl").read_bytes().splitlines()
+    events = [CustomerEvent.parse(line, "unused") for line in lines]
+    assert len({event.customer_id for event in events}) == len(events) == 7043
+    assert all(event.event_id == f"telco-{event.customer_id}" for event in events)
+    assert b'"tenure": 1, ' in lines[0]
+    assert sum(event.total_charges is None for event in events) == 11
+    assert set().union(*map(json.loads, lines)) <= set(CustomerEvent.model_fields)
+    assert not any("churn" in name for name in set().union(*map(json.loads, lines)))
+
+
+def test_the_catalogue_lists_every_source(capsys):
+    main(["list"])
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["name", "rows", "pinned", "by", "licence", "origin"]
+    assert [line.split()[0] for line in lines] == list(SOURCES)
+    for line, source in zip(lines, SOURCES.values(), strict=True):
+        assert f"{source.rows:,}" in line
+        assert source.licence in line
+        assert source.origin in line
+
+
+def test_one_set_is_made(data, tmp_path, capsys):
+    main(["telco", "--mirror", str(data), "--out", str(tmp_path)])
+    assert "telco: 7,043 rows from the mirror" in capsys.readouterr().out
+    assert (tmp_path / "telco" / "train.parquet").is_file()
+
+
+def test_all_sets_are_made(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(command, "prepare", lambda name, *_: asked.append(name))
+    main(["all", "--out", str(tmp_path)])
+    assert asked == list(SOURCES)
+
+
+def test_one_set_that_fails_does_not_keep_the_others_and_is_named(data, tmp_path, monkeypatch):
+    def unreachable(hub):
+        raise SourceError("the hub could not be reached: no route")
+
+    monkeypatch.setattr(hub, "reach", unreachable)
+    with pytest.raises(SourceError, match=r"^1 of 5 sets could not be made:\nshp2: no copy .* reached: no route$"):
+        main(["all", "--mirror", str(data), "--out", str(tmp_path)])
+    assert {file.parent.name for file in tmp_path.glob("*/report.md")} == set(SOURCES) - {"shp2"}
+
+
+def test_a_mirror_that_is_not_there_is_none(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(command, "prepare", lambda *args: asked.append(args))
+    main(["bank", "--mirror", str(tmp_path / "gone"), "--out", str(tmp_path)])
+    assert asked == [("bank", None, tmp_path, None)]
+
+
+@pytest.mark.parametrize("arguments", [["telco-events"], ["telco", "out.jsonl"], ["titanic"], []])
+def test_what_is_not_asked_for_rightly_is_refused(arguments):
+    with pytest.raises(SystemExit):
+        main(arguments)
+
+
+def test_the_key_of_kaggle_is_read_where_kaggle_puts_it(tmp_path):
+    file = tmp_path / "kaggle.json"
+    assert kaggle_key(file) is None
+    file.write_text('{"username": "ada", "key": "secret"}')
+    assert kaggle_key(file) == ("ada", "secret")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"username": "ada"}'])
+def test_what_is_no_key_is_named_and_not_shown(tmp_path, content):
+    (tmp_path / "kaggle.json").write_text(content)
+    with pytest.raises(SourceError, match=r"kaggle\.json is no key of Kaggle's"):
+        kaggle_key(tmp_path / "kaggle.json")
+
+
+def test_a_key_of_kaggles_is_taken_from_its_variables_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLE_USERNAME", "sam")
+    assert kaggle_key(tmp_path / "kaggle.json") is None
+    monkeypatch.setenv("KAGGLE_KEY", "secret")
+    assert kaggle_key(tmp_path / "kaggle.json") == ("sam", "secret")

@@ -1,0 +1,124 @@
+"""From where a data set lies to what training reads: get, validate, clean, split, write, report.
+
+Each set has one folder, which is written whole or not at all, and again only when its files or this code change.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from services.scorer import features
+from training.data import bank, dialogue, oasst1, preferences, split, table, telco
+from training.data.obtain import Key, obtain
+from training.data.report import Report
+from training.data.sources import SOURCES, SourceError
+from training.data.table import Cleaned
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a set's files become rows. A table is split by its `label`; text, by the opening of each conversation."""
+
+    schema: pa.DataFrameSchema
+    read: Callable[[Path], pd.DataFrame]
+    clean: Callable[[pd.DataFrame], Cleaned]
+    label: str | None = None
+
+
+RECIPES = {
+    "telco": Recipe(telco.SCHEMA, telco.read, telco.clean, "churned"),
+    "bank": Recipe(bank.SCHEMA, bank.read, bank.clean, "accepted"),
+    "oasst1": Recipe(oasst1.SCHEMA, oasst1.read, oasst1.clean),
+    "hh-rlhf": Recipe(preferences.HH_SCHEMA, preferences.read_hh, preferences.clean_hh),
+    "shp2": Recipe(preferences.SHP_SCHEMA, preferences.read_shp, preferences.clean_shp),
+}
+CODE = (bank, dialogue, features, oasst1, preferences, split, table, telco)
+"""What the rows follow from, besides the files."""
+
+
+def prepare(name: str, mirror: Path | None, out: Path, kaggle: Key | None = None) -> Path:
+    """The folder of a set's splits and report, made if it is not there. Raises `SourceError`.
+
+    The files come from the folder `mirror` if they are in it, and from the web otherwise: from Kaggle as its user and
+    key say if they are given, and the set is there.
+    """
+    source, recipe, folder = SOURCES[name], RECIPES[name], out / name
+    files = obtain(source, recipe.schema.columns, mirror, out / "raw", kaggle)
+    sums = {path.name: sha256(path.read_bytes()).hexdigest() for path in files.paths}
+    code = [Path(str(module.__file__)).read_bytes() for module in CODE]
+    made_of = sha256(repr([sums, code]).encode()).hexdigest()
+    if _made_of(folder) == made_of:
+        print(f"{name}: {folder} is made of these files already")
+        return folder
+
+    raw = pd.concat([recipe.read(path) for path in files.paths], ignore_index=True)
+    if files.rows not in (len(raw), None):
+        raise SourceError(f"{name}: {len(raw):,} rows from {files.taken_from}, where {files.rows:,} are expected.")
+    cleaned = recipe.clean(raw)
+    splits = _splits(cleaned.rows, recipe.label)
+    report = Report(
+        name=name,
+        origin=source.origin,
+        licence=source.licence,
+        taken_from=files.taken_from,
+        part=files.part,
+        files=sums,
+        read=len(raw),
+        dropped=cleaned.dropped,
+        noted=cleaned.noted,
+        missing={column: int(count) for column, count in cleaned.rows.isna().sum().items() if count},
+        splits={split: len(rows) for split, rows in splits.items()},
+        shares={split: float(rows[recipe.label].mean()) for split, rows in splits.items()} if recipe.label else {},
+        made_of=made_of,
+    )
+    _write(splits, report, folder, as_table=recipe.label is not None)
+    kept = ", ".join(f"{split} {rows:,}" for split, rows in report.splits.items())
+    print(f"{name}: {report.read:,} rows from {files.taken_from}; {kept}; what was dropped: {folder / 'report.md'}")
+    return folder
+
+
+def load(name: str, out: Path, *splits: str) -> pd.DataFrame:
+    """The rows of the splits named, in the order of the file they came from. Raises `SourceError`."""
+    rows = pd.concat([_read(name, out / name, split) for split in splits])
+    return rows.sort_values("position", ignore_index=True)
+
+
+def _read(name: str, folder: Path, split: str) -> pd.DataFrame:
+    file = folder / f"{split}.{'parquet' if RECIPES[name].label else 'jsonl'}"
+    if not file.is_file():
+        raise SourceError(f"{file} is not there: make it with python -m training.data {name}")
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file)
+    with file.open(encoding="utf-8") as lines:
+        return pd.DataFrame(map(json.loads, lines))
+
+
+def _made_of(folder: Path) -> str | None:
+    """What the folder was made of; None where it is not there."""
+    file = folder / "report.json"
+    return json.loads(file.read_text())["made_of"] if file.is_file() else None
+
+
+def _splits(rows: pd.DataFrame, label: str | None) -> dict[str, pd.DataFrame]:
+    return split.by_label(rows, label) if label else split.by_group(rows, rows["prompt"].map(dialogue.opening))
+
+
+def _write(splits: dict[str, pd.DataFrame], report: Report, folder: Path, as_table: bool) -> None:
+    unfinished = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name, rows in splits.items():
+        if as_table:
+            rows.to_parquet(unfinished / f"{name}.parquet", index=False)
+        else:
+            rows.to_json(unfinished / f"{name}.jsonl", orient="records", lines=True, force_ascii=False)
+    (unfinished / "report.json").write_text(json.dumps(asdict(report), indent=1))
+    (unfinished / "report.md").write_text(report.markdown())
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.replace(folder)

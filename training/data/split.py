@@ -1,0 +1,23 @@
+"""Rows to train, valid and test: 80, 10 and 10 of a hundred, by a fixed seed."""
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+SEED = 42
+SPLITS = ("train", "valid", "test")
+
+
+def by_label(rows: pd.DataFrame, label: str) -> dict[str, pd.DataFrame]:
+    """Each split has the whole's share of each label."""
+    train, rest = train_test_split(rows, test_size=0.2, stratify=rows[label], random_state=SEED)
+    valid, test = train_test_split(rest, test_size=0.5, stratify=rest[label], random_state=SEED)
+    return dict(zip(SPLITS, (train, valid, test), strict=True))
+
+
+def by_group(rows: pd.DataFrame, groups: "pd.Series[str]") -> dict[str, pd.DataFrame]:
+    """All rows of a group are in one split: groups in random order fill one split after the other."""
+    sizes = groups.value_counts().sort_index().sample(frac=1, random_state=SEED)
+    share_before = (sizes.cumsum() - sizes) / len(rows)
+    split = groups.map(pd.Series(np.digitize(share_before, [0.8, 0.9]), index=sizes.index))
+    return {name: rows[split == number] for number, name in enumerate(SPLITS)}

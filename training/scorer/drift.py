@@ -1,0 +1,162 @@
+"""Has the world moved away from the scorer? It says of each model: fine, recalibrate, retrain, or unknown.
+
+python -m training.scorer.drift --seen LOG.jsonl [--decisions FILE --outcomes FILE] [--artifact DIR] [--json FILE]
+
+- Do customers still look like those of training? PSI a fact, from the counts that the scorer says in its log.
+- Does a probability still keep its word? Predicted against observed, in periods of time.
+- Does the model still rank? AUC, against that of training and against what these customers' probabilities promise.
+
+*Retrain* where ranking is lost; or, as long as outcomes are too few to know that, where facts that the model leans on
+have drifted. *Recalibrate* where only the probabilities are off: a new curve mends them, and ranks the same. A drifted
+fact alone is no reason to act once outcomes say that ranking holds. *Unknown* where too few outcomes say anything.
+
+Exits as diff does: 0 for fine, 1 where there is something to do, 2 where it cannot say.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import xgboost
+from pydantic_core import from_json, to_json
+
+from services.scorer.features import fact
+from services.scorer.model import INPUTS
+from services.scorer.watch import REFERENCE
+from shared.artifacts import ARTIFACTS, ArtifactError, read
+from training.scorer import window
+from training.scorer.evidence import (
+    ENOUGH,
+    WATCH,
+    Period,
+    Ranking,
+    Shift,
+    calibration_in_time,
+    drifted,
+    ranking,
+    shifts,
+)
+
+Word = Literal["fine", "unknown", "recalibrate", "retrain"]
+
+LEANS = 0.05
+"""Share of a model's gain from which on it leans on a fact."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    word: Word
+    why: tuple[str, ...]
+    periods: Sequence[Period] = ()
+    ranking: Ranking | None = None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What `--json` writes."""
+
+    version: str
+    customers: int
+    shifts: Mapping[str, Shift]
+    unknown: Mapping[str, int]
+    verdicts: Mapping[str, Verdict]
+    skipped: Mapping[str, int]
+    """Lines that were not read, by reason."""
+
+
+def verdict(periods: Sequence[Period], ranks: Ranking | None, trained_auc: float, facts: Collection[str]) -> Verdict:
+    """Of one model: `trained_auc` is the lower end of training's interval, `facts` those it leans on that drifted."""
+    why = []
+    off = [number for number, period in enumerate(periods, 1) if period.off]
+    lost = ranks.high < min(trained_auc, ranks.promised) if ranks else bool(facts)
+    if ranks:
+        why.append(
+            f"ranking {'is lost' if lost else 'holds'}: AUC {ranks.auc:.3f} ({ranks.low:.3f} to {ranks.high:.3f});"
+            f" training had at least {trained_auc:.3f}, and these customers promise {ranks.promised:.3f}"
+        )
+    else:
+        why.append(f"too few outcomes to know whether ranking holds: it takes {ENOUGH} of either sort")
+    if off:
+        first = periods[off[0] - 1]
+        why.append(
+            f"probabilities are off in {len(off)} of {len(periods)} periods, first in period {off[0]}:"
+            f" {first.predicted:.1%} predicted, {first.observed:.1%} observed"
+        )
+    if facts:
+        why.append(f"facts that the model leans on have drifted: {', '.join(facts)}")
+    word: Word = "retrain" if lost else "recalibrate" if off else "fine" if ranks else "unknown"
+    return Verdict(word, tuple(why), periods, ranks)
+
+
+def leans_on(model: Path) -> list[str]:
+    """The facts that make a good part of a model's gain, in the trees of the file."""
+    gains = Counter[str]()
+    for feature, gain in xgboost.Booster(model_file=model).get_score(importance_type="total_gain").items():
+        gains[fact(feature)] += gain
+    return [name for name, gain in gains.items() if gain >= LEANS * gains.total()]
+
+
+def drift(artifact: Path, seen: Path, decisions: Path | None = None, outcomes: Path | None = None) -> Drift:
+    """Raises `ArtifactError` and OSError; nothing that is in a line stops it."""
+    skipped = Counter[str]()
+    manifest = read(artifact, INPUTS)
+    bins = from_json((artifact / REFERENCE).read_bytes())
+    saw = window.saw(seen, manifest.version, bins, skipped)
+    moved = shifts(bins, saw.counts)
+    said = window.decided(decisions, manifest.version, skipped) if decisions else []
+    became = window.became(outcomes, skipped) if outcomes else []
+    verdicts = {}
+    for model, metric, join in (("risk", "risk", window.churn), ("accept", "accept.serving", window.acceptance)):
+        labelled = join(said, became)
+        leaning = leans_on(artifact / f"{model}.ubj")
+        facts = [name for name in drifted(moved) if name in leaning]
+        trained_auc = manifest.metrics[f"{metric}.auc.low"]
+        verdicts[model] = verdict(calibration_in_time(*labelled), ranking(*labelled), trained_auc, facts)
+    return Drift(manifest.version, saw.customers, moved, saw.unknown, verdicts, skipped)
+
+
+def table(found: Drift) -> str:
+    """For people: the facts that can be compared, those that cannot, and the verdicts."""
+    lines = [f"{found.customers:,} customers scored by version {found.version}", ""]
+    lines.append(f"{'fact':20} {'PSI':>6}  {'missing, in training':>20}  {'unknown':>8}")
+    words = {name: "drifted" for name in drifted(found.shifts)}
+    for name, shift in found.shifts.items():
+        if max(shift.missing, shift.missing_before) < 1:
+            word = words.get(name, "watch" if shift.psi >= WATCH else "")
+            lines.append(
+                f"{name:20} {shift.psi:6.3f}  {shift.missing:8.1%} {shift.missing_before:11.1%}"
+                f"  {found.unknown.get(name, 0):8,}  {word}"
+            )
+    never = [name for name, shift in found.shifts.items() if shift.missing == 1]
+    lines += ["", f"never sent: {', '.join(never) or 'none'}"]
+    for model, said in found.verdicts.items():
+        lines += ["", f"{model}: {said.word}", *(f"  {reason}" for reason in said.why)]
+    return "\n".join([*lines, "", *(f"{why}: {count:,} lines skipped" for why, count in found.skipped.items())])
+
+
+def main() -> int:
+    parser = ArgumentParser(prog="python -m training.scorer.drift", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seen", type=Path, required=True, help="the scorer's log, one JSON object a line")
+    parser.add_argument("--decisions", type=Path, help="what was decided, one decision a line")
+    parser.add_argument("--outcomes", type=Path, help="what became of it, one outcome a line")
+    parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "scorer", help="folder of the scorer's model")
+    parser.add_argument("--json", type=Path, help="where to write it for machines")
+    arguments = vars(parser.parse_args())
+    out = arguments.pop("json")
+    try:
+        found = drift(**arguments)
+    except (ArtifactError, OSError) as error:
+        parser.error(str(error))
+    if out:
+        out.write_bytes(to_json(found, indent=2) + b"\n")
+    print(table(found))
+    words = {said.word for said in found.verdicts.values()}
+    return 1 if words & {"recalibrate", "retrain"} else 2 if "unknown" in words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Evaluate the predictors: python -m training.scorer.study [--mirror DIR] [--data DIR] [--reports DIR]
+
+Writes predictors.html, to look at, and predictors.json, for machines.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xgboost
+
+from services.scorer.features import ACCEPT, RISK, Encoding, fact
+from services.scorer.watch import binned, reference
+from shared.settings import Settings
+from training.data.pipeline import load, prepare
+from training.data.sources import BANK, TELCO, SourceError
+from training.data.split import SPLITS
+from training.scorer import report
+from training.scorer.evaluate import REPEATS, Study, evaluate, in_time
+from training.scorer.evidence import psi
+from training.scorer.learn import fit
+from training.scorer.targets import Target, accept, accept_all, encoded, risk
+
+CHECKSUMS = {source.path: source.sha256 for source in (TELCO, BANK)}
+EXPLAINED = 5_000
+"""Customers, drawn at random, whose SHAP values tell what the model leans on."""
+
+
+def tables(mirror: Path, data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Telco's customers and the bank's calls, made if they are not there. Raises `SourceError`."""
+    for name in ("telco", "bank"):
+        prepare(name, mirror if mirror.is_dir() else None, data)
+    telco, bank = (whole({split: load(name, data, split) for split in SPLITS}) for name in ("telco", "bank"))
+    return telco, bank
+
+
+def whole(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All rows in the order of their file, with their `split`."""
+    return pd.concat([rows.assign(split=split) for split, rows in splits.items()]).sort_values(
+        "position", ignore_index=True
+    )
+
+
+def study(telco: pd.DataFrame, bank: pd.DataFrame, repeats: int = REPEATS) -> Study:
+    targets = [risk(telco), accept(bank), accept_all(bank)]
+    return Study(
+        evaluations=[evaluate(target, repeats) for target in targets],
+        in_time=[in_time(target) for target in targets[1:]],
+        importance={target.name: importance(target) for target in targets},
+        shifts={"risk": shifts(RISK, telco), "accept.serving": shifts(ACCEPT, bank)},
+    )
+
+
+def importance(target: Target) -> dict[str, float]:
+    """Of each fact, strongest first: how far it moves the log-odds, on average (mean |SHAP|, Lundberg et al. 2020)."""
+    chosen = np.random.default_rng(target.recipe.seed).permutation(len(target.rows))[:EXPLAINED]
+    matrix = xgboost.DMatrix(target.rows[chosen], feature_names=list(target.features))
+    values = fit(target).predict(matrix, pred_contribs=True)[:, :-1]
+    by_fact = pd.DataFrame(values.T).groupby([fact(feature) for feature in target.features]).sum()
+    return by_fact.abs().mean(axis=1).sort_values(ascending=False).to_dict()
+
+
+def shifts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The PSI of each fact between the training split and each of the others."""
+    rows = {split: encoded(facts, table[table["split"] == split]) for split in SPLITS}
+    train = reference(facts, rows["train"])
+    edges = {name: bins["edges"] for name, bins in train.items()}
+    return {
+        split: {
+            name: psi(train[name]["counts"][:-1], counts[:-1])[0]
+            for name, counts in binned(facts, edges, rows[split]).items()
+        }
+        for split in SPLITS[1:]
+    }
+
+
+def main() -> None:
+    settings = Settings()
+    parser = ArgumentParser(prog="python -m training.scorer.study", description=__doc__.partition("\n")[0])
+    parser.add_argument("--mirror", type=Path, default=settings.data, help="folder of copies of the data sets")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
+    args = parser.parse_args()
+    try:
+        report.write(study(*tables(args.mirror, args.data)), args.reports, CHECKSUMS)
+    except SourceError as error:
+        sys.exit(str(error))
+    print(f"written to {args.reports / 'predictors.html'} and predictors.json")
+
+
+if __name__ == "__main__":
+    main()
