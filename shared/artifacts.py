@@ -49,6 +49,11 @@ def write(folder: Path, manifest: Manifest) -> Manifest:
     return manifest
 
 
+def version_of(files: Mapping[str, bytes]) -> str:
+    """Of an artifact with these files; another for any other content."""
+    return hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:12]
+
+
 def mismatch(trained: Mapping[str, Sequence[str]], served: Mapping[str, Sequence[str]]) -> str:
     """In words, how the features a model was trained on differ from those it is served; empty if they do not."""
     for model in sorted(trained.keys() | served.keys()):

@@ -17,6 +17,8 @@ from shared.messages import OFFERS, Facts, Reason
 
 INPUTS = {"risk": RISK_FEATURES, "accept": ACCEPT_FEATURES}
 LEVELS = np.arange(len(OFFERS), dtype=np.float32)
+CURVES = "calibration.json"
+"""The file of the artifact that holds the calibrators: by model, the knots of each curve."""
 TOGETHER = 1024
 """Customers scored at once: what is worked out for them stays in the processor's cache."""
 
@@ -39,7 +41,7 @@ class ScorerModel:
             xgboost.Booster({"nthread": 1}, model_file=folder / f"{name}.ubj") for name in INPUTS
         )
         self._contributions = Explainer(self._risk, FACT)
-        curves = json.loads((folder / "calibration.json").read_bytes())
+        curves = json.loads((folder / CURVES).read_bytes())
         self._whole, self._part = (
             {name: (np.array(curves[name][of]["x"]), np.array(curves[name][of]["y"])) for name in INPUTS}
             for of in ("whole", "part")

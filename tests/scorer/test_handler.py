@@ -1,12 +1,20 @@
 import json
 from collections import Counter
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from fastapi.testclient import TestClient
+
+from services.scorer import handler
+from services.scorer.app import build
 from services.scorer.handler import score
 from services.scorer.model import ScorerModel
-from shared import telemetry
+from shared import telemetry, web
 from shared.artifacts import ARTIFACTS
+from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent, ScoredCustomer
+from shared.settings import Settings
+from shared.store import SQLiteStore
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EVENT = {
@@ -62,3 +70,32 @@ async def test_unseen_categories_show_in_the_counts_by_fact_and_without_their_te
     for contract in ("Weekly", "Barter"):
         await score([event(contract=contract, job="student")], model=model, clock=lambda: NOW)
     assert telemetry.counts == {"unknown_contract": 2}
+
+
+async def test_what_was_seen_is_said_from_time_to_time_and_at_the_end(monkeypatch):
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(telemetry, "say", lambda message, **fields: lines.append({"message": message, **fields}))
+    monkeypatch.setattr(handler, "SAY_EVERY", 3)
+    service = await build(Settings(), LocalBus(), SQLiteStore(":memory:"))
+    for number in range(4):
+        sent = Envelope("customer-events", b'{"customer_id": "c", "contract": "One year"}', {}, str(number))
+        assert await service.receive("customer-events.scorer", [sent]) == [None]
+    assert [line["customers"] for line in lines] == [3]
+    service.stop()
+    assert [line["customers"] for line in lines] == [3, 1]
+    assert {line["message"] for line in lines} == {"scorer saw"}
+    assert lines[0]["counts"]["contract"] == [0, 3, 0, 0]
+    assert lines[0]["version"] == ScorerModel.load(ARTIFACTS / "scorer").version
+
+
+def test_an_app_that_stops_says_what_was_seen(monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr(telemetry, "say", lambda message, **fields: lines.append(message))
+
+    @asynccontextmanager
+    async def connect(settings: Settings):
+        yield LocalBus(), SQLiteStore()
+
+    with TestClient(web.create_app(build, connect)):
+        assert lines == ["ready"]
+    assert lines == ["ready", "scorer saw"]

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from services.scorer.model import INPUTS, ScorerModel
 from shared.artifacts import ArtifactError, read
 from shared.messages import Facts
 from training.data.sources import SourceError
+from training.scorer import study as studying
 from training.scorer import train as training
 from training.scorer.evaluate import evaluate, in_time
 from training.scorer.learn import calibrator, curve, fit, learn, predict, split
@@ -313,3 +315,22 @@ def test_what_is_wrong_with_the_command_is_a_line(arguments, said, monkeypatch, 
     with pytest.raises(SystemExit) as stopped:
         training.main()
     assert said in f"{stopped.value} {capsys.readouterr().err}"
+
+
+def test_the_study_says_whether_the_artifact_was_measured_the_same(small, monkeypatch, capsys):
+    folder, made = small
+    metrics = {name: Measured(made.metrics[name], 0, 1) for name in ("risk.auc", "accept.auc")}
+    written = []
+    monkeypatch.setattr(studying, "tables", lambda *_: ())
+    monkeypatch.setattr(studying.report, "write", lambda *given: written.append(given))
+    monkeypatch.setattr("sys.argv", ["study", "--reports", str(folder)])
+    monkeypatch.setenv("RETENTION_ARTIFACTS", str(folder))
+    for more, said in (
+        ({}, "measured the same"),
+        ({"risk.auc": Measured(0.1, 0, 1)}, "1 of 2 numbers are not those of"),
+    ):
+        found = SimpleNamespace(metrics=metrics | more)
+        monkeypatch.setattr(studying, "study", lambda found=found: found)
+        studying.main()
+        assert said in capsys.readouterr().out
+        assert written[-1][:2] == (found, folder)

@@ -7,8 +7,9 @@ python -m training.scorer.drift --seen LOG.jsonl [--decisions FILE --outcomes FI
 - Does the model still rank? AUC, against that of training and against what these customers' probabilities promise.
 
 *Retrain* where ranking is lost; or, as long as outcomes are too few to know that, where facts that the model leans on
-have drifted. *Recalibrate* where only the probabilities are off: a new curve mends them, and ranks the same. A drifted
-fact alone is no reason to act once outcomes say that ranking holds. *Unknown* where too few outcomes say anything.
+have drifted. *Recalibrate* where only the probabilities are off: a new curve (training.scorer.recalibrate) mends them,
+and ranks the same. A drifted fact alone is no reason to act once outcomes say that ranking holds. *Unknown* where too
+few outcomes say anything.
 
 Exits as diff does: 0 for fine, 1 where there is something to do, 2 where it cannot say.
 """

@@ -4,8 +4,10 @@ Logistic recalibration (Cox 1958): log-odds times a slope plus an intercept, bot
 has two numbers to learn where an isotonic curve has many, so few outcomes are enough, and it keeps the order.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 WINDOW, BLOCK = 1000, 250
@@ -14,14 +16,27 @@ EDGE = 1e-4
 """No probability is nearer to 0 or 1 than this."""
 
 
+class Line(NamedTuple):
+    """Over log-odds. Above 0 the slope keeps the order of customers."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        return expit(self.slope * log_odds(probabilities) + self.intercept)
+
+    def words(self) -> str:
+        return f"log-odds × {self.slope:.2f} {self.intercept:+.2f}"
+
+
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """[n, 1]"""
-    return logit(probabilities.clip(EDGE, 1 - EDGE))[:, None]
+    return logit(probabilities.clip(EDGE, 1 - EDGE))
 
 
-def recalibrate(probabilities: np.ndarray, labels: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """`new` probabilities, recalibrated by what became of `probabilities` [n]: their `labels`, of both kinds."""
-    return LogisticRegression().fit(log_odds(probabilities), labels).predict_proba(log_odds(new))[:, 1]
+def line(probabilities: np.ndarray, labels: np.ndarray) -> Line:
+    """By what became of those of whom `probabilities` [n] were said: their `labels`, of both kinds."""
+    model = LogisticRegression().fit(log_odds(probabilities)[:, None], labels)
+    return Line(float(model.coef_[0, 0]), float(model.intercept_[0]))
 
 
 def rolling(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -29,7 +44,7 @@ def rolling(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     blocks = range(WINDOW, len(labels), BLOCK)
     return np.concatenate(
         [
-            recalibrate(probabilities[at - WINDOW : at], labels[at - WINDOW : at], probabilities[at : at + BLOCK])
+            line(probabilities[at - WINDOW : at], labels[at - WINDOW : at])(probabilities[at : at + BLOCK])
             for at in blocks
         ]
     )

@@ -13,7 +13,9 @@ import pandas as pd
 import xgboost
 
 from services.scorer.features import ACCEPT, RISK, Encoding, fact
+from services.scorer.model import INPUTS
 from services.scorer.watch import binned, reference
+from shared.artifacts import read
 from shared.settings import Settings
 from training.data.pipeline import load, prepare
 from training.data.sources import BANK, TELCO, SourceError
@@ -77,6 +79,18 @@ def shifts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> dict[str, dict
     }
 
 
+def compared(found: Study, artifacts: Path) -> str:
+    """In words, whether the manifest of the scorer in `artifacts` says the same."""
+    theirs = read(artifacts / "scorer", INPUTS).metrics
+    ours = {name: each.mean for name, each in report.rounded(found.metrics).items()}
+    other = [
+        f"{name} {value} here, {theirs.get(name)} there" for name, value in ours.items() if theirs.get(name) != value
+    ]
+    if not other:
+        return f"{artifacts / 'scorer'} was measured the same"
+    return f"{len(other)} of {len(ours)} numbers are not those of {artifacts / 'scorer'}: {'; '.join(other[:3])}, …"
+
+
 def main() -> None:
     settings = Settings()
     parser = ArgumentParser(prog="python -m training.scorer.study", description=__doc__.partition("\n")[0])
@@ -85,10 +99,11 @@ def main() -> None:
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
     args = parser.parse_args()
     try:
-        report.write(study(*tables(args.mirror, args.data)), args.reports, CHECKSUMS)
+        found = study(*tables(args.mirror, args.data))
     except SourceError as error:
         sys.exit(str(error))
-    print(f"written to {args.reports / 'predictors.html'} and predictors.json")
+    report.write(found, args.reports, CHECKSUMS)
+    print(f"written to {args.reports / 'predictors.html'} and predictors.json; {compared(found, settings.artifacts)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ import pandas as pd
 
 from services.scorer import features
 from services.scorer.features import ACCEPT, RISK
-from services.scorer.model import INPUTS
+from services.scorer.model import CURVES, INPUTS
 from services.scorer.watch import REFERENCE, Bins, reference
-from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, read, write
+from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, read, version_of, write
 from shared.settings import Settings
 from training.data import own, split
 from training.data.sources import BANK, TELCO, SourceError
@@ -129,7 +128,7 @@ def kept(name: str, folder: Path) -> Half:
     bins = json.loads((folder / REFERENCE).read_bytes())
     return Half(
         booster=(folder / f"{name}.ubj").read_bytes(),
-        knots=json.loads((folder / "calibration.json").read_bytes())[name],
+        knots=json.loads((folder / CURVES).read_bytes())[name],
         bins={fact: bins[fact] for fact in [*FACTS[name], SAID[name]]},
         metrics={of: value for of, value in manifest.metrics.items() if of.partition(".")[0] == name},
         data={BANK.path: manifest.data_sha256[BANK.path]},
@@ -161,10 +160,10 @@ def check(target: Target, metrics: Metrics) -> None:
 def save(halves: Mapping[str, Half], out: Path, made_by: str, customers: str) -> Manifest:
     """Write the artifact; `customers` says of whom the risk was learnt."""
     files = {f"{name}.ubj": half.booster for name, half in halves.items()}
-    files["calibration.json"] = json.dumps({name: half.knots for name, half in halves.items()}).encode()
+    files[CURVES] = json.dumps({name: half.knots for name, half in halves.items()}).encode()
     files[REFERENCE] = json.dumps({fact: bins for half in halves.values() for fact, bins in half.bins.items()}).encode()
     manifest = Manifest(
-        version=sha256(b"".join(files.values())).hexdigest()[:12],
+        version=version_of(files),
         made_by=made_by,
         inputs=INPUTS,
         data_sha256={path: digest for half in halves.values() for path, digest in half.data.items()},
