@@ -50,10 +50,12 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
         yield bus, store
     finally:
         bus.close()
-        await running
-        for service in services:
-            service.stop()
-        store.close()
+        try:
+            await running
+        finally:
+            for service in services:
+                service.stop()
+            store.close()
 
 
 async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:

@@ -1,7 +1,7 @@
 """A trained model is a folder of data files with a manifest. Knows nothing of what is in the files."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from shared.messages import Value
@@ -25,12 +25,14 @@ class Manifest(Value):
     files: dict[str, str] = {}
 
 
-def read(folder: Path, inputs: Mapping[str, Sequence[str]]) -> Manifest:
-    """The manifest of `folder`, once its files match it and its models take just `inputs`, in that order."""
+def read(folder: Path, inputs: Mapping[str, Sequence[str]], files: Collection[str] = ()) -> Manifest:
+    """The manifest of `folder`, once `files` are there, all match it, and its models take just `inputs`, in order."""
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder}: no readable {MANIFEST} ({error}). Train the model first.") from error
+    if missing := sorted(set(files) - manifest.files.keys()):
+        raise ArtifactError(f"{folder} is of another version of the service: no {missing[0]}. Run: {manifest.made_by}")
     for name, digest in manifest.files.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ArtifactError(f"{folder / name} is missing or not what {MANIFEST} says. Run: {manifest.made_by}")

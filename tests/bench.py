@@ -56,7 +56,7 @@ def main() -> None:
     figures: Figures = {}
     with TemporaryDirectory() as folder:
         events = Path(folder) / "telco.jsonl"
-        telco_events(Settings().data, events)
+        telco_events(Settings().data, Path(folder), events)
         customers = [CustomerEvent.parse(line, str(n)) for n, line in enumerate(events.read_bytes().splitlines())]
         telemetry.start(logging.ERROR)
         ready()

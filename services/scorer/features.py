@@ -95,16 +95,6 @@ RISK_FEATURES = names(RISK)
 ACCEPT_FEATURES = (*names(ACCEPT), "offer_level")
 
 
-NEARLY_ALL = 0.9
-"""Of the features: from this share on a customer counts as known whole."""
-
-
-def known_whole(rows: Floats) -> NDArray[np.bool_]:
-    """Of which of `rows` [n, features] nearly all is known. Probabilities of the others take another curve."""
-    known: NDArray[np.bool_] = np.count_nonzero(np.isnan(rows), axis=1) <= (1 - NEARLY_ALL) * rows.shape[1]
-    return known
-
-
 class Categories(dict[str | None, bytes]):
     """The features of each category of one fact, as the bytes of an array; NaN where it is missing or never seen.
 

@@ -9,16 +9,18 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import xgboost
 
-from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, Floats, encoder, known_whole
-from services.scorer.reasons import FACT, Doubles, Explainer, reasons
+from services.scorer.calibration import Calibrator, Doubles
+from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, Floats, encoder
+from services.scorer.reasons import FACT, Explainer, reasons
 from services.scorer.watch import REFERENCE, Watch
 from shared.artifacts import read
 from shared.messages import OFFERS, Facts, Reason
 
 INPUTS = {"risk": RISK_FEATURES, "accept": ACCEPT_FEATURES}
 LEVELS = np.arange(len(OFFERS), dtype=np.float32)
-CURVES = "calibration.json"
-"""The file of the artifact that holds the calibrators: by model, the knots of each curve."""
+CURVES = "curves.json"
+"""The file of the artifact that holds the calibrators, by model."""
+FILES = ("risk.ubj", "accept.ubj", CURVES, REFERENCE)
 TOGETHER = 1024
 """Customers scored at once: what is worked out for them stays in the processor's cache."""
 
@@ -34,7 +36,7 @@ class ScorerModel:
     """Scores customers. `unknown` counts the categories that training had not seen, by fact."""
 
     def __init__(self, folder: Path) -> None:
-        self.version = read(folder, INPUTS).version
+        self.version = read(folder, INPUTS, FILES).version
         self.unknown: Counter[str] = Counter()
         self._risk_rows, self._accept_rows = encoder(RISK, self.unknown), encoder(ACCEPT, self.unknown)
         self._risk, self._accept = (
@@ -42,10 +44,7 @@ class ScorerModel:
         )
         self._contributions = Explainer(self._risk, FACT)
         curves = json.loads((folder / CURVES).read_bytes())
-        self._whole, self._part = (
-            {name: (np.array(curves[name][of]["x"]), np.array(curves[name][of]["y"])) for name in INPUTS}
-            for of in ("whole", "part")
-        )
+        self._calibrators = {name: Calibrator.load(curves[name]) for name in INPUTS}
         self.watch = Watch(json.loads((folder / REFERENCE).read_bytes()), self.unknown)
 
     @classmethod
@@ -78,8 +77,4 @@ class ScorerModel:
         return self._risk_rows(customers), accept.reshape(-1, len(ACCEPT_FEATURES))
 
     def calibrated(self, name: str, rows: Floats, booster: Any) -> Doubles:
-        """Probabilities by isotonic curves: one for customers of whom nearly all is known, one for the others."""
-        raw = booster.inplace_predict(rows, validate_features=False)
-        whole, part = (np.interp(raw, *curves[name]) for curves in (self._whole, self._part))
-        calibrated: Doubles = np.where(known_whole(rows), whole, part)
-        return calibrated
+        return self._calibrators[name](rows, booster.inplace_predict(rows, validate_features=False))

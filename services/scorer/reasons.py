@@ -15,9 +15,9 @@ from math import comb, inf, prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from services.scorer.calibration import Doubles
 from services.scorer.features import RISK, RISK_FEATURES, Floats, fact
 from shared.messages import Reason
 
@@ -27,8 +27,6 @@ FACT = [FACTS.index(fact(feature)) for feature in RISK_FEATURES]
 FIRST = [FACT.index(i) for i in range(len(FACTS))]
 """Where the features of each fact begin."""
 REASONS = 3
-
-Doubles = NDArray[np.float64]
 
 
 class Condition(NamedTuple):

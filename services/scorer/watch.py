@@ -138,5 +138,8 @@ class Watch:
         return seen
 
     def say(self, version: str) -> None:
-        """Counts since the last time, as a line of the log. Lines of a version add up, whichever instance said them."""
+        """Counts since the last time, as a line of the log. Lines of a version add up, whichever instance said them.
+
+        They count deliveries: an event that is delivered, or scored, again is counted again.
+        """
         telemetry.say(SAW, version=version, **self.counts())

@@ -29,6 +29,16 @@ def test_it_refuses_to_start_on_a_damaged_file(copy):
         ScorerModel.load(copy)
 
 
+def test_it_refuses_an_artifact_of_another_version_of_itself(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["files"]["curves.json"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(
+        ArtifactError, match=r"another version of the service: no curves\.json\. Run: make train-scorer"
+    ):
+        ScorerModel.load(copy)
+
+
 def test_nobody_scores_nobody(model):
     assert model.score([]) == []
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from services.scorer.model import ScorerModel
+from shared.artifacts import ARTIFACTS
+from shared.messages import Facts
 from shared.topology import SUBSCRIPTIONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -19,3 +22,14 @@ def test_the_table_of_topics_is_the_topology(subscription):
 def test_no_topic_stands_in_the_table_that_is_not_there():
     topics = {line.split("`")[1] for line in README.splitlines() if line.startswith("| `") and line.count("|") == 6}
     assert topics == {s.topic for s in SUBSCRIPTIONS}
+
+
+def test_the_example_is_what_the_models_say():
+    example = README.partition("```json")[2].partition("```")[0]
+    model = ScorerModel.load(ARTIFACTS / "scorer")
+    facts = {"tenure": 12, "monthly_charges": 89.99, "contract": "Month-to-month", "payment_method": "Electronic check"}
+    [score] = model.score([Facts.model_validate(facts)])
+    assert f'"scorer": "{model.version}"' in example
+    assert f'"churn_risk": {score.churn_risk:.3f}' in example
+    assert f'"accept_prob": {score.accept_probs[1]:.3f}' in example
+    assert f'"contribution": {score.reasons[0].contribution}' in example

@@ -1,22 +1,22 @@
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import xgboost
-from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold
 
-from services.scorer.features import ACCEPT, RISK, RISK_FEATURES, encoder
+from services.scorer.features import ACCEPT, RISK, RISK_FEATURES
 from services.scorer.watch import SCORES, Bins, Watch, reference
 from shared.messages import OFFERS
-from training.data import bank
+from training.data.pipeline import load, prepare
+from training.data.split import SPLITS
 from training.scorer.drift import Verdict, verdict
-from training.scorer.evidence import CHANCE, calibration_in_time, drifted, psi, ranking, shifts
+from training.scorer.evidence import CHANCE, Shift, calibration_in_time, drifted, lacking, psi, ranking, shifts
+from training.scorer.learn import Model, learn
+from training.scorer.targets import Target, accept, subset
 
 TRAINED_AUC = 0.75
 """The lower end of training's interval, for the customers below."""
@@ -32,8 +32,11 @@ def happened(rng: np.random.Generator, probabilities: np.ndarray) -> np.ndarray:
     return (rng.random(len(probabilities)) < probabilities).astype(int)
 
 
-def judge(probabilities: np.ndarray, labels: np.ndarray, facts: tuple[str, ...] = ()) -> Verdict:
-    return verdict(calibration_in_time(probabilities, labels), ranking(probabilities, labels), TRAINED_AUC, facts)
+def judge(
+    probabilities: np.ndarray, labels: np.ndarray, facts: tuple[str, ...] = (), lacked: Mapping[str, Shift] = {}
+) -> Verdict:
+    periods, ranks = calibration_in_time(probabilities, labels), ranking(probabilities, labels)
+    return verdict(periods, ranks, TRAINED_AUC, facts, lacked)
 
 
 def more_often(probabilities: np.ndarray, times: float) -> np.ndarray:
@@ -55,6 +58,11 @@ def test_an_empty_bin_counts_as_half_a_customer_and_one_empty_on_both_sides_not_
     assert psi([7], [3]) == (0, 1)
 
 
+@pytest.mark.parametrize("pair", [([0, 0], [0, 0]), ([0, 0], [5, 3]), ([5, 3], [0, 0])])
+def test_where_a_side_has_no_customers_nothing_has_moved(pair):
+    assert psi(*pair) == (0, 1)
+
+
 def test_the_chance_of_a_psi_is_what_it_says_where_nothing_moved():
     rng = np.random.default_rng(0)
     draws = [rng.multinomial(size, np.full(10, 0.1)) for _ in range(1000) for size in (7000, 500)]
@@ -64,7 +72,7 @@ def test_the_chance_of_a_psi_is_what_it_says_where_nothing_moved():
 
 def test_a_large_psi_in_a_small_window_is_not_drift():
     before = {"tenure": {"edges": [1.0, 2.0, 3.0], "counts": [250, 250, 250, 250, 0]}}
-    small, large = (shifts(before, {"tenure": [times * n for n in (4, 2, 1, 1, 8)]}) for times in (1, 100))
+    small, large = (shifts(before, {"tenure": [times * n for n in (4, 2, 1, 1, 8)]}, {}) for times in (1, 100))
     assert small["tenure"].psi == pytest.approx(large["tenure"].psi)
     assert small["tenure"].psi > 0.25
     assert (drifted(small), drifted(large)) == ([], ["tenure"])
@@ -73,9 +81,33 @@ def test_a_large_psi_in_a_small_window_is_not_drift():
 
 def test_a_fact_that_one_side_never_has_is_no_drift():
     before = {"age": {"edges": [40.0], "counts": [500, 500, 0]}, "job": {"edges": [0.5], "counts": [0, 0, 1000]}}
-    found = shifts(before, {"age": [0, 0, 900], "job": [800, 100, 0]})
+    found = shifts(before, {"age": [0, 0, 900], "job": [800, 100, 0]}, {})
     assert drifted(found) == []
     assert (found["age"].missing, found["job"].missing_before) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("trained", "now", "lacks"),
+    [
+        ([1000, 0], [10, 990], True),
+        ([1000, 0], [0, 1000], True),
+        ([600, 400], [300, 700], True),
+        ([1000, 0], [800, 200], False),  # a small rise
+        ([400, 600], [10, 990], False),  # most of training had not got it either
+        ([600, 400], [3, 7], False),  # so few that it may be chance
+        ([10, 990], [1000, 0], False),
+        ([1000, 0], [0, 0], False),
+    ],
+)
+def test_a_fact_that_most_of_training_had_and_many_more_lack_now_is_lacking(trained, now, lacks):
+    found = shifts({"tenure": {"edges": [], "counts": trained}}, {"tenure": now}, {})
+    assert (lacking(found), drifted(found)) == (["tenure"] if lacks else [], [])
+
+
+def test_categories_that_cannot_be_read_were_sent():
+    bins = {name: {"edges": [], "counts": [1000, 0]} for name in ("contract", "tenure")}
+    found = shifts(bins, {"contract": [0, 1000], "tenure": [0, 1000]}, {"contract": 1000})
+    assert [shift.never_sent for shift in found.values()] == [False, True]
 
 
 def test_an_auc_has_an_interval_that_holds_the_truth_as_often_as_it_says():
@@ -136,6 +168,29 @@ def test_a_drifted_fact_is_a_note_where_ranking_holds_and_a_reason_where_nobody_
     assert known.why[-1] == unknown.why[-1] == "facts that the model leans on have drifted: tenure, contract"
 
 
+LACKED = Shift(psi=0, chance=1, missing_before=0, missing=0.99, missing_chance=0, never_sent=False)
+
+
+@pytest.mark.parametrize("outcomes", ["none", "as predicted", "twice as often", "of others"])
+def test_a_fact_half_sent_asks_for_the_feed_before_all_else(outcomes):
+    rng, p = customers(0)
+    y = happened(rng, more_often(p, 2) if outcomes == "twice as often" else p)
+    p, y = {"none": (p[:0], y[:0]), "of others": (p, rng.permutation(y))}.get(outcomes, (p, y))
+    found = judge(p, y, facts=("contract",), lacked={"tenure": LACKED})
+    assert found.word == "check"
+    assert found.why[0] == "tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?"
+    assert found.why[1:] == judge(p, y, facts=("contract",)).why
+
+
+def test_a_fact_never_sent_is_told_and_asks_for_nothing():
+    rng, p = customers(0)
+    y, never = happened(rng, p), replace(LACKED, missing=1, never_sent=True)
+    for n, word in ((5000, "fine"), (50, "unknown")):
+        found = judge(p[:n], y[:n], lacked={"tenure": never, "contract": never})
+        assert found.word == word
+        assert found.why[-1] == "facts that the model leans on were never sent: tenure, contract"
+
+
 def test_customers_who_are_much_alike_are_no_loss_of_ranking():
     """A policy contacts those whose probabilities are high: among them AUC is far below that of training."""
     rng, p = customers(0, 20_000)
@@ -160,77 +215,82 @@ def test_a_promise_broken_by_far_is_seen_in_few_outcomes():
     assert judge(p, np.zeros(200, int)).word == "recalibrate"
 
 
-class Calls(NamedTuple):
-    """Of the bank, in order of time: `rows` [n, features and level], `labels` [n]."""
+class Taught(NamedTuple):
+    """What the first four fifths of the bank's calls taught, and the last fifth, which the model has not seen."""
 
-    rows: np.ndarray
-    labels: np.ndarray
+    model: Model
+    trained_auc: float
+    bins: Mapping[str, Bins]
+    last: Target
 
-    def some(self, chosen: np.ndarray | slice) -> "Calls":
-        return Calls(self.rows[chosen], self.labels[chosen])
 
-
-@pytest.fixture(scope="module")
-def calls(data: Path) -> Calls:
-    frame = bank.clean(bank.read(data / "bank" / "bank-additional-full.csv")).rows
-    facts = frame[list(ACCEPT)].astype(object)
-    rows = encoder(ACCEPT, Counter())(
-        [SimpleNamespace(**row) for row in facts.where(facts.notna(), None).to_dict("records")]
+def taught(calls: Target) -> Taught:
+    """The model learns from half of the first four fifths, at random; its AUC is that of the other half."""
+    start = len(calls.labels) * 4 // 5
+    order = np.random.default_rng(0).permutation(start)
+    known, unseen, last = (
+        subset(calls, np.array(rows)) for rows in (*np.split(order, 2), range(start, len(calls.labels)))
     )
-    return Calls(np.column_stack([rows, frame["offer_level"]]).astype(np.float32), frame["accepted"].to_numpy(int))
+    model, first = learn(known), calls.rows[:start]
+    scores = np.full((start, len(SCORES)), 0.5, np.float32)
+    bins = reference(RISK, unknown(first)) | reference(ACCEPT, first) | reference(SCORES, scores)
+    return Taught(model, ranking(model(unseen.rows), unseen.labels).low, bins, last)
 
 
-def predict(learnt: Calls, rows: np.ndarray) -> np.ndarray:
-    parameters = {"objective": "binary:logistic", "max_depth": 3, "eta": 0.15, "min_child_weight": 10, "nthread": 1}
-    return xgboost.train(parameters, xgboost.DMatrix(*learnt), 60).inplace_predict(rows)
+def unknown(rows: np.ndarray) -> np.ndarray:
+    """No fact that the risk rests on, of as many customers."""
+    return np.full((len(rows), len(RISK_FEATURES)), np.nan, np.float32)
 
 
-def learn(learnt: Calls, rows: np.ndarray) -> tuple[np.ndarray, float]:
-    """Calibrated probabilities of `rows`, and the lower end of the AUC out of fold."""
-    out_of_fold = np.empty(len(learnt.labels))
-    for train, test in KFold(5, shuffle=True, random_state=0).split(learnt.rows):
-        out_of_fold[test] = predict(learnt.some(train), learnt.rows[test])
-    curve = IsotonicRegression(out_of_bounds="clip").fit(out_of_fold, learnt.labels)
-    return curve.predict(predict(learnt, rows)), ranking(out_of_fold, learnt.labels).low
-
-
-def saw(bins: Mapping[str, Bins], calls: Calls) -> dict[str, list[int]]:
-    """What the scorer would count, of whom it knows no fact that the risk rests on."""
+def saw(bins: Mapping[str, Bins], rows: np.ndarray) -> dict[str, list[int]]:
+    """What the scorer would count."""
     watch = Watch(bins, Counter())
-    four = np.repeat(calls.rows, len(OFFERS), axis=0)
-    watch.see(unknown(calls), four, np.full(len(calls.labels), 0.5), np.full((len(calls.labels), len(OFFERS)), 0.5))
+    levels = np.full((len(rows), len(OFFERS)), 0.5)
+    watch.see(unknown(rows), np.repeat(rows, len(OFFERS), axis=0), levels[:, 0], levels)
     return watch.counts()["counts"]
 
 
-def unknown(calls: Calls) -> np.ndarray:
-    return np.full((len(calls.labels), len(RISK_FEATURES)), np.nan, np.float32)
+def judged(by: Taught, last: Target) -> Verdict:
+    p, moved = by.model(last.rows), shifts(by.bins, saw(by.bins, last.rows), {})
+    lacked = {name: moved[name] for name in lacking(moved)}
+    periods, ranks = calibration_in_time(p, last.labels), ranking(p, last.labels)
+    return verdict(periods, ranks, by.trained_auc, drifted(moved), lacked)
 
 
-def judged(calls: Calls) -> Verdict:
-    """The last fifth, by what the first four taught."""
-    first, last = calls.some(slice(0, 32_950)), calls.some(slice(32_950, None))
-    scores = np.full((len(first.labels), len(SCORES)), 0.5, np.float32)
-    bins = reference(RISK, unknown(first)) | reference(ACCEPT, first.rows) | reference(SCORES, scores)
-    p, trained_auc = learn(first, last.rows)
-    facts = drifted(shifts(bins, saw(bins, last)))
-    return verdict(calibration_in_time(p, last.labels), ranking(p, last.labels), trained_auc, facts)
+@pytest.fixture(scope="module")
+def calls(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Target:
+    """In order of time."""
+    folder = tmp_path_factory.mktemp("data")
+    prepare("bank", data, folder)
+    return accept(load("bank", folder, *SPLITS))
 
 
-def test_the_bank_in_date_order_raises_the_alarm_where_the_base_rate_moves(calls):
+@pytest.fixture(scope="module")
+def in_order(calls: Target) -> Taught:
+    return taught(calls)
+
+
+@pytest.fixture(scope="module")
+def shuffled(calls: Target) -> Taught:
+    return taught(subset(calls, np.random.default_rng(0).permutation(len(calls.labels))))
+
+
+def test_the_bank_in_date_order_raises_the_alarm_where_the_base_rate_moves(in_order):
     """From 6 % in the first four fifths to 7 % where the last begins, and 37 % half-way through it."""
-    found = judged(calls)
+    found = judged(in_order, in_order.last)
     assert found.word == "recalibrate"
     assert [period.off for period in found.periods] == [False] * 3 + [True] * 7
 
 
-def test_the_bank_with_answers_that_nothing_predicts_is_to_be_learnt_again(calls):
-    labels = calls.labels.copy()
-    np.random.default_rng(0).shuffle(labels[32_950:])
-    assert judged(Calls(calls.rows, labels)).word == "retrain"
+def test_the_bank_with_answers_that_nothing_predicts_is_to_be_learnt_again(in_order):
+    labels = np.random.default_rng(0).permutation(in_order.last.labels)
+    assert judged(in_order, replace(in_order.last, labels=labels)).word == "retrain"
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_bank_in_any_other_order_is_silent(calls, seed):
-    found = judged(calls.some(np.random.default_rng(seed).permutation(len(calls.labels))))
-    assert found.word == "fine"
-    assert len(found.why) == 1
+@pytest.mark.parametrize("parts", [1, 4])
+def test_the_bank_in_another_order_is_silent(shuffled, parts):
+    """The last fifth is any fifth then, and so is each part of it: calls that the model has not seen."""
+    for rows in np.array_split(np.arange(len(shuffled.last.labels)), parts):
+        found = judged(shuffled, subset(shuffled.last, rows))
+        assert found.word == "fine"
+        assert len(found.why) == 1

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -187,9 +188,10 @@ def scored(customers: list[Facts]) -> tuple[ScorerModel, tuple[np.ndarray, np.nd
     return model, (encoder(RISK, Counter())(customers), rows.astype(np.float32)), scores
 
 
-def log(folder: Path, artifact: Path, customers: list[Facts]) -> Path:
+def log(folder: Path, artifact: Path, customers: list[Facts], unread: int = 3) -> Path:
+    """`unread` of the customers have a contract that is not known."""
     model, rows, scores = scored(customers)
-    watch = Watch(json.loads((artifact / REFERENCE).read_text()), Counter(contract=3))
+    watch = Watch(json.loads((artifact / REFERENCE).read_text()), Counter(contract=unread))
     watch.see(*rows, scores[:, 0], np.repeat(scores[:, 1:], len(OFFERS), axis=1))
     return written(folder / "log", {"message": SAW, "version": model.version, **watch.counts()})
 
@@ -216,6 +218,27 @@ def test_customers_of_another_kind_ask_for_training(artifact, customers, tmp_pat
     assert "risk: retrain" in told
     assert "facts that the model leans on have drifted: tenure" in told
     assert "accept: unknown" in told
+
+
+def test_a_fact_that_stops_half_way_asks_for_the_feed(artifact, customers, tmp_path, monkeypatch, capsys):
+    broken = [Facts(contract=each.contract) for each in customers[20:]]
+    assert run(monkeypatch, "--seen", log(tmp_path, artifact, customers[:20] + broken), "--artifact", artifact) == 1
+    told = capsys.readouterr().out
+    assert "risk: check\n  tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?" in told
+    assert re.search(r"^tenure .* 99.0%        0.0%         0  missing$", told, re.MULTILINE)
+    assert "accept: unknown\n  too few" in told
+
+
+@pytest.mark.parametrize(("unread", "word", "code"), [(0, "unknown", 2), (2000, "check", 1)])
+def test_a_fact_never_sent_asks_for_nothing_and_one_never_understood_does(
+    artifact, customers, tmp_path, monkeypatch, capsys, unread, word, code
+):
+    seen = log(tmp_path, artifact, [Facts(tenure=each.tenure) for each in customers], unread)
+    assert run(monkeypatch, "--seen", seen, "--artifact", artifact) == code
+    told = capsys.readouterr().out
+    assert f"risk: {word}" in told
+    assert ("facts that the model leans on were never sent: contract" in told) == (not unread)
+    assert ("never sent: monthly_charges, total_charges, contract" in told) == (not unread)
 
 
 @pytest.mark.parametrize(("times", "word", "code"), [(1, "fine", 0), (2, "recalibrate", 1)])
@@ -247,3 +270,10 @@ def test_a_missing_file_is_named(artifact, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, "--seen", tmp_path / "nowhere.jsonl", "--artifact", artifact)
     assert "nowhere.jsonl" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_named(artifact, customers, tmp_path, monkeypatch, capsys):
+    seen, out = log(tmp_path, artifact, customers), tmp_path / "nowhere" / "out.json"
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, "--seen", seen, "--artifact", artifact, "--json", out)
+    assert "out.json" in capsys.readouterr().err

@@ -17,16 +17,22 @@ OUT = Path("data")
 KAGGLE = Path.home() / ".kaggle" / "kaggle.json"
 
 
-def telco_events(folder: Path | None, out: Path) -> None:
-    """Write each Telco customer as one customer event, a line each; the file is downloaded if `folder` lacks it."""
-    [file] = obtain(TELCO, (), folder, OUT / "raw", kaggle_key(KAGGLE)).paths
+def telco_events(mirror: Path | None, raw: Path, events: Path) -> None:
+    """Write each Telco customer to `events`, a line each; the file is downloaded to `raw` if `mirror` lacks it.
+
+    Raises `SourceError`.
+    """
+    [file] = obtain(TELCO, (), mirror, raw, kaggle_key(KAGGLE)).paths
     rows = telco.customers(telco.read(file)).drop(columns="position").astype({"tenure": "int64"})
-    events = [
+    said = [
         {"event_id": f"telco-{row['customer_id']}"} | {fact: value for fact, value in row.items() if pd.notna(value)}
         for row in rows.to_dict("records")
     ]
-    out.write_text("".join(json.dumps(event) + "\n" for event in events))
-    print(f"{len(events)} events in {out}")
+    try:
+        events.write_text("".join(json.dumps(event) + "\n" for event in said), encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"{events} cannot be written: {error.strerror}") from error
+    print(f"{len(said)} events in {events}")
 
 
 def kaggle_key(file: Path) -> Key | None:
@@ -37,7 +43,7 @@ def kaggle_key(file: Path) -> Key | None:
     if not file.is_file():
         return None
     try:
-        given = json.loads(file.read_text())
+        given = json.loads(file.read_text(encoding="utf-8"))
         return given["username"], given["key"]
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{file} is no key of Kaggle's: it should hold a username and a key") from error
@@ -76,16 +82,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser = ArgumentParser(prog="python -m training.data", description=__doc__)
     parser.add_argument("what", choices=[*SOURCES, "all", "list", "telco-events"])
     parser.add_argument("events", type=Path, nargs="?", help="of telco-events: the file to write")
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
+    parser.add_argument("--mirror", type=Path, help="folder of copies of the data sets")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of what is made")
     args = parser.parse_args(arguments)
     if (args.what == "telco-events") != (args.events is not None):
         parser.error("telco-events, and only that, takes the file to write")
-    mirror = args.mirror if args.mirror.is_dir() else None
+    if args.mirror and not args.mirror.is_dir():
+        parser.error(f"--mirror {args.mirror} is no folder")
+    settings = Settings()
+    if not args.mirror and "data" in settings.model_fields_set and not settings.data.is_dir():
+        print(f"{settings.data} is no folder: no mirror", file=sys.stderr)
+    mirror = args.mirror or (settings.data if settings.data.is_dir() else None)
     if args.what == "list":
         print(catalogue())
     elif args.what == "telco-events":
-        telco_events(mirror, args.events)
+        telco_events(mirror, args.out / "raw", args.events)
     elif args.what == "all":
         every(mirror, args.out)
     else:

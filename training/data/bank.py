@@ -85,9 +85,10 @@ def clean(raw: pd.DataFrame) -> Cleaned:
         accepted=raw["y"].eq("yes"),
     ).rename(columns=FACTS | CONTEXT)
     numbers = {name: "float64" for name, encoding in ACCEPT.items() if encoding is None}
-    alike = int(raw.duplicated().sum())
+    kept = rows[["position", *ACCEPT, *CONTEXT.values(), "offer_level", "accepted"]].astype(numbers)
+    alike = int(kept.drop(columns="position").duplicated().sum())
     return Cleaned(
-        rows[["position", *ACCEPT, *CONTEXT.values(), "offer_level", "accepted"]].astype(numbers),
+        kept,
         dropped={},
-        noted={"rows equal to an earlier one in all columns, kept: different people may be alike": alike},
+        noted={"rows equal to an earlier one in all columns but duration, kept: different people may be alike": alike},
     )

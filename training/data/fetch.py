@@ -4,7 +4,7 @@ import time
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import httpx
 from tqdm import tqdm
@@ -62,9 +62,9 @@ def _unpacked(content: bytes, download: Download) -> bytes:
         for member in download.members:
             with ZipFile(BytesIO(content)) as archive:
                 content = archive.read(member)
-    except (BadZipFile, KeyError) as error:
+    except Exception as error:  # a flipped bit alone raises any of eight types, from zlib.error to ValueError
         raise SourceError(
-            f"{download.url}: {error}; expected an archive with {' > '.join(download.members)}"
+            f"{download.url}: {type(error).__name__}: {error}; expected an archive with {' > '.join(download.members)}"
         ) from error
     return content.replace(b"\r\n", b"\n") if download.crlf else content
 

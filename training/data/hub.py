@@ -22,7 +22,8 @@ def reach(hub: Hub) -> None:
     try:
         HfApi().dataset_info(hub.repo, revision=hub.revision, timeout=5)
     except Exception as error:  # of two HTTP libraries, and OSError: whichever, the set is not there
-        raise SourceError(f"the hub could not be reached: {str(error).strip().splitlines()[0]}") from error
+        said = str(error).strip() or type(error).__name__
+        raise SourceError(f"the hub could not be reached: {said.splitlines()[0]}") from error
 
 
 def read(hub: Hub, columns: Collection[str], out: Path) -> list[Path]:

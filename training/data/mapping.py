@@ -44,7 +44,7 @@ class Mapping(BaseModel):
 def read(file: Path) -> Mapping:
     """Raises `SourceError`, saying what is wrong and what may have been meant."""
     try:
-        mapping = Mapping.model_validate(tomllib.loads(file.read_text("utf-8")))
+        mapping = Mapping.model_validate(tomllib.loads(file.read_text("utf-8-sig")))
     except OSError as error:
         raise SourceError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -52,6 +52,9 @@ def read(file: Path) -> Mapping:
         raise SourceError(f"{file.name} is no mapping: {said}") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise SourceError(f"{file.name} is not TOML: {error}") from error
+    for name, given in (("churned", mapping.churned), ("[facts]", mapping.facts)):
+        if not given:
+            raise SourceError(f"{file.name}: {name} is empty.")
     for fact in [*mapping.facts, *mapping.values]:
         if fact not in RISK:
             raise SourceError(f"{file.name}: {fact!r} is no fact that the scorer uses{nearest(fact, RISK)}")
@@ -70,4 +73,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a sentence that suggests what was meant."""
     words = list(known)
     close = get_close_matches(word, words, n=1)
-    return f". Did you mean {close[0]!r}?" if close else f". It may be: {', '.join(words) or 'none'}."
+    return f". Did you mean {close[0]!r}?" if close else f". It may be: {', '.join(map(repr, words)) or 'none'}."

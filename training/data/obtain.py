@@ -23,13 +23,15 @@ class Files:
 
 def obtain(source: Source, columns: Collection[str], mirror: Path | None, raw: Path, kaggle: Key | None) -> Files:
     """What is downloaded goes to the folder `raw`; of the hub's rows, these `columns`. Raises `SourceError`."""
-    if mirror and source.copies and all((mirror / copy.path).is_file() for copy in source.copies):
+    absent = [copy.path for copy in source.copies if mirror and not (mirror / copy.path).is_file()]
+    if mirror and source.copies and not absent:
         paths = tuple(fetch.verified(mirror / copy.path, copy) for copy in source.copies)
         return Files(paths, f"the mirror {mirror}", sum(copy.rows for copy in source.copies), source.part)
     try:
         return _from_hub(source, columns, raw) if source.hub else _from_web(source, raw, kaggle)
     except SourceError as error:
-        raise SourceError(f"no copy in the mirror {mirror}, and {error}" if mirror else str(error)) from error
+        lacking = f"no copy of {', '.join(absent) or source.name} in the mirror {mirror}, and " if mirror else ""
+        raise SourceError(f"{lacking}{error}") from error
 
 
 def _from_hub(source: Source, columns: Collection[str], raw: Path) -> Files:

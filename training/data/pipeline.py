@@ -53,7 +53,7 @@ def prepare(name: str, mirror: Path | None, out: Path, kaggle: Key | None = None
     sums = {path.name: sha256(path.read_bytes()).hexdigest() for path in files.paths}
     code = [Path(str(module.__file__)).read_bytes() for module in CODE]
     made_of = sha256(repr([sums, code]).encode()).hexdigest()
-    if _made_of(folder) == made_of:
+    if _made_of(name, folder) == made_of:
         print(f"{name}: {folder} is made of these files already")
         return folder
 
@@ -90,7 +90,7 @@ def load(name: str, out: Path, *splits: str) -> pd.DataFrame:
 
 
 def _read(name: str, folder: Path, split: str) -> pd.DataFrame:
-    file = folder / f"{split}.{'parquet' if RECIPES[name].label else 'jsonl'}"
+    file = _file(name, folder, split)
     if not file.is_file():
         raise SourceError(f"{file} is not there: make it with python -m training.data {name}")
     if file.suffix == ".parquet":
@@ -99,10 +99,18 @@ def _read(name: str, folder: Path, split: str) -> pd.DataFrame:
         return pd.DataFrame(map(json.loads, lines))
 
 
-def _made_of(folder: Path) -> str | None:
-    """What the folder was made of; None where it is not there."""
-    file = folder / "report.json"
-    return json.loads(file.read_text())["made_of"] if file.is_file() else None
+def _file(name: str, folder: Path, split: str) -> Path:
+    return folder / f"{split}.{'parquet' if RECIPES[name].label else 'jsonl'}"
+
+
+def _made_of(name: str, folder: Path) -> str | None:
+    """What the folder was made of; None where a split is not there, or no report that can be read."""
+    if not all(_file(name, folder, part).is_file() for part in split.SPLITS):
+        return None
+    try:
+        return json.loads((folder / "report.json").read_text(encoding="utf-8"))["made_of"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _splits(rows: pd.DataFrame, label: str | None) -> dict[str, pd.DataFrame]:
@@ -118,7 +126,7 @@ def _write(splits: dict[str, pd.DataFrame], report: Report, folder: Path, as_tab
             rows.to_parquet(unfinished / f"{name}.parquet", index=False)
         else:
             rows.to_json(unfinished / f"{name}.jsonl", orient="records", lines=True, force_ascii=False)
-    (unfinished / "report.json").write_text(json.dumps(asdict(report), indent=1))
-    (unfinished / "report.md").write_text(report.markdown())
+    (unfinished / "report.json").write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
+    (unfinished / "report.md").write_text(report.markdown(), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.replace(folder)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,10 +48,14 @@ def read_csv(file: Path, schema: pa.DataFrameSchema, delimiter: str, missing: di
 def read_lines(file: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     """The rows of gzipped JSON lines, each value as JSON has it. Raises `SourceError`."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
+        rows: list[dict[str, object]] = []
         try:
-            rows = [json.loads(line) for line in lines]
-        except (ValueError, EOFError, OSError) as error:
-            raise SourceError(f"{file.name} is not gzipped JSON lines: {error}") from error
+            for line in lines:
+                if not isinstance(row := json.loads(line), dict):
+                    raise ValueError("it is no object")
+                rows.append(row)
+        except (ValueError, EOFError, OSError, zlib.error) as error:
+            raise SourceError(f"{file.name} is not gzipped JSON lines: line {len(rows) + 1}: {error}") from error
     return validated(pd.DataFrame(rows, dtype="object"), schema, file.name)
 
 

@@ -1,10 +1,17 @@
-"""Has the world moved away from the scorer? It says of each model: fine, recalibrate, retrain, or unknown.
+"""Has the world moved away from the scorer? It says of each model: fine, check, recalibrate, retrain, or unknown.
 
 python -m training.scorer.drift --seen LOG.jsonl [--decisions FILE --outcomes FILE] [--artifact DIR] [--json FILE]
 
 - Do customers still look like those of training? PSI a fact, from the counts that the scorer says in its log.
+- Are the facts still sent? How many customers lack each, from the same counts.
 - Does a probability still keep its word? Predicted against observed, in periods of time.
 - Does the model still rank? AUC, against that of training and against what these customers' probabilities promise.
+
+*Check* the feed, before all else, where some customers have a fact that the model leans on and many more lack it than
+in training: what is learnt from a broken feed learns the break. Outcomes do not show it, since probabilities keep their
+word for customers of whom less is known. Publishers who send different facts look the same, so it is a question. A fact
+that nobody sends is told and asks for nothing: it may be a publisher's choice, and one log cannot tell that from a feed
+that broke before the log began.
 
 *Retrain* where ranking is lost; or, as long as outcomes are too few to know that, where facts that the model leans on
 have drifted. *Recalibrate* where only the probabilities are off: a new curve (training.scorer.recalibrate) mends them,
@@ -26,8 +33,8 @@ import xgboost
 from pydantic_core import from_json, to_json
 
 from services.scorer.features import fact
-from services.scorer.model import INPUTS
-from services.scorer.watch import REFERENCE
+from services.scorer.model import FILES, INPUTS
+from services.scorer.watch import REFERENCE, SCORES
 from shared.artifacts import ARTIFACTS, ArtifactError, read
 from training.scorer import window
 from training.scorer.evidence import (
@@ -38,11 +45,12 @@ from training.scorer.evidence import (
     Shift,
     calibration_in_time,
     drifted,
+    lacking,
     ranking,
     shifts,
 )
 
-Word = Literal["fine", "unknown", "recalibrate", "retrain"]
+Word = Literal["fine", "unknown", "check", "recalibrate", "retrain"]
 
 LEANS = 0.05
 """Share of a model's gain from which on it leans on a fact."""
@@ -69,9 +77,25 @@ class Drift:
     """Lines that were not read, by reason."""
 
 
-def verdict(periods: Sequence[Period], ranks: Ranking | None, trained_auc: float, facts: Collection[str]) -> Verdict:
-    """Of one model: `trained_auc` is the lower end of training's interval, `facts` those it leans on that drifted."""
-    why = []
+def verdict(
+    periods: Sequence[Period],
+    ranks: Ranking | None,
+    trained_auc: float,
+    facts: Collection[str],
+    lacked: Mapping[str, Shift],
+) -> Verdict:
+    """Of one model: `trained_auc` is the lower end of training's interval.
+
+    Of the facts that it leans on, `facts` have drifted, and `lacked` are missing of many more customers.
+    """
+    never = [name for name, shift in lacked.items() if shift.never_sent]
+    why = [
+        f"{name} is missing of {shift.missing:.1%} of customers, in training of {shift.missing_before:.1%}:"
+        " is the feed broken?"
+        for name, shift in lacked.items()
+        if name not in never
+    ]
+    broken = bool(why)
     off = [number for number, period in enumerate(periods, 1) if period.off]
     lost = ranks.high < min(trained_auc, ranks.promised) if ranks else bool(facts)
     if ranks:
@@ -89,7 +113,9 @@ def verdict(periods: Sequence[Period], ranks: Ranking | None, trained_auc: float
         )
     if facts:
         why.append(f"facts that the model leans on have drifted: {', '.join(facts)}")
-    word: Word = "retrain" if lost else "recalibrate" if off else "fine" if ranks else "unknown"
+    if never:
+        why.append(f"facts that the model leans on were never sent: {', '.join(never)}")
+    word: Word = "check" if broken else "retrain" if lost else "recalibrate" if off else "fine" if ranks else "unknown"
     return Verdict(word, tuple(why), periods, ranks)
 
 
@@ -104,10 +130,10 @@ def leans_on(model: Path) -> list[str]:
 def drift(artifact: Path, seen: Path, decisions: Path | None = None, outcomes: Path | None = None) -> Drift:
     """Raises `ArtifactError` and OSError; nothing that is in a line stops it."""
     skipped = Counter[str]()
-    manifest = read(artifact, INPUTS)
+    manifest = read(artifact, INPUTS, FILES)
     bins = from_json((artifact / REFERENCE).read_bytes())
     saw = window.saw(seen, manifest.version, bins, skipped)
-    moved = shifts(bins, saw.counts)
+    moved = shifts(bins, saw.counts, saw.unknown)
     said = window.decided(decisions, manifest.version, skipped) if decisions else []
     became = window.became(outcomes, skipped) if outcomes else []
     verdicts = {}
@@ -115,24 +141,29 @@ def drift(artifact: Path, seen: Path, decisions: Path | None = None, outcomes: P
         labelled = join(said, became)
         leaning = leans_on(artifact / f"{model}.ubj")
         facts = [name for name in drifted(moved) if name in leaning]
+        lacked = {name: moved[name] for name in lacking(moved) if name in leaning}
         trained_auc = manifest.metrics[f"{metric}.auc.low"]
-        verdicts[model] = verdict(calibration_in_time(*labelled), ranking(*labelled), trained_auc, facts)
+        verdicts[model] = verdict(calibration_in_time(*labelled), ranking(*labelled), trained_auc, facts, lacked)
     return Drift(manifest.version, saw.customers, moved, saw.unknown, verdicts, skipped)
 
 
 def table(found: Drift) -> str:
-    """For people: the facts that can be compared, those that cannot, and the verdicts."""
+    """For people: the facts that can be compared, those that cannot, and the verdicts.
+
+    What the models say moves where facts are merely missing, too: it is shown and not judged.
+    """
     lines = [f"{found.customers:,} customers scored by version {found.version}", ""]
     lines.append(f"{'fact':20} {'PSI':>6}  {'missing, in training':>20}  {'unknown':>8}")
-    words = {name: "drifted" for name in drifted(found.shifts)}
+    facts = {name: shift for name, shift in found.shifts.items() if name not in SCORES}
+    words = dict.fromkeys(drifted(facts, WATCH), "watch")
+    words |= dict.fromkeys(drifted(facts), "drifted") | dict.fromkeys(lacking(facts), "missing")
     for name, shift in found.shifts.items():
-        if max(shift.missing, shift.missing_before) < 1:
-            word = words.get(name, "watch" if shift.psi >= WATCH else "")
+        if shift.missing_before < 1 and not shift.never_sent:
             lines.append(
                 f"{name:20} {shift.psi:6.3f}  {shift.missing:8.1%} {shift.missing_before:11.1%}"
-                f"  {found.unknown.get(name, 0):8,}  {word}"
+                f"  {found.unknown.get(name, 0):8,}  {words.get(name, '')}"
             )
-    never = [name for name, shift in found.shifts.items() if shift.missing == 1]
+    never = [name for name, shift in found.shifts.items() if shift.never_sent]
     lines += ["", f"never sent: {', '.join(never) or 'none'}"]
     for model, said in found.verdicts.items():
         lines += ["", f"{model}: {said.word}", *(f"  {reason}" for reason in said.why)]
@@ -150,13 +181,13 @@ def main() -> int:
     out = arguments.pop("json")
     try:
         found = drift(**arguments)
+        if out:
+            out.write_bytes(to_json(found, indent=2) + b"\n")
     except (ArtifactError, OSError) as error:
         parser.error(str(error))
-    if out:
-        out.write_bytes(to_json(found, indent=2) + b"\n")
     print(table(found))
     words = {said.word for said in found.verdicts.values()}
-    return 1 if words & {"recalibrate", "retrain"} else 2 if "unknown" in words else 0
+    return 1 if words & {"check", "recalibrate", "retrain"} else 2 if "unknown" in words else 0
 
 
 if __name__ == "__main__":

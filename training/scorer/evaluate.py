@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scorer.learn import FOLDS, ByName, Folds, across, calibrator, fit, learn, said, split
+from training.scorer.learn import FOLDS, ByName, Folds, learn, out_of_fold, split
 from training.scorer.metrics import Measured, auc, ece, ece_by_chance, over_folds, over_rows
 from training.scorer.peers import PEERS
 from training.scorer.rolling import BLOCK, WINDOW, rolling
-from training.scorer.targets import Target, part, views
+from training.scorer.targets import Target, subset, views
 
 REPEATS = 3
 
@@ -58,46 +58,36 @@ class Study:
 
 
 def evaluate(target: Target, repeats: int = REPEATS) -> Evaluation:
-    """Every probability is of a model and a calibrator fitted without the customer's label."""
-    folds = split(target, repeats)
-    raw = across(target, folds, said(target))
-    theirs = across(
-        target, folds, lambda train, test: {name: peer(train, target.rows[test]) for name, peer in PEERS.items()}
-    )
-    calibrated = calibrated_across(target, raw, folds) | theirs
-    return Evaluation(target, folds, calibrated, measured(target, folds, calibrated))
+    """Whoever speaks of a customer has seen neither their label nor what became of them in fitting trees or curves."""
+    folds, seen = split(target, repeats), views(target)
 
+    def ours(train: Target, test: np.ndarray) -> ByName:
+        model = learn(train)
+        return {name: model(rows[test]) for name, rows in seen.items()}
 
-def calibrated_across(target: Target, raw: ByName, folds: Folds) -> ByName:
-    """Each fold by a calibrator that learnt from the other folds."""
-    seen, everyone = views(target), np.arange(len(target.labels))
-    calibrated = {name: np.empty_like(each) for name, each in raw.items()}
-    for repeat, tests in enumerate(folds):
-        for test in tests:
-            others = np.setdiff1d(everyone, test)
-            calibrate = calibrator(
-                {name: rows[others] for name, rows in seen.items()},
-                {name: each[repeat, others] for name, each in raw.items()},
-                target.labels[others],
-            )
-            for name, each in raw.items():
-                calibrated[name][repeat, test] = calibrate(seen[name][test], each[repeat, test])
-    return calibrated
+    def theirs(train: Target, test: np.ndarray) -> ByName:
+        return {name: peer(train, target.rows[test]) for name, peer in PEERS.items()}
+
+    probabilities = out_of_fold(target, folds, ours, target.name) | out_of_fold(target, folds, theirs, "its peers")
+    return Evaluation(target, folds, probabilities, measured(target, folds, probabilities))
 
 
 def measured(target: Target, folds: Folds, probabilities: ByName) -> Metrics:
-    """AUC over the folds; ECE over all rows of a repeat, since in a fold chance alone would be most of it."""
+    """AUC over the folds; ECE over all rows of a repeat, and within the folds beside what chance would show there.
+
+    Over all rows the errors of the folds' curves cancel in part; within a fold chance is most of it.
+    """
     labels, seed = target.labels, target.recipe.seed
-    found = {
-        f"{target.name}.ece_by_chance": alone(ece_by_chance(probabilities["whole"][0], seed)),
-        f"{target.name}.base_rate": alone(float(labels.mean())),
-    }
+    found = {f"{target.name}.base_rate": alone(float(labels.mean()))}
     for name, each in probabilities.items():
         of = target.name if name == "whole" else f"{target.name}.{name}"
+        within = [(p[test], labels[test]) for p, tests in zip(each, folds, strict=True) for test in tests]
         found[f"{of}.ece"] = over_rows(ece, each, labels, seed)
+        found[f"{of}.fold_ece"] = over_folds([ece(p, y) for p, y in within], FOLDS)
+        if name not in PEERS:
+            found[f"{of}.fold_ece_by_chance"] = alone(float(np.mean([ece_by_chance(p, seed) for p, _ in within])))
         if name != "id_only":  # where nothing tells customers apart, there is nothing to rank
-            values = [auc(p[test], labels[test]) for p, tests in zip(each, folds, strict=True) for test in tests]
-            found[f"{of}.auc"] = over_folds(values, FOLDS)
+            found[f"{of}.auc"] = over_folds([auc(p, y) for p, y in within], FOLDS)
     return found
 
 
@@ -111,9 +101,8 @@ def in_time(target: Target) -> InTime:
     labels, seed = target.labels, target.recipe.seed
     start = len(labels) * 4 // 5
     lead = start - WINDOW  # the first window is from before the test: a model has to speak of it that has not seen it
-    model = learn(part(target, np.arange(start)))
-    fixed = model(target.rows[start:])
-    before = model._replace(booster=fit(part(target, np.arange(lead))))(target.rows[lead:start])
+    fixed = learn(subset(target, np.arange(start)))(target.rows[start:])
+    before = learn(subset(target, np.arange(lead)))(target.rows[lead:start])
     rates = [labels[at - WINDOW : at].mean() for at in range(start, len(labels), BLOCK)]
     probabilities = {
         "time_fixed": fixed,
@@ -123,5 +112,13 @@ def in_time(target: Target) -> InTime:
     found = {}
     for name, each in probabilities.items():
         for metric in (auc, ece):
-            found[f"{target.name}.{name}_{metric.__name__}"] = over_rows(metric, each[None], labels[start:], seed)
+            of = f"{target.name}.{name}_{metric.__name__}"
+            found[of] = over_rows(metric, each[None], labels[start:], seed, block=BLOCK)
+    both = np.stack([probabilities["time"], probabilities["time_rate"]], axis=1)
+    found[f"{target.name}.time_gain_auc"] = over_rows(gain, both[None], labels[start:], seed, block=BLOCK, least=-1)
     return InTime(target.name, labels[start:], probabilities, found)
+
+
+def gain(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """How much better the first of two [n, 2] ranks."""
+    return auc(probabilities[:, 0], labels) - auc(probabilities[:, 1], labels)

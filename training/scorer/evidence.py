@@ -1,4 +1,4 @@
-"""What a window of customers shows: facts that moved, probabilities that are off, ranking that is lost. Arrays only."""
+"""What a window of customers shows: facts that moved or are gone, probabilities that are off, ranking that is lost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ CHANCE = 0.01
 """Of a false alarm, by each kind of evidence."""
 WATCH, DRIFTED = 0.1, 0.25
 """PSI from which a fact is usually watched, and from which it is said to have shifted (Siddiqi 2006)."""
+RISE = 0.25
+"""In the share of customers without a fact: a smaller one is told in the table alone."""
 GAP = 0.02
 """Between predicted and observed: a smaller one is not worth a new curve."""
 ENOUGH = 100
@@ -29,7 +31,7 @@ PERIODS = 10
 
 @dataclass(frozen=True)
 class Shift:
-    """How the distribution of a fact moved among those who have it. A fact that one side never has did not move."""
+    """How a fact moved among those who have it (where one side never has it, not at all), and how many lack it."""
 
     psi: float
     chance: float
@@ -37,7 +39,10 @@ class Shift:
     missing_before: float
     """Share of all customers; 1 where training never had the fact."""
     missing: float
-    """Now; 1 where the fact was never sent."""
+    """Now. What was sent but cannot be read, as a category that training has not seen, is missing too."""
+    missing_chance: float
+    """Of so large a difference between the two shares where nothing moved."""
+    never_sent: bool
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,10 @@ def psi(expected: Sequence[int], actual: Sequence[int]) -> tuple[float, float]:
 
     The sum of (a - e) ln(a / e) over the shares of customers in each bin (Siddiqi 2006); a bin that is empty on one
     side counts as half a customer there. Between samples of n and m from one distribution over k bins it is about
-    chi2(k - 1) (1/n + 1/m) (Yurdakul and Naranjo 2020).
+    chi2(k - 1) (1/n + 1/m) (Yurdakul and Naranjo 2020). 0 and 1 where a side has no customers to compare.
     """
+    if not (any(expected) and any(actual)):
+        return 0.0, 1.0
     both = np.array([expected, actual], float)
     both = np.maximum(both[:, both.any(axis=0)], 0.5)
     sizes = both.sum(axis=1)
@@ -73,20 +80,38 @@ def psi(expected: Sequence[int], actual: Sequence[int]) -> tuple[float, float]:
     return value, float(chi2.sf(value / np.sum(1 / sizes), max(len(e) - 1, 1)))
 
 
-def shifts(before: Mapping[str, Bins], now: Mapping[str, Sequence[int]]) -> dict[str, Shift]:
-    """Of each fact that was counted. Missing is told beside, and is no bin."""
+def shifts(
+    before: Mapping[str, Bins], now: Mapping[str, Sequence[int]], unknown: Mapping[str, int]
+) -> dict[str, Shift]:
+    """Of each fact that was counted; `unknown` are its categories that could not be read. Missing is no bin."""
     found = {}
     for name, counts in now.items():
         trained = before[name]["counts"]
-        known = [sum(trained[:-1]), sum(counts[:-1])]
-        value, chance = psi(trained[:-1], counts[:-1]) if all(known) else (0.0, 1.0)
-        found[name] = Shift(value, chance, 1 - known[0] / max(sum(trained), 1), 1 - known[1] / max(sum(counts), 1))
+        had, have = sum(trained[:-1]), sum(counts[:-1])
+        found[name] = Shift(
+            *psi(trained[:-1], counts[:-1]),
+            missing_before=1 - had / max(sum(trained), 1),
+            missing=1 - have / max(sum(counts), 1),
+            missing_chance=psi([had, trained[-1]], [have, counts[-1]])[1],
+            never_sent=not have and not unknown.get(name),
+        )
     return found
 
 
-def drifted(found: Mapping[str, Shift]) -> list[str]:
+def drifted(found: Mapping[str, Shift], psi: float = DRIFTED) -> list[str]:
     """Facts whose PSI is large and, over all the facts together (Bonferroni), no chance."""
-    return [name for name, shift in found.items() if shift.psi >= DRIFTED and shift.chance < CHANCE / len(found)]
+    return [name for name, shift in found.items() if shift.psi >= psi and shift.chance < CHANCE / len(found)]
+
+
+def lacking(found: Mapping[str, Shift]) -> list[str]:
+    """Facts that most of training had and that many more customers lack now, beyond chance likewise."""
+    return [
+        name
+        for name, shift in found.items()
+        if shift.missing_before < 0.5
+        and shift.missing - shift.missing_before > RISE
+        and shift.missing_chance < CHANCE / len(found)
+    ]
 
 
 def calibration_in_time(probabilities: Probabilities, labels: Labels, periods: int = PERIODS) -> list[Period]:

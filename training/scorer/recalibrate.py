@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.scorer.model import CURVES, INPUTS
+from services.scorer.model import CURVES, FILES, INPUTS
 from shared.artifacts import ARTIFACTS, ArtifactError, read, version_of, write
 from training.scorer import window
 from training.scorer.evidence import ENOUGH
@@ -33,24 +33,25 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
 
     Lines that cannot be read stop nothing. Raises `ArtifactError`, OSError and `TooFewError`, with nothing changed.
     """
-    manifest, skipped = read(artifact, INPUTS), Counter[str]()
+    manifest, skipped = read(artifact, INPUTS, FILES), Counter[str]()
     said, became = window.decided(decisions, manifest.version, skipped), window.became(outcomes, skipped)
     lines = {model: over(join(said, became)) for model, join in MODELS.items()}
     told = {model: found if isinstance(found, str) else found.words() for model, found in lines.items()}
     told |= {f"skipped, {why}": f"{count:,} lines" for why, count in skipped.items()}
     if all(isinstance(found, str) for found in lines.values()):
         raise TooFewError("; ".join(f"{what}: {text}" for what, text in told.items()))
+    card = (artifact / "MODEL_CARD.md").read_text(encoding="utf-8")
     files = {name: (artifact / name).read_bytes() for name in manifest.files}
     curves = json.loads(files[CURVES])
     for model, found in lines.items():
         if isinstance(found, Line):
-            for curve in curves[model].values():
+            for curve in (curves[model]["whole"], curves[model]["part"]):
                 curve["y"] = found(np.array(curve["y"])).tolist()
     files[CURVES] = json.dumps(curves).encode()
     (artifact / CURVES).write_bytes(files[CURVES])
     made = write(artifact, manifest.model_copy(update={"version": version_of(files)}))
-    card = artifact / "MODEL_CARD.md"
-    card.write_text(recalibrated(card.read_text(), manifest.version, made.version, told))
+    card = recalibrated(card, manifest.version, made.version, told)
+    (artifact / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     return told | {"version": made.version}
 
 

@@ -8,7 +8,7 @@ from training.scorer.curves import by_block, reliability
 from training.scorer.evaluate import Evaluation, InTime, Metrics, Study
 from training.scorer.evidence import DRIFTED, WATCH
 from training.scorer.metrics import BINS, Measured
-from training.scorer.page import figures, folded, heading, paragraph, table
+from training.scorer.page import figures, folded, heading, paragraph, points, table
 from training.scorer.rolling import BLOCK, WINDOW
 from training.scorer.targets import Target
 
@@ -54,6 +54,9 @@ def shown(metrics: Metrics, name: str) -> str:
     return f"{mean:.4f}" + (f" ({low:.4f}{GLUE}to{GLUE}{high:.4f})" if low < high else "")
 
 
+METRICS = {"auc": "AUC", "ece": "ECE", "fold_ece": "ECE in a fold", "fold_ece_by_chance": "by chance"}
+
+
 def section(evaluation: Evaluation, study: Study, metrics: Metrics) -> str:
     """All about one model."""
     target = evaluation.target
@@ -88,10 +91,11 @@ def less_known(evaluation: Evaluation, metrics: Metrics) -> str:
     target = evaluation.target
     views = [name for name in evaluation.probabilities if name not in SERIES]
     rows = [
-        [what_is_known(target, view), *(shown(metrics, f"{target.name}.{view}.{metric}") for metric in ("auc", "ece"))]
+        [what_is_known(target, view), *(shown(metrics, f"{target.name}.{view}.{metric}") for metric in METRICS)]
         for view in views
     ]
-    return table("The same model where less is known of a customer", ["known", "AUC", "ECE"], rows) if views else ""
+    head = ["known", *METRICS.values()]
+    return table("The same model where less is known of a customer", head, rows) if views else ""
 
 
 def what_is_known(target: Target, view: str) -> str:
@@ -143,4 +147,9 @@ def later(runs: Sequence[InTime], metrics: Metrics) -> str:
         )
         + figures((charts.time_chart(run), f"{TITLES[run.name]}: share of yes by block.") for run in runs)
         + table("The last fifth of the calls", ["model", "what speaks", "AUC", "ECE"], rows)
+        + points(
+            f"{TITLES[run.name]}: recalibrated, its AUC is higher than the rate's alone by "
+            f"{shown(metrics, f'{run.name}.time_gain_auc')}."
+            for run in runs
+        )
     )

@@ -124,7 +124,7 @@ def encoded(facts: Mapping[str, Encoding], table: pd.DataFrame) -> np.ndarray:
     return encoder(facts, Counter())([Facts.model_validate(record) for record in records])
 
 
-def part(target: Target, chosen: np.ndarray) -> Target:
+def subset(target: Target, chosen: np.ndarray) -> Target:
     """The rows `chosen`, by index or mask."""
     return replace(target, rows=target.rows[chosen], labels=target.labels[chosen])
 

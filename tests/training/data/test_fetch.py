@@ -1,6 +1,6 @@
 from hashlib import sha256
 from io import BytesIO
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -13,7 +13,7 @@ COPY = Copy("set/rows.csv", sha256(BODY).hexdigest(), len(BODY), rows=1)
 
 def zipped(**files):
     made = BytesIO()
-    with ZipFile(made, "w") as archive:
+    with ZipFile(made, "w", ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(f"{name}.zip" if name == "inner" else f"{name}.csv", content)
     return made.getvalue()
@@ -121,6 +121,24 @@ def test_an_archive_in_an_archive_is_opened(site, tmp_path):
 def test_another_archive_or_none_is_named_and_deleted(site, tmp_path, content):
     site.files["/set.zip"] = content
     with pytest.raises(SourceError, match=r"set\.zip: .* expected an archive with rows\.csv"):
+        fetched(Download(site.url("/set.zip"), members=("rows.csv",)), COPY, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "offset", "bits", "said"),
+    [
+        (b"PK\3\4", 38, 6, "error: Error -3 while decompressing"),
+        (b"PK\1\2", 8, 1, "RuntimeError: File 'rows.csv' is encrypted"),
+        (b"PK\1\2", 10, 1, "NotImplementedError: That compression method"),
+        (b"PK\5\6", 19, 1, "ValueError: negative seek"),
+    ],
+)
+def test_an_archive_with_flipped_bits_is_named_and_deleted(site, tmp_path, record, offset, bits, said):
+    damaged = bytearray(zipped(rows=BODY))
+    damaged[damaged.index(record) + offset] ^= bits
+    site.files["/set.zip"] = bytes(damaged)
+    with pytest.raises(SourceError, match=rf"set\.zip: {said}.*; expected an archive with rows\.csv"):
         fetched(Download(site.url("/set.zip"), members=("rows.csv",)), COPY, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -2,6 +2,7 @@ import gzip
 import json
 from dataclasses import replace
 from functools import partial
+from unittest.mock import Mock
 
 import datasets
 import pytest
@@ -68,3 +69,9 @@ def test_a_hub_out_of_reach_is_said_at_once(site, tmp_path, monkeypatch):
     with pytest.raises(SourceError, match=r"the hub could not be reached: .*404"):
         hub.read(Hub("someone/set", "0123456789", ("train",)), {"text"}, tmp_path)
     assert len(site.asked) == 1
+
+
+def test_an_error_without_a_text_is_said_by_its_type(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "HfApi", Mock(side_effect=TimeoutError))
+    with pytest.raises(SourceError, match=r"the hub could not be reached: TimeoutError$"):
+        hub.read(Hub("someone/set", "0123456789", ("train",)), {"text"}, tmp_path)

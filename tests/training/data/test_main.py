@@ -6,6 +6,7 @@ from shared.messages import CustomerEvent
 from training.data import __main__ as command
 from training.data import hub
 from training.data.__main__ import kaggle_key, main
+from training.data.obtain import obtain
 from training.data.sources import SOURCES, SourceError
 
 
@@ -62,11 +63,41 @@ def test_one_set_that_fails_does_not_keep_the_others_and_is_named(data, tmp_path
     assert {file.parent.name for file in tmp_path.glob("*/report.md")} == set(SOURCES) - {"shp2"}
 
 
-def test_a_mirror_that_is_not_there_is_none(tmp_path, monkeypatch):
+def test_the_events_are_utf_8_whatever_the_platform_writes(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("io.text_encoding", lambda encoding, stacklevel=2: encoding or "utf-16")
+    main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data)])
+    assert (tmp_path / "events.jsonl").read_bytes().startswith(b'{"event_id": ')
+
+
+def test_events_that_cannot_be_written_are_an_error_in_a_line(data, tmp_path):
+    with pytest.raises(SourceError, match=r"events\.jsonl cannot be written: No such file or directory$"):
+        main(["telco-events", str(tmp_path / "gone" / "events.jsonl"), "--mirror", str(data)])
+
+
+def test_what_the_events_are_downloaded_to_is_below_out(data, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(command, "obtain", lambda *args: asked.append(args) or obtain(*args))
+    main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data), "--out", str(tmp_path)])
+    assert [raw for _, _, _, raw, _ in asked] == [tmp_path / "raw"]
+
+
+def test_the_usual_mirror_may_be_absent_and_one_that_was_named_is_said_to_be(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(command, "prepare", lambda *args: asked.append(args))
-    main(["bank", "--mirror", str(tmp_path / "gone"), "--out", str(tmp_path)])
+    monkeypatch.setenv("RETENTION_DATA", str(tmp_path / "gone"))
+    main(["bank", "--out", str(tmp_path)])
     assert asked == [("bank", None, tmp_path, None)]
+    assert capsys.readouterr().err == f"{tmp_path / 'gone'} is no folder: no mirror\n"
+    monkeypatch.delenv("RETENTION_DATA")
+    main(["bank", "--out", str(tmp_path)])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_mirror_that_is_given_and_not_there_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "prepare", None)
+    with pytest.raises(SystemExit):
+        main(["bank", "--mirror", str(tmp_path / "gone"), "--out", str(tmp_path)])
+    assert f"--mirror {tmp_path / 'gone'} is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["telco-events"], ["telco", "out.jsonl"], ["titanic"], []])

@@ -55,7 +55,7 @@ def read(tmp_path):
         frame.to_parquet(data) if name.endswith("parquet") else frame.to_csv(
             data, index=False, **{"sep": ";"} | options
         )
-        (tmp_path / "mine.toml").write_text(mapping)
+        (tmp_path / "mine.toml").write_text(mapping, "utf-8")
         return own.read(data, tmp_path / "mine.toml")
 
     return read
@@ -100,32 +100,34 @@ def test_the_files_sum_is_kept(read, tmp_path):
 @pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
 def test_an_unseen_category_is_missing_and_counted_and_a_blank_is_not(read, name):
     frame = customers().astype({"married": "object"})
-    frame.loc[:6, "net"] = "Carrier pigeon"
+    frame.loc[:6, "net"] = [" Carrier pigeon"] * 2 + ["smoke"] * 3 + ["drums", "shouting"]
     frame.loc[7, "net"] = frame.loc[8, "net"] = frame.loc[9, "married"] = None
-    frame.loc[10, "agreement"] = "n/a"
+    frame.loc[[10, 11, 12], "agreement"] = ["n/a", "#N/A", "-"]
     mine = read(frame, name=name)
     assert mine.unseen == {"internet_service": 7}
+    assert mine.strange == {"internet_service": ("'smoke'", "' Carrier pigeon'", "'drums'")}
     assert mine.rows["internet_service"].isna().sum() == 9
     assert mine.rows.loc[[9, 10], "partner"].isna().tolist() == [True, False]
-    assert mine.rows["contract"].isna().sum() == 1
+    assert mine.rows["contract"].isna().sum() == 3
 
 
 def test_rows_that_no_event_could_carry_and_repeated_ids_are_dropped_and_counted(read):
     frame = customers().astype({"status": "object", "fee": "object", "months": "object"})
     frame.loc[0, "status"] = None
     frame.loc[1, "months"], frame.loc[2, "months"], frame.loc[3, "fee"] = -1, 0.5, "inf"
-    frame.loc[4, "account"] = None
+    frame.loc[[4, 9, 10], "account"] = [None, "N/A", "N/A"]
     frame.loc[6, "account"] = "A5"
     frame.loc[7, "months"], frame.loc[8, "fee"] = " ", "NA"
     mine = read(frame)
     assert mine.dropped == {
-        "status says nothing": 1,
-        "tenure is out of range": 2,
+        "'status' says nothing": 1,
+        "tenure is no whole number": 1,
+        "tenure is out of range": 1,
         "monthly_charges is out of range": 1,
-        "no id": 1,
+        "no id": 3,
         "an id of an earlier row": 1,
     }
-    assert mine.rows["position"].tolist() == [5, *range(7, 600)]
+    assert mine.rows["position"].tolist() == [5, 7, 8, *range(11, 600)]
     assert mine.rows["tenure"].isna().sum() == mine.rows["monthly_charges"].isna().sum() == 1
 
 
@@ -172,7 +174,14 @@ def wrong(frame=None, **columns):
         ),
         (
             wrong(fee=["20", "21", "22 EUR"] * 200),
-            r"column 'fee' is mapped to monthly_charges, a number, but row 3 holds '22 EUR', a str\.",
+            r"column 'fee' is mapped to monthly_charges, a number, but 200 of its 600 values are none; "
+            r"row 3 holds the text '22 EUR'\.$",
+        ),
+        (wrong(fee="97,06"), r"600 of its 600 .* the text '97,06'\. Write decimals with a point, not a comma\.$"),
+        (
+            wrong(agreement=["monthly", "yearly"] * 300),
+            r"column 'agreement' is mapped to contract, but holds only 'monthly', 'yearly'\. "
+            r"The scorer knows 'Month-to-month', .*: say under \[values\.contract\] which is which\.",
         ),
         (
             customers(480),
@@ -192,7 +201,7 @@ def test_what_is_wrong_with_the_customers_is_said(read, frame, said):
     [
         ("[facts]", "[facts", r"mine\.toml is not TOML: .*line 6"),
         ("tenure =", "tenur =", r"mine\.toml: 'tenur' is no fact that the scorer uses\. Did you mean 'tenure'\?"),
-        ("tenure =", "zodiac =", r"'zodiac' is no fact .* It may be: tenure, monthly_charges,"),
+        ("tenure =", "zodiac =", r"'zodiac' is no fact .* It may be: 'tenure', 'monthly_charges',"),
         ("[values.contract]", "[values.contracts]", r"'contracts' is no fact .* Did you mean 'contract'\?"),
         ("[values.contract]", "[values.gender]", r"has values of gender, but \[facts\] names no column for it"),
         (
@@ -201,6 +210,8 @@ def test_what_is_wrong_with_the_customers_is_said(read, frame, said):
             r"knows no contract 'Month to month'\. Did you mean 'Month-to-month'\?",
         ),
         ("[values.contract]", "[values.tenure]", r"knows no tenure 'Month-to-month'\. It may be: none\."),
+        ('["left", "thrown out"]', "[]", r"mine\.toml: churned is empty\.$"),
+        (MAPPING[MAPPING.index("tenure") :], "", r"mine\.toml: \[facts\] is empty\.$"),
         ('label = "status"', "", r"mine\.toml is no mapping: label: field required"),
         ("label =", "target =", r"is no mapping: label: field required; target: extra inputs are not permitted"),
         ('"months"', "3", r"is no mapping: facts\.tenure: input should be a valid string"),
@@ -211,6 +222,39 @@ def test_what_is_wrong_with_the_mapping_is_said(read, old, new, said):
     assert old in MAPPING
     with pytest.raises(SourceError, match=said):
         read(customers(), MAPPING.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("months", "said"), [(True, "bool 'True'"), (pd.Timestamp(2026, 1, 1), "timestamp '2026-01-01")]
+)
+def test_truth_and_time_are_no_numbers(read, months, said):
+    with pytest.raises(SourceError, match=rf"tenure, a number, but 600 of its 600 values .* row 1 holds the {said}"):
+        read(customers().assign(months=months), name="mine.parquet")
+
+
+def test_columns_of_a_parquet_may_have_numbers_for_names(read):
+    frame, mapping = customers(), MAPPING
+    for number, name in enumerate(frame):
+        mapping = mapping.replace(f'"{name}"', f'"{number}"')
+    assert read(frame.set_axis(range(8), axis=1), mapping, "mine.parquet").rows.equals(read(frame).rows)
+
+
+def test_a_gzipped_csv_and_a_mapping_with_a_byte_order_mark_are_read(read):
+    assert read(customers(), "\ufeff" + MAPPING, "mine.csv.gz").rows.equals(read(customers()).rows)
+
+
+def test_a_damaged_gzipped_csv_is_named(read, tmp_path):
+    read(customers(), name="mine.csv.gz")
+    whole = (tmp_path / "mine.csv.gz").read_bytes()
+    for damaged in (whole[:-99], whole[:60] + bytes(60) + whole[120:]):
+        (tmp_path / "mine.csv.gz").write_bytes(damaged)
+        with pytest.raises(SourceError, match=r"mine\.csv\.gz cannot be read"):
+            own.read(tmp_path / "mine.csv.gz", tmp_path / "mine.toml")
+
+
+def test_a_csv_in_another_encoding_is_told_to_be_utf_8(read):
+    with pytest.raises(SourceError, match=r"mine\.csv cannot be read: it is not UTF-8\. Save it as UTF-8\."):
+        read(customers().assign(account="Zoë"), encoding="latin-1")
 
 
 def test_a_mapping_or_file_that_is_not_there_is_named(read, tmp_path):
@@ -228,3 +272,37 @@ def test_what_is_no_table_is_named(read, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=rf"{name} cannot be read"):
         own.read(tmp_path / name, tmp_path / "mine.toml")
+
+
+@pytest.mark.filterwarnings("ignore")  # what pandas only warns of must be an error outside of tests too
+@pytest.mark.parametrize(("front", "end"), [("", ";"), ("7;", "")])
+def test_rows_longer_than_the_header_are_refused(read, tmp_path, front, end):
+    read(customers())
+    header, *rows = (tmp_path / "mine.csv").read_text().splitlines()
+    (tmp_path / "mine.csv").write_text("\n".join([header, *(front + row + end for row in rows)]))
+    with pytest.raises(SourceError, match=r"mine\.csv has rows longer than its header: .* end no row with ';'\."):
+        own.read(tmp_path / "mine.csv", tmp_path / "mine.toml")
+
+
+def test_one_row_longer_than_the_others_is_named(read, tmp_path):
+    read(customers())
+    with (tmp_path / "mine.csv").open("a") as file:
+        file.write(";" * 8)
+    with pytest.raises(SourceError, match=r"mine\.csv cannot be read: .*line 602"):
+        own.read(tmp_path / "mine.csv", tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("frame", "mapping"),
+    [
+        (customers().rename(columns={"status": "a\nb"}), MAPPING),
+        (customers(), MAPPING.replace('"months"', r'"a\nb"')),
+        (wrong(**{"a\nb": "rolling"}), MAPPING.replace('"months"', r'"a\nb"')),
+        (wrong(**{"a\nb": ""}), MAPPING.replace('"status"', r'"a\nb"')),
+        (wrong(**{"a\nb": ["left", None, "here"] * 200}).head(480), MAPPING.replace('"status"', r'"a\nb"')),
+    ],
+)
+def test_a_column_with_an_odd_name_is_quoted(read, frame, mapping):
+    with pytest.raises(SourceError, match=r"'a\\nb'") as error:
+        read(frame, mapping)
+    assert "\n" not in str(error.value)

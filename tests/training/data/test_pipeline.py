@@ -109,6 +109,30 @@ def test_a_set_is_made_again_when_the_code_has_changed(data, tmp_path, monkeypat
     assert not (tmp_path / "telco" / "stale").exists()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "valid.parquet").unlink(),
+        lambda folder: (folder / "report.json").unlink(),
+        lambda folder: (folder / "report.json").write_text('{"made_of": "'),
+        lambda folder: (folder / "report.json").write_text("{}"),
+        lambda folder: (folder / "report.json").write_text("[]"),
+    ],
+)
+def test_a_set_that_is_damaged_is_made_again(data, tmp_path, damage):
+    prepare("telco", data, tmp_path)
+    damage(tmp_path / "telco")
+    prepare("telco", data, tmp_path)
+    assert len(load("telco", tmp_path, *SPLITS)) == report(tmp_path, "telco")["read"] - 11
+
+
+def test_a_report_is_utf_8_whatever_the_platform_writes(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("io.text_encoding", lambda encoding, stacklevel=2: encoding or "utf-16")
+    prepare("oasst1", data, tmp_path)
+    assert "Köpf" in (tmp_path / "oasst1" / "report.md").read_text("utf-8")
+    assert json.loads((tmp_path / "oasst1" / "report.json").read_text("utf-8"))["name"] == "oasst1"
+
+
 def small(monkeypatch, data, tmp_path, change):
     """A mirror whose telco file is what `change` makes of it, and a catalogue that expects just that."""
     content = change((data / TELCO.copies[0].path).read_text()).encode()
@@ -172,7 +196,15 @@ def test_where_neither_mirror_nor_hub_has_a_set_both_are_said(tmp_path, monkeypa
         raise SourceError("the hub could not be reached: no route")
 
     monkeypatch.setattr(obtain.hub, "reach", unreachable)
-    with pytest.raises(SourceError, match=r"no copy in the mirror .*, and the hub could not be reached: no route"):
+    with pytest.raises(
+        SourceError, match=r"^no copy of shp2 in the mirror .*, and the hub could not be reached: no ro"
+    ):
         prepare("shp2", tmp_path, tmp_path / "out")
+    there, *absent = (tmp_path / copy.path for copy in HH_RLHF.copies)
+    there.parent.mkdir(parents=True)
+    there.touch()
+    lacking = ", ".join(str(file.relative_to(tmp_path)) for file in absent)
+    with pytest.raises(SourceError, match=rf"^no copy of {lacking} in the mirror"):
+        prepare("hh-rlhf", tmp_path, tmp_path / "out")
     with pytest.raises(SourceError, match=r"^the hub could not be reached"):
         prepare("shp2", None, tmp_path / "out")

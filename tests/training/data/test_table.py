@@ -97,10 +97,25 @@ def test_json_lines_keep_their_types(tmp_path, column):
         read_lines(tmp_path / "set.jsonl.gz", LINES)
 
 
-@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"not JSON\n"), gzip.compress(b"{}\n" * 9)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not gzip",
+        gzip.compress(b"not JSON\n"),
+        gzip.compress(b"{}\n" * 9)[:-9],
+        gzip.compress(b"{}\n" * 9)[:10] + b"\xff" * 20,
+    ],
+)
 def test_what_is_not_gzipped_json_is_named(tmp_path, content):
     (tmp_path / "set.jsonl.gz").write_bytes(content)
     with pytest.raises(SourceError, match=r"set\.jsonl\.gz is not gzipped JSON lines"):
+        read_lines(tmp_path / "set.jsonl.gz", LINES)
+
+
+@pytest.mark.parametrize(("line", "said"), [(b"[1]", "it is no object"), (b"{", "Expecting property name")])
+def test_a_line_that_is_no_object_is_named(tmp_path, line, said):
+    (tmp_path / "set.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "labels": 1}\n' + line + b"\n"))
+    with pytest.raises(SourceError, match=rf"^set\.jsonl\.gz is not gzipped JSON lines: line 2: {said}"):
         read_lines(tmp_path / "set.jsonl.gz", LINES)
 
 
@@ -137,7 +152,7 @@ def test_the_bank_in_our_words(tmp_path):
         ";".join(bank.SCHEMA.columns) + "\n"
         "56;unknown;married;basic.4y;no;unknown;yes;telephone;may;mon;261;1;999;0;nonexistent;1.1;93.994;-36.4;4.857;5191;no\n"
         "40;admin.;single;illiterate;no;no;no;cellular;nov;fri;9;2;3;1;success;-1.1;94.767;-50.8;1.028;4963.6;yes\n"
-        "40;admin.;single;illiterate;no;no;no;cellular;nov;fri;9;2;3;1;success;-1.1;94.767;-50.8;1.028;4963.6;yes\n"
+        "40;admin.;single;illiterate;no;no;no;cellular;nov;fri;8;2;3;1;success;-1.1;94.767;-50.8;1.028;4963.6;yes\n"
     )
     cleaned = bank.clean(bank.read(tmp_path / "bank.csv"))
     assert cleaned.dropped == {}
