@@ -140,7 +140,9 @@ def main() -> None:
         made = train_risk(customers, mapping, args) if customers else train(args)
     except (SourceError, FloorError, ArtifactError) as error:
         sys.exit(str(error))
-    print(*(f"{name:34} {value:.4f}" for name, value in made.metrics.items()), sep="\n")
+    measured_now = {name: value for name, value in made.metrics.items() if not customers or name.startswith("risk.")}
+    print(*(f"{name:44} {value:.4f}" for name, value in measured_now.items()), sep="\n")
+    print(f"version {made.version} is in {args.out}; its card: {args.out / 'MODEL_CARD.md'}")
 
 
 if __name__ == "__main__":
