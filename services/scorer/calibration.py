@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.features import Floats, fact
+from services.scorer.features import LEVEL, Floats, starts
 
 Doubles = NDArray[np.float64]
 
@@ -14,10 +14,9 @@ RAMP = 0.7
 """Up to this share of facts known, the curve of customers known in part is used alone; from there on less and less."""
 
 
-def columns(features: Sequence[str], had: Sequence[bool]) -> list[int]:
-    """Where each fact begins, of those that training `had` of anybody; the level of an offer is not one."""
-    facts = [fact(feature) for feature in features]
-    return [i for i, name in enumerate(facts) if name not in facts[:i] and name != "offer_level" and had[i]]
+def fact_columns(features: Sequence[str], had: Sequence[bool]) -> list[int]:
+    """Where each fact begins, of those that training `had` of anybody."""
+    return [i for i in starts(features) if had[i] and features[i] != LEVEL]
 
 
 def wholeness(rows: Floats, columns: Sequence[int]) -> Doubles:

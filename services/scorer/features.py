@@ -91,8 +91,16 @@ def fact(feature: str) -> str:
     return feature.partition("=")[0]
 
 
+def starts(features: Sequence[str]) -> list[int]:
+    """Where the features of each fact begin."""
+    facts = [fact(feature) for feature in features]
+    return [facts.index(name) for name in dict.fromkeys(facts)]
+
+
+LEVEL = "offer_level"
+"""The feature that is no fact: the offer is ours to choose, hence always known."""
 RISK_FEATURES = names(RISK)
-ACCEPT_FEATURES = (*names(ACCEPT), "offer_level")
+ACCEPT_FEATURES = (*names(ACCEPT), LEVEL)
 
 
 class Categories(dict[str | None, bytes]):

@@ -18,14 +18,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from services.scorer.calibration import Doubles
-from services.scorer.features import RISK, RISK_FEATURES, Floats, fact
+from services.scorer.features import RISK, RISK_FEATURES, Floats, fact, starts
 from shared.messages import Reason
 
 FACTS = tuple(RISK)
 FACT = [FACTS.index(fact(feature)) for feature in RISK_FEATURES]
 """Of which fact each feature is a part."""
-FIRST = [FACT.index(i) for i in range(len(FACTS))]
-"""Where the features of each fact begin."""
+FIRST = starts(RISK_FEATURES)
 REASONS = 3
 
 

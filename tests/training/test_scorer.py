@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.scorer.calibration import Calibrator, columns, wholeness
+from services.scorer.calibration import Calibrator, fact_columns, wholeness
 from services.scorer.features import RISK
 from services.scorer.model import INPUTS, ScorerModel
 from shared.artifacts import ArtifactError, read
@@ -121,13 +121,13 @@ def test_customers_known_whole_and_in_part_have_curves_of_their_own():
 def test_from_one_curve_to_the_other_there_is_no_cliff(missing, weight):
     rows = np.ones((1, 11), np.float32)
     rows[0, 1 : 1 + missing] = np.nan  # ten facts, and a second part of the first, which counts no more
-    facts = columns(["k=x", *"bcdefghij", "k=y"], [True] * 11)
+    facts = fact_columns(["k=x", *"bcdefghij", "k=y"], [True] * 11)
     assert facts == [*range(10)]
     assert wholeness(rows, facts)[0] == pytest.approx(weight)
 
 
 def test_facts_that_training_never_had_do_not_make_a_customer_half_known():
-    assert columns(["age", "job=a", "job=b", "tenure", "offer_level"], [True, True, True, False, True]) == [0, 1]
+    assert fact_columns(["age", "job=a", "job=b", "tenure", "offer_level"], [True, True, True, False, True]) == [0, 1]
     assert wholeness(np.full((2, 3), np.nan), []).tolist() == [1, 1]
 
 

@@ -52,6 +52,8 @@ from training.scorer.evidence import (
 
 Word = Literal["fine", "unknown", "check", "recalibrate", "retrain"]
 
+TRAINED_AUC = {"risk": "risk.auc.low", "accept": "accept.serving.auc.low"}
+"""The lower end of training's interval, by the manifest's name."""
 LEANS = 0.05
 """Share of a model's gain from which on it leans on a fact."""
 
@@ -137,12 +139,12 @@ def drift(artifact: Path, seen: Path, decisions: Path | None = None, outcomes: P
     said = window.decided(decisions, manifest.version, skipped) if decisions else []
     became = window.became(outcomes, skipped) if outcomes else []
     verdicts = {}
-    for model, metric, join in (("risk", "risk", window.churn), ("accept", "accept.serving", window.acceptance)):
+    for model, join in window.JOINS.items():
         labelled = join(said, became)
         leaning = leans_on(artifact / f"{model}.ubj")
         facts = [name for name in drifted(moved) if name in leaning]
         lacked = {name: moved[name] for name in lacking(moved) if name in leaning}
-        trained_auc = manifest.metrics[f"{metric}.auc.low"]
+        trained_auc = manifest.metrics[TRAINED_AUC[model]]
         verdicts[model] = verdict(calibration_in_time(*labelled), ranking(*labelled), trained_auc, facts, lacked)
     return Drift(manifest.version, saw.customers, moved, saw.unknown, verdicts, skipped)
 

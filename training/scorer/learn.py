@@ -16,7 +16,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
-from services.scorer.calibration import Calibrator, Curve, columns, wholeness
+from services.scorer.calibration import Calibrator, Curve, fact_columns, wholeness
 from training.scorer.targets import Target, masked, subset, views
 
 FOLDS = 5
@@ -24,7 +24,7 @@ FOLDS = 5
 Folds = Sequence[Sequence[np.ndarray]]
 """By repeat, the rows of each test fold."""
 ByName = dict[str, np.ndarray]
-Predict = Callable[[Target, np.ndarray], ByName]
+Learner = Callable[[Target, np.ndarray], ByName]
 """Learns from a target, and says by name what it makes of other rows, which are given by index."""
 
 
@@ -51,8 +51,8 @@ def learn(target: Target) -> Model:
         np.concatenate(each) for each in zip(*((seen[n], raw[n][0]) for n in learnt_from), strict=True)
     )
     had = ~np.isnan(target.rows).all(axis=0)
-    calibrator = calibrate(columns(target.features, had), rows, raw_of_rows, np.tile(target.labels, len(learnt_from)))
-    return Model(fit(target), calibrator)
+    labels, columns = np.tile(target.labels, len(learnt_from)), fact_columns(target.features, had)
+    return Model(fit(target), calibrate(columns, rows, raw_of_rows, labels))
 
 
 def fit(target: Target) -> xgboost.Booster:
@@ -88,7 +88,7 @@ def split(target: Target, repeats: int) -> Folds:
     return [[test for _, test in each.split(target.rows, target.labels)] for each in shuffled]
 
 
-def out_of_fold(target: Target, folds: Folds, predict: Predict, progress: str = "") -> ByName:
+def out_of_fold(target: Target, folds: Folds, learner: Learner, progress: str = "") -> ByName:
     """By name [repeats, n], what is made of each row by who has learnt from the other folds.
 
     With `progress`, the name of a bar, the folds are done side by side.
@@ -97,7 +97,7 @@ def out_of_fold(target: Target, folds: Folds, predict: Predict, progress: str = 
     work = [(repeat, test) for repeat, tests in enumerate(folds) for test in tests]
 
     def one(fold: tuple[int, np.ndarray]) -> ByName:
-        return predict(subset(target, np.setdiff1d(everyone, fold[1])), fold[1])
+        return learner(subset(target, np.setdiff1d(everyone, fold[1])), fold[1])
 
     found: ByName = {}
     for (repeat, test), predicted in zip(work, _side_by_side(one, work, progress), strict=True):

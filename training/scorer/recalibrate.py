@@ -20,9 +20,6 @@ from training.scorer import window
 from training.scorer.evidence import ENOUGH
 from training.scorer.rolling import WINDOW, Line, line
 
-MODELS = {"risk": window.churn, "accept": window.acceptance}
-"""How what each model said is joined with what happened."""
-
 
 class TooFewError(Exception):
     """Outcomes carry no curve for either model; the text says why."""
@@ -35,7 +32,7 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
     """
     manifest, skipped = read(artifact, INPUTS, FILES), Counter[str]()
     said, became = window.decided(decisions, manifest.version, skipped), window.became(outcomes, skipped)
-    lines = {model: over(join(said, became)) for model, join in MODELS.items()}
+    lines = {model: over(join(said, became)) for model, join in window.JOINS.items()}
     told = {model: found if isinstance(found, str) else found.words() for model, found in lines.items()}
     told |= {f"skipped, {why}": f"{count:,} lines" for why, count in skipped.items()}
     if all(isinstance(found, str) for found in lines.values()):

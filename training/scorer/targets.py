@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, Encoding, encoder, fact
+from services.scorer.features import ACCEPT, ACCEPT_FEATURES, LEVEL, RISK, RISK_FEATURES, Encoding, encoder, fact
 from shared.messages import Facts
 
 DEMO = ("tenure", "monthly_charges", "contract", "payment_method")
@@ -95,10 +95,10 @@ def accept(calls: pd.DataFrame) -> Target:
     return Target(
         name="accept.serving",
         features=ACCEPT_FEATURES,
-        rows=np.column_stack([encoded(ACCEPT, calls), calls["offer_level"]]).astype(np.float32),
+        rows=np.column_stack([encoded(ACCEPT, calls), calls[LEVEL]]).astype(np.float32),
         labels=calls["accepted"].to_numpy(int),
         recipe=ACCEPT_RECIPE,
-        monotone={"offer_level": 1},
+        monotone={LEVEL: 1},
         auc_floor=0.70,
         views={"id_only": ()},
     )
@@ -130,12 +130,9 @@ def subset(target: Target, chosen: np.ndarray) -> Target:
 
 
 def limited(target: Target, known: np.ndarray) -> np.ndarray:
-    """The rows without what is not `known` [n or 1, facts]; the features of a fact go together.
-
-    The level of an offer is ours to choose, hence always known.
-    """
+    """The rows without what is not `known` [n or 1, facts], but for the level; the features of a fact go together."""
     keep = known[:, [target.facts.index(fact(feature)) for feature in target.features]]
-    return np.where(keep | (np.array(target.features) == "offer_level"), target.rows, np.float32(np.nan))
+    return np.where(keep | (np.array(target.features) == LEVEL), target.rows, np.float32(np.nan))
 
 
 def masked(target: Target, rng: np.random.Generator) -> np.ndarray:

@@ -123,6 +123,10 @@ def churn(decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> Labelle
     return _labelled(found)
 
 
+JOINS = {"risk": churn, "accept": acceptance}
+"""By model, how what it said is joined with what happened."""
+
+
 def _at(decision: Decision) -> datetime:
     return decision.times.get("occurred_at") or decision.times["scored_at"]
 
