@@ -1,10 +1,11 @@
-# make setup · up · test · check · bench · data.all · train-scorer · train-risk · eval-predictors · lock
+# make setup · up · test · check · bench · data.all · train-scorer · train-risk · eval-predictors · train-policy ·
+# eval-policy · compare-policy · lock
 
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: setup up test check bench lock train-scorer train-risk eval-predictors clean
+.PHONY: setup up test check bench lock train-scorer train-risk eval-predictors train-policy eval-policy compare-policy clean
 
 setup: $(VENV)/ready
 
@@ -17,10 +18,15 @@ $(VENV)/ready: requirements.lock
 	$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(RUN) --require-hashes requirements.lock
 	@touch $@
 
+# Only training and its tests need torch, so it is not in the lock.
+$(VENV)/torch: $(VENV)/ready
+	$(RUN) -m pip install --quiet torch==2.13.0
+	@touch $@
+
 up: setup
 	$(RUN) -m services
 
-test: setup
+test: $(VENV)/torch
 	$(RUN) -m pytest --cov --cov-report=term
 
 check: setup
@@ -47,9 +53,26 @@ train-risk: setup
 eval-predictors: setup
 	$(RUN) -m training.scorer.study
 
+train-policy: $(VENV)/torch
+	$(RUN) -m training.policy.train
+
+eval-policy: setup
+	$(RUN) -m training.policy.evaluate
+
+# Beside Stable-Baselines3's PPO and FSRL's PPO-Lagrangian, in an environment of their own.
+compare-policy: setup .venv-rivals/ready
+	$(RUN) -m training.policy.rivals.export reports/customers.npz
+	OMP_NUM_THREADS=1 .venv-rivals/bin/python -W ignore -m training.policy.rivals --customers reports/customers.npz $(COMPARE)
+
+.venv-rivals/ready: training/policy/rivals/requirements.txt
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/pip install --quiet -r $<
+	.venv-rivals/bin/pip install --quiet --no-deps fast-safe-rl==0.1.0
+	@touch $@
+
 lock: setup
 	$(VENV)/bin/uv pip compile --quiet --group dev --universal --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --output-file requirements.lock $(LOCK)
 
 clean:
-	rm -rf $(VENV) reports state .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) .venv-rivals reports state .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -191,7 +191,11 @@ class Metadata(Value):
     accept_probs: tuple[Probability, ...] = ()
     expected_value: float = Field(description="money this action is worth more than doing nothing")
     propensity: Probability = Field(description="with which the policy drew this action from those the gate allowed")
+    action_probs: tuple[Probability, ...] = Field(
+        default=(), description="of all actions it could have drawn: no contact, then contact at each offer level"
+    )
     policy: str
+    price: float = Field(default=0, description="what the pace made a unit of the budget count beyond itself")
     gate: tuple[str, ...] = Field(default=(), description="what the gate forbade, and why")
     holdout: bool = False
     reserved: float = Field(default=0, description="money of the budget set aside: the offer's worst case")

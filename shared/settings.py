@@ -40,13 +40,17 @@ class Settings(BaseSettings):
     push_url: str = "http://{service}:8080/"
     """Where Pub/Sub pushes to."""
 
-    policy: Literal["baseline"] = "baseline"
-    """Which policy decides."""
+    policy: Literal["ppo", "baseline", "index"] = "baseline"
+    """Which policy decides: the trained one, the one-step rule, or what is best where money has its price."""
+    explore: float = Field(default=0, ge=0, le=1)
+    """Share of decisions that are drawn instead: 0 takes the best action, 1 samples. What is drawn is logged."""
     writer: Literal["template"] = "template"
     """Who writes."""
 
     budget: float = Field(default=5_000, ge=0)
     """Money that may be promised in discounts."""
+    budget_days: int = Field(default=90, ge=1, le=3650)
+    """How long it is to last, from its first day on: its price moves so that spend keeps that pace."""
     budget_shards: int | None = Field(default=None, ge=1, le=400)
     """Parts the budget is split into on Firestore: at least as many as offers a second. By default as many as hold 200
     of money each, so that a part need not borrow for every offer, and at most 256."""

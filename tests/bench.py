@@ -20,7 +20,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+import gymnasium
 import httpx
+import numpy as np
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.cloud.firestore import AsyncClient
@@ -29,8 +31,14 @@ from tqdm import tqdm
 from services import local, replay
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Limits
-from services.policy.handler import Desk, _keys, decide, settle
+from services.policy.handler import Desk, decide, keys_of
 from services.policy.ledger import Ledger
+from services.policy.network import Network
+from services.policy.observation import OBSERVATION
+from services.policy.pace import Pace
+from services.policy.ppo import PPOPolicy, greedy
+from services.policy.settle import settle
+from services.policy.world import Customers, hazard_of
 from services.scorer.handler import score
 from services.scorer.model import ScorerModel
 from shared import telemetry
@@ -41,12 +49,17 @@ from shared.service import Queue, Service, ready, utc_now
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.emulators import emulators, free_port
+from tests.policy.builders import situation
+from tests.policy.networks import WIDTHS, arrays, artifact
 from tests.processes import process, services, wait
 from tests.rivals import Bare, Usual
 from training.data.__main__ import telco_events
+from training.policy.many import Retention
 
 ROUNDS, TOGETHER, BATCH = 9, 32, 10_000
 """Rounds in which two things are measured in turn, requests under way at once, and customers scored in one call."""
+SIMULATED, STEPS = 4_096, 50
+"""Customers who live at once, and their decisions in a row."""
 UNLIMITED = {"budget": 1e9}
 
 Figures = dict[str, float]
@@ -64,6 +77,8 @@ def main() -> None:
         figures |= told("one event", lambda: asyncio.run(one_event(customers)))
         figures |= told("scoring", lambda: scoring(customers))
         figures |= told("scoring many", lambda: scoring_many(customers))
+        figures |= told("choosing", choosing)
+        figures |= told("simulating", simulating)
         with emulators(Path(folder)):
             figures |= told("decisions in Firestore", lambda: asyncio.run(firestore(customers[:1000])))
             figures |= told("through the emulators", lambda: pushed(customers[:1000], Path(folder)))
@@ -143,6 +158,61 @@ def scoring_many(customers: Sequence[CustomerEvent]) -> Figures:
     }
 
 
+def choosing() -> Figures:
+    """The network, the gate's mask and the choice for one observed state, beside three bare matrix products.
+
+    The network's size is that of the trained one, and nobody trained it: its speed is the same.
+    """
+    with TemporaryDirectory() as folder:
+        network = Network.load(artifact(Path(folder) / "policy", contact_b=np.float32([0, 9])))  # so it has to choose
+    policy, a, usual = PPOPolicy(network), arrays(), situation()
+    heads = np.hstack([a[f"{head}_w"] for head in WIDTHS])
+    observations = np.random.default_rng(1).random((2_000, len(OBSERVATION)), dtype=np.float32)
+    bare, ours, whole = [], [], []
+    for observed in tqdm(observations, unit=" states", leave=False):
+        bare.append(timed(lambda observed=observed: observed @ a["w1"] @ a["w2"] @ heads))
+        ours.append(timed(lambda observed=observed: greedy(network(observed).tolist(), usual.allowed, True)))
+        whole.append(timed(lambda: policy.choose(usual)))
+    return {
+        "choose_one_p50_us": 1e6 * median(ours),
+        "bare_products_one_p50_us": 1e6 * median(bare),
+        "choose_with_its_worth_one_p50_us": 1e6 * median(whole),
+    }
+
+
+def simulating() -> Figures:
+    """Decisions a second of 4,096 simulated customers, beside Gymnasium's own vectorised CartPole, in turn; one core.
+
+    A tenth of them is contacted each time, at any level, and any delay follows. What they see is worked out, and who is
+    done makes room.
+    """
+    rng, cart = np.random.default_rng(1), gymnasium.make_vec("CartPole-v1", SIMULATED, "vector_entry_point")
+    people = Customers(hazard_of(rng.beta(1, 3, 5_000)), rng.beta(1, 4, (5_000, 4)), rng.uniform(20, 120, 5_000))
+    many, pushes = Retention(people, SIMULATED, rng), rng.integers(0, 2, SIMULATED)
+    contacts = cycle(rng.random((16, SIMULATED)) < 0.1)
+    levels, delays = cycle(rng.integers(0, 4, (16, SIMULATED))), cycle(rng.integers(0, 8, (16, SIMULATED)))
+
+    def decide() -> None:
+        for _ in range(STEPS):
+            many.observe()
+            many.renew(many.step(next(contacts), next(levels), next(delays)).done)
+
+    def balance() -> None:
+        for _ in range(STEPS):
+            cart.step(pushes)
+
+    cart.reset(seed=1)
+    ours, carts = [], []
+    for _ in tqdm(range(10 * ROUNDS), unit=" rounds", leave=False):
+        ours.append(timed(decide))
+        carts.append(timed(balance))
+    return {
+        "simulated_decisions_per_second": SIMULATED * STEPS / median(ours),
+        "gymnasium_cartpole_steps_per_second": SIMULATED * STEPS / median(carts),
+        "simulated_over_cartpole": median(carts) / median(ours),
+    }
+
+
 async def firestore(customers: Sequence[CustomerEvent]) -> Figures:
     """Decisions a second that reach Firestore, beside the bare client's rate for the same optimistic batches, in turn.
 
@@ -178,7 +248,8 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
     store = FirestoreStore(f"bench-{uuid4().hex[:8]}")
     ledger = await Ledger.open(store, 1e7, 256)
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
-    desk = Desk(store, ledger, BaselinePolicy(), limits, timedelta(days=14), utc_now)
+    pace = await Pace.open(store, ledger, 90, utc_now())
+    desk = Desk(store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now)
     handlers = {ScoredCustomer: partial(decide, desk=desk), Outcome: partial(settle, store=store, ledger=ledger)}
     queue = Queue(Service("policy", LocalBus(), handlers))
 
@@ -190,7 +261,7 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
         await decide([customer], desk=desk)
 
     a_second = await rate(scored, by_service if in_service else by_handler)
-    return {customer.event_id: await store.read(_keys(customer, ledger)) for customer in scored}, a_second
+    return {customer.event_id: await store.read(keys_of(customer, ledger)) for customer in scored}, a_second
 
 
 async def written(scored: Sequence[ScoredCustomer], plans: Plans) -> float:

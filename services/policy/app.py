@@ -2,13 +2,21 @@
 
 from datetime import timedelta
 from functools import partial
+from math import ceil
 
 from fastapi import FastAPI
 
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Limits
-from services.policy.handler import Desk, decide, settle
+from services.policy.handler import Desk, decide
+from services.policy.index import Rules
 from services.policy.ledger import Ledger, default_shards
+from services.policy.network import Network
+from services.policy.pace import Pace
+from services.policy.policy import Exploration, Policy
+from services.policy.ppo import PPOPolicy
+from services.policy.priced import IndexPolicy
+from services.policy.settle import settle
 from shared import telemetry, web
 from shared.bus import Bus
 from shared.messages import Outcome, ScoredCustomer
@@ -18,14 +26,16 @@ from shared.store import SQLiteStore, Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
-    policy = {"baseline": BaselinePolicy}[settings.policy]()
-    telemetry.say(f"the policy is {policy.name}: a one-step rule, not a trained model", version=policy.version)
+    policy = chosen(settings)
+    explores = f"explores in {settings.explore:.0%} of decisions" if settings.explore else "does not explore"
+    telemetry.say(f"the policy is {policy.name} and {explores}", version=policy.version)
     # One writer at a time needs one shard only.
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
     desk = Desk(
         store=store,
         ledger=ledger,
+        pace=await Pace.open(store, ledger, settings.budget_days, clock()),
         policy=policy,
         limits=Limits(
             cooldown=timedelta(days=settings.cooldown_days),
@@ -42,6 +52,20 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
         bus,
         {ScoredCustomer: partial(decide, desk=desk), Outcome: partial(settle, store=store, ledger=ledger)},
     )
+
+
+def chosen(settings: Settings) -> Policy:
+    """Raises `ArtifactError` where the trained policy is chosen and not there."""
+    exploration = Exploration(settings.explore)
+    # Where the cap is 0 the gate allows nothing, whatever a policy takes it to be.
+    rules = Rules(cooldown=ceil(settings.cooldown_days), cap=max(settings.fatigue_cap, 1))
+    match settings.policy:
+        case "ppo":
+            return PPOPolicy(Network.load(settings.artifacts / "policy"), exploration, rules)
+        case "index":
+            return IndexPolicy(exploration, rules)
+        case "baseline":
+            return BaselinePolicy(exploration)
 
 
 def create() -> FastAPI:

@@ -1,8 +1,6 @@
-"""A one-step expected-value rule. A stand-in for a trained policy, chosen by name."""
+"""A one-step expected-value rule, chosen by name: what a trained policy has to beat."""
 
-from typing import NamedTuple, Protocol
-
-from services.policy.gate import Allowed
+from services.policy.policy import GREEDILY, Choice, Exploration, Situation, uniform
 from shared.messages import OFFERS, ScoredCustomer
 
 RETENTION_EFFECT = 0.5
@@ -13,22 +11,9 @@ TYPICAL_CHARGES = 64.76
 """Money a month, where it is not given: the mean of the 7,043 Telco customers. An offer still needs the real one."""
 
 
-class Choice(NamedTuple):
-    """A contact at an offer level, or no contact (level None)."""
-
-    level: int | None
-    expected_value: float
-    retention: float
-    propensity: float
-    delay_days: int = 0
-
-
-class Policy(Protocol):
-    name: str
-    version: str
-
-    def choose(self, customer: ScoredCustomer, allowed: Allowed) -> Choice:
-        """One of the allowed actions, and the probability with which it was drawn from them."""
+def bill(customer: ScoredCustomer) -> float:
+    """Money a month; the typical bill where it is not known."""
+    return TYPICAL_CHARGES if customer.monthly_charges is None else customer.monthly_charges
 
 
 class BaselinePolicy:
@@ -36,18 +21,30 @@ class BaselinePolicy:
 
     value(level) = P(accept | level) · V · (risk · RETENTION_EFFECT − discount) − CONTACT_COST.
 
-    Deterministic, so every propensity is 1. It sees one step: not the budget's price, nor how contact tires.
+    It sees one step: not the budget's price, nor how contact tires. It explores uniformly.
     """
 
     name = "baseline"
     version = "baseline-1"
 
-    def choose(self, customer: ScoredCustomer, allowed: Allowed) -> Choice:
-        bill = TYPICAL_CHARGES if customer.monthly_charges is None else customer.monthly_charges
-        risk = customer.churn_risk
-        best = Choice(level=None, expected_value=0.0, retention=1 - risk, propensity=1.0)
-        for level, (percent, accept) in enumerate(zip(OFFERS, customer.accept_probs, strict=True)):
-            value = accept * bill * (risk * RETENTION_EFFECT - percent / 100) - CONTACT_COST
-            if allowed.offers[level] and value > best.expected_value:
-                best = Choice(level, value, 1 - risk * (1 - accept * RETENTION_EFFECT), propensity=1.0)
-        return best
+    def __init__(self, exploration: Exploration = GREEDILY) -> None:
+        self._exploration = exploration
+
+    def choose(self, situation: Situation) -> Choice:
+        customer, allowed = situation.customer, situation.allowed
+        values = _values(customer)
+        free = [level for level, is_free in enumerate(allowed.offers) if is_free and values[level] > 0]
+        best = max(free, key=values.__getitem__, default=None)
+        drawn = self._exploration.draw(customer.event_id, best, lambda: uniform(allowed))
+        accept, value = (0.0, 0.0) if drawn.level is None else (customer.accept_probs[drawn.level], values[drawn.level])
+        retention = 1 - customer.churn_risk * (1 - accept * RETENTION_EFFECT)
+        return Choice(drawn.level, value, retention, drawn.propensity, action_probs=drawn.action_probs)
+
+
+def _values(customer: ScoredCustomer) -> list[float]:
+    """Money that a contact is worth, by level."""
+    v, saved = bill(customer), customer.churn_risk * RETENTION_EFFECT
+    return [
+        accept * v * (saved - percent / 100) - CONTACT_COST
+        for percent, accept in zip(OFFERS, customer.accept_probs, strict=True)
+    ]

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from services.policy.ledger import offer_cost
-from services.policy.state import CustomerState
+from services.policy.state import DAY, CustomerState
 from shared.messages import OFFERS, ScoredCustomer
 
 
@@ -45,12 +45,23 @@ def allow(customer: ScoredCustomer, state: CustomerState, funds: int, now: datet
     return Allowed(offers, tuple(reasons))
 
 
+def cooled(days_since_contact: Any, cooldown: Any) -> Any:
+    """Whether the last contact is long enough ago; days, numbers or arrays."""
+    return days_since_contact >= cooldown
+
+
+def fresh(contacts: Any, cap: Any) -> Any:
+    """Whether one contact more is within the cap; numbers or arrays."""
+    return contacts < cap
+
+
 def _no_contact(customer: ScoredCustomer, state: CustomerState, now: datetime, limits: Limits) -> tuple[str, ...]:
     rules = {
         "opted-out": customer.opted_out or state.opted_out,
         "holdout": held_out(customer.customer_id, limits),
-        "cooldown": bool(state.since(now - limits.cooldown)),
-        "fatigue": len(state.since(now - limits.fatigue_window)) >= limits.fatigue_cap,
+        "cooldown": not cooled(state.days_since_contact(now), limits.cooldown / DAY),
+        "offer-holds": state.days_held(now) > 0,
+        "fatigue": not fresh(len(state.since(now - limits.fatigue_window)), limits.fatigue_cap),
     }
     return tuple(name for name, broken in rules.items() if broken)
 

@@ -1,4 +1,4 @@
-"""Decide what to do about a customer, once an event; and learn what became of it.
+"""Decide what to do about a customer, once an event.
 
 A decision is kept under its event's id in the commit that spends the budget and ages the customer. A repeat finds it
 there and says it again, word for word.
@@ -9,22 +9,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.policy import gate
-from services.policy.baseline import Choice, Policy
 from services.policy.brief import brief
 from services.policy.gate import Limits
 from services.policy.ledger import Ledger, offer_cost, shard_in
-from services.policy.state import CustomerState
-from shared.messages import (
-    KINDS,
-    OFFERS,
-    Action,
-    Decision,
-    Message,
-    Metadata,
-    Outcome,
-    PlannedContact,
-    ScoredCustomer,
-)
+from services.policy.pace import Pace
+from services.policy.policy import Choice, Policy, Situation
+from services.policy.state import Contact, CustomerState
+from shared.messages import KINDS, OFFERS, Action, Decision, Message, Metadata, PlannedContact, ScoredCustomer
 from shared.service import Clock, Unprocessable
 from shared.store import CUSTOMERS, Change, Document, Documents, Key, Store
 
@@ -37,27 +28,37 @@ class Desk(NamedTuple):
 
     store: Store
     ledger: Ledger
+    pace: Pace
     policy: Policy
     limits: Limits
     offer_for: timedelta
     clock: Clock
 
 
+class Moment(NamedTuple):
+    """When a batch is decided, and what money costs then."""
+
+    now: datetime
+    price: float
+    day: int
+
+
 async def decide(customers: Sequence[ScoredCustomer], *, desk: Desk) -> list[list[Message]]:
     said: dict[str, Message] = {}
     now = desk.clock()
-    for short in await _commit(customers, said, desk, now, final=False):
+    moment = Moment(now, await desk.pace.price(now), desk.pace.day(now))
+    for short in await _commit(customers, said, desk, moment, final=False):
         await desk.ledger.borrow(desk.ledger.shard_of(short.customer_id), _dearest(short))
-        await _commit([short], said, desk, now, final=True)
+        await _commit([short], said, desk, moment, final=True)
     return [[said[customer.event_id]] for customer in customers]
 
 
 async def _commit(
-    customers: Sequence[ScoredCustomer], said: dict[str, Message], desk: Desk, now: datetime, *, final: bool
+    customers: Sequence[ScoredCustomer], said: dict[str, Message], desk: Desk, moment: Moment, *, final: bool
 ) -> list[ScoredCustomer]:
     """Decide, once each, and put what is to be said into `said`. Returns those whose shard is short of money."""
-    keys = [_keys(customer, desk.ledger) for customer in customers]
-    changes = [_change(customer, k, said, desk, now, final) for customer, k in zip(customers, keys, strict=True)]
+    keys = [keys_of(customer, desk.ledger) for customer in customers]
+    changes = [_change(customer, k, said, desk, moment, final) for customer, k in zip(customers, keys, strict=True)]
     found = await desk.store.update_all(list(zip(keys, changes, strict=True)))
     for customer, (plan, *_), documents in zip(customers, keys, found, strict=True):
         if (kept := documents[plan]) and customer.event_id not in said:
@@ -65,7 +66,7 @@ async def _commit(
     return [customer for customer in customers if customer.event_id not in said]
 
 
-def _keys(message: Message, ledger: Ledger) -> tuple[Key, Key, Key]:
+def keys_of(message: Message, ledger: Ledger) -> tuple[Key, Key, Key]:
     """What was decided for the event, what is remembered of its customer, and the shard that pays for them."""
     return (PLANS, message.event_id), (CUSTOMERS, message.customer_id), ledger.shard_of(message.customer_id)
 
@@ -75,10 +76,11 @@ def _change(
     keys: tuple[Key, Key, Key],
     said: dict[str, Message],
     desk: Desk,
-    now: datetime,
+    moment: Moment,
     final: bool,
 ) -> Change:
     plan_key, customer_key, shard_key = keys
+    now = moment.now
 
     def change(found: Documents) -> dict[Key, Document]:
         said.pop(customer.event_id, None)
@@ -91,9 +93,11 @@ def _change(
         short = allowed.contact and shard.free < _dearest(customer)
         if short and not final and not desk.ledger.dry(_dearest(customer)):
             return {}  # it is decided when the shard has had its chance to borrow
-        choice = desk.policy.choose(customer, allowed)
+        situation = _situation(customer, allowed, state, desk.limits, moment)
+        choice = desk.policy.choose(situation)
         cents = (choice.level and offer_cost(choice.level, customer.monthly_charges)) or 0
-        message = _message(customer, choice, allowed, cents, desk, now)
+        awaited = round(cents * customer.accept_probs[choice.level or 0])
+        message = _message(situation, choice, cents, desk, now)
         said[customer.event_id] = message
         written: dict[Key, Document] = {
             plan_key: {
@@ -101,16 +105,18 @@ def _change(
                 "message": message.data.decode(),
                 "customer_id": customer.customer_id,
                 "cents": cents,
+                "awaited": awaited,
                 "status": "reserved" if cents else "free",
             }
         }
         if choice.level is not None:
             memory = max(desk.limits.fatigue_window, desk.limits.cooldown)
-            written[customer_key] = state.contacted(customer.event_id, now, memory).document()
+            contact = Contact(event_id=customer.event_id, at=now, level=choice.level)
+            written[customer_key] = state.contacted(contact, memory).document()
         elif customer.opted_out and not state.opted_out:  # the shield may be about to let an earlier contact pass
             written[customer_key] = state.model_copy(update={"opted_out": True}).document()
         if cents:
-            written[shard_key] = shard.reserve(cents)
+            written[shard_key] = shard.reserve(cents, awaited)
         return written
 
     return change
@@ -121,9 +127,22 @@ def _dearest(customer: ScoredCustomer) -> int:
     return offer_cost(len(OFFERS) - 1, customer.monthly_charges) or 0
 
 
-def _message(
-    customer: ScoredCustomer, choice: Choice, allowed: gate.Allowed, cents: int, desk: Desk, now: datetime
-) -> Message:
+def _situation(
+    customer: ScoredCustomer, allowed: gate.Allowed, state: CustomerState, limits: Limits, moment: Moment
+) -> Situation:
+    return Situation(
+        customer,
+        allowed,
+        since=state.days_since_contact(moment.now),
+        contacts=len(state.since(moment.now - limits.fatigue_window)),
+        held=state.days_held(moment.now),
+        price=moment.price,
+        day=moment.day,
+    )
+
+
+def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: datetime) -> Message:
+    customer, gate_says = situation.customer, situation.allowed.reasons
     contact, level = choice.level is not None, choice.level or 0
     deliberation = {
         "decision": Action(
@@ -140,9 +159,11 @@ def _message(
             accept_probs=customer.accept_probs,
             expected_value=choice.expected_value,
             propensity=choice.propensity,
+            action_probs=choice.action_probs,
             policy=desk.policy.name,
-            gate=allowed.reasons,
-            holdout="holdout" in allowed.reasons,
+            price=situation.price,
+            gate=gate_says,
+            holdout="holdout" in gate_says,
             reserved=cents / 100,
             assumed=("monthly_charges",) if customer.monthly_charges is None else (),
             reasons=customer.reasons,
@@ -156,32 +177,3 @@ def _message(
     return PlannedContact.after(
         customer, **deliberation, brief=brief(customer, OFFERS[level], expires_on), time_zone=customer.time_zone
     )
-
-
-async def settle(outcomes: Sequence[Outcome], *, store: Store, ledger: Ledger) -> list[list[Message]]:
-    """Commit or release what was reserved, once; forget a contact that never was; end contact on opt-out."""
-    keys = [_keys(outcome, ledger) for outcome in outcomes]
-    await store.update_all([(k, _settlement(outcome, k)) for outcome, k in zip(outcomes, keys, strict=True)])
-    return [[] for _ in outcomes]
-
-
-def _settlement(outcome: Outcome, keys: tuple[Key, Key, Key]) -> Change:
-    plan_key, customer_key, shard_key = keys
-
-    def change(found: Documents) -> dict[Key, Document]:
-        plan = found[plan_key]
-        if plan is None or plan["customer_id"] != outcome.customer_id:
-            raise Unprocessable(f"no decision for event {outcome.event_id!r} of that customer")
-        written: dict[Key, Document] = {}
-        if plan["status"] == "reserved":
-            shard, accepted = shard_in(found[shard_key]), outcome.outcome == "accepted"
-            written[shard_key] = shard.commit(plan["cents"]) if accepted else shard.release(plan["cents"])
-            written[plan_key] = plan | {"status": "committed" if accepted else "released"}
-        state = CustomerState.of(found[customer_key])
-        if outcome.outcome == "withheld":
-            written[customer_key] = state.uncontacted(outcome.event_id).document()
-        elif outcome.outcome == "opted-out":
-            written[customer_key] = state.model_copy(update={"opted_out": True}).document()
-        return written
-
-    return change

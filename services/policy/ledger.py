@@ -30,11 +30,15 @@ class BudgetError(Exception):
 
 
 class Shard(Value):
-    """A part of the budget: what may be spent of it, is promised, and is spent."""
+    """A part of the budget: what may be spent of it, is promised, and is spent.
+
+    Promises are kept in full, whatever is expected of them; `awaited` is what they are expected to cost.
+    """
 
     allotment: NonNegativeInt = 0
     reserved: NonNegativeInt = 0
     committed: NonNegativeInt = 0
+    awaited: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _solvent(self) -> Self:
@@ -48,19 +52,21 @@ class Shard(Value):
 
     def granted(self, cents: int) -> Document:
         """With that much more to spend, or less."""
-        return Shard(**{**self.model_dump(), "allotment": self.allotment + cents}).model_dump()
+        return self._with(allotment=cents)
 
-    def reserve(self, cents: int) -> Document:
-        return Shard(**{**self.model_dump(), "reserved": self.reserved + cents}).model_dump()
+    def reserve(self, cents: int, awaited: int = 0) -> Document:
+        return self._with(reserved=cents, awaited=awaited)
 
-    def release(self, cents: int) -> Document:
-        return self.reserve(-cents)
+    def release(self, cents: int, awaited: int = 0) -> Document:
+        return self._with(reserved=-cents, awaited=-awaited)
 
-    def commit(self, cents: int) -> Document:
+    def commit(self, cents: int, awaited: int = 0) -> Document:
         """What was reserved is spent."""
-        return Shard(
-            allotment=self.allotment, reserved=self.reserved - cents, committed=self.committed + cents
-        ).model_dump()
+        return self._with(reserved=-cents, awaited=-awaited, committed=cents)
+
+    def _with(self, **more: int) -> Document:
+        old = self.model_dump()
+        return Shard(**{**old, **{name: old[name] + cents for name, cents in more.items()}}).model_dump()
 
 
 def default_shards(budget: float) -> int:
@@ -81,7 +87,7 @@ class Ledger:
 
     def __init__(self, store: Store, shards: int, clock: Clock = utc_now) -> None:
         self._store, self._clock = store, clock
-        self._keys: list[Key] = [(SHARDS, str(i)) for i in range(shards)]
+        self.keys: list[Key] = [(SHARDS, str(i)) for i in range(shards)]
         self._missed, self._dry_until = 0, datetime.min.replace(tzinfo=UTC)
 
     @classmethod
@@ -91,17 +97,17 @@ class Ledger:
         ledger = cls(store, total["shards"] if total else shards, clock)
         cents = round(budget * 100)
         if total is None or total["cents"] != cents:
-            await store.update([TOTAL, *ledger._keys], lambda found: _resized(found, ledger._keys, cents))
+            await store.update([TOTAL, *ledger.keys], lambda found: _resized(found, ledger.keys, cents))
         return ledger
 
     def shard_of(self, customer_id: str) -> Key:
-        return self._keys[crc32(customer_id.encode()) % len(self._keys)]
+        return self.keys[crc32(customer_id.encode()) % len(self.keys)]
 
     async def borrow(self, shard: Key, need: int) -> None:
         """Move at least `need` cents of free allotment to `shard`, from the richest first, as far as there are any."""
         if self.dry(need):
             return
-        neighbours = {key: shard_in(found) for key, found in (await self._store.read(self._keys)).items()}
+        neighbours = {key: shard_in(found) for key, found in (await self._store.read(self.keys)).items()}
         if neighbours.pop(shard).free >= need:
             return
         for neighbour in sorted(neighbours, key=lambda key: -neighbours[key].free):
@@ -116,16 +122,17 @@ class Ledger:
 
     def dry(self, need: int) -> bool:
         """No other shard could help: there is none, or a moment ago all together did not hold as much."""
-        return len(self._keys) == 1 or (need >= self._missed and self._clock() < self._dry_until)
+        return len(self.keys) == 1 or (need >= self._missed and self._clock() < self._dry_until)
 
     async def balance(self) -> Shard:
         """All shards together."""
-        found = [shard_in(document) for document in (await self._store.read(self._keys)).values()]
-        return Shard(
-            allotment=sum(s.allotment for s in found),
-            reserved=sum(s.reserved for s in found),
-            committed=sum(s.committed for s in found),
-        )
+        return together(await self._store.read(self.keys))
+
+
+def together(found: Documents) -> Shard:
+    """The sum of these shards."""
+    documents = [shard_in(document).model_dump() for document in found.values()]
+    return Shard(**{name: sum(each[name] for each in documents) for name in Shard.model_fields})
 
 
 def shard_in(document: Document | None) -> Shard:

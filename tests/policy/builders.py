@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 from uuid import uuid5
 
-from services.policy.baseline import BaselinePolicy, Choice, Policy
+from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Allowed, Limits
 from services.policy.handler import Desk
 from services.policy.ledger import Ledger
-from shared.messages import EVENTS, Outcome, ScoredCustomer
+from services.policy.pace import Pace
+from services.policy.policy import Choice, Policy, Situation
+from shared.messages import EVENTS, OFFERS, Outcome, ScoredCustomer
 from shared.service import Clock
 from shared.store import Change, Document, Documents, Key, SQLiteStore, Store
 
@@ -21,6 +24,7 @@ LIMITS = Limits(
     holdout_share=0.0,
     holdout_salt="salt",
 )
+ALL = Allowed((True,) * len(OFFERS))
 
 
 class DearestPolicy:
@@ -29,8 +33,8 @@ class DearestPolicy:
     name = "dearest"
     version = "dearest-1"
 
-    def choose(self, customer: ScoredCustomer, allowed: Allowed) -> Choice:
-        levels = [level for level, free in enumerate(allowed.offers) if free]
+    def choose(self, situation: Situation) -> Choice:
+        levels = [level for level, free in enumerate(situation.allowed.offers) if free]
         return Choice(max(levels, default=None), expected_value=1.0, retention=0.5, propensity=1.0)
 
 
@@ -63,6 +67,12 @@ def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts
     return ScoredCustomer(id=uuid5(EVENTS, event_id), event_id=event_id, customer_id=customer_id, **{**usual, **facts})
 
 
+def situation(customer: ScoredCustomer | None = None, allowed: Allowed = ALL, **facts: Any) -> Situation:
+    """On the first day, of somebody who has never been contacted, while money costs nothing more."""
+    usual: Mapping[str, Any] = {"since": inf, "contacts": 0, "held": 0, "price": 0.0, "day": 0}
+    return Situation(customer or scored(), allowed, **{**usual, **facts})
+
+
 def outcome(customer: ScoredCustomer, word: str) -> Outcome:
     return Outcome.model_validate(
         {
@@ -84,9 +94,11 @@ async def desk(
     **limits: Any,
 ) -> Desk:
     store = store or SQLiteStore()
+    ledger = await Ledger.open(store, budget, shards, clock)
     return Desk(
         store=store,
-        ledger=await Ledger.open(store, budget, shards, clock),
+        ledger=ledger,
+        pace=await Pace.open(store, ledger, 90, NOON),
         policy=policy or BaselinePolicy(),
         limits=LIMITS._replace(**limits),
         offer_for=timedelta(days=14),

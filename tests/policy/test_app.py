@@ -1,10 +1,16 @@
+from pathlib import Path
+
+import pytest
+
 from services.policy import app
 from services.policy.ledger import TOTAL
+from shared.artifacts import ArtifactError
 from shared.bus import Envelope, LocalBus
-from shared.messages import Decision, PlannedContact
+from shared.messages import KINDS, Decision, PlannedContact
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.policy.builders import noon, outcome, scored
+from tests.policy.networks import artifact
 
 
 async def test_the_policy_decides_what_arrives_and_learns_what_became_of_it() -> None:
@@ -30,8 +36,41 @@ async def test_the_policy_decides_what_arrives_and_learns_what_became_of_it() ->
 
     contact, dead, decision = sorted(heard, key=lambda e: ["planned", "outcome", "decisio"].index(e.topic[:7]))
     assert PlannedContact.parse(contact.data, "").decision.offer_percentage == 10
-    assert Decision.parse(decision.data, "").metadata.gate == ("cooldown",)
+    assert Decision.parse(decision.data, "").metadata.gate == ("cooldown", "offer-holds")
     assert "no decision for event" in dead.attributes["reason"]
+
+
+@pytest.mark.parametrize("name", ["ppo", "baseline", "index"])
+async def test_a_policy_is_chosen_by_name_and_says_whether_it_explores(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact(tmp_path / "policy")
+    caplog.set_level("INFO", logger="retention")
+    bus, decided = LocalBus(), list[Envelope]()
+
+    async def hear(_: str, envelopes: list[Envelope]) -> list[None]:
+        decided.extend(envelopes)
+        return [None] * len(envelopes)
+
+    for topic in ("planned-contacts", "decisions"):
+        bus.subscribe(f"{topic}.test", hear)
+    settings = Settings(policy=name, explore=0.2, artifacts=tmp_path, holdout_share=0)
+    service = await app.build(settings, bus, SQLiteStore(), noon)
+    await service.receive("scored-customers.policy", [Envelope("scored-customers", scored().data)])
+    await bus.drain()
+
+    assert f"the policy is {name} and explores in 20% of decisions" in caplog.text
+    [envelope] = decided
+    message = KINDS[envelope.topic].parse(envelope.data, "")
+    assert isinstance(message, Decision | PlannedContact)
+    assert message.metadata.policy == name
+    assert sum(message.metadata.action_probs) == pytest.approx(1)
+    assert all(0 < p < 1 for p in message.metadata.action_probs)
+
+
+async def test_a_trained_policy_that_is_not_there_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"no readable manifest\.json .* Train the model first"):
+        await app.build(Settings(policy="ppo", artifacts=tmp_path), LocalBus(), SQLiteStore(), noon)
 
 
 async def test_one_writer_needs_one_shard() -> None:

@@ -4,17 +4,15 @@ from hypothesis import strategies as st
 
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import NOTHING, Allowed
-from shared.messages import OFFERS
-from tests.policy.builders import scored
+from tests.policy.builders import scored, situation
 
-ALL = Allowed((True,) * len(OFFERS))
 Share = st.floats(0, 1)
 
 
 def test_the_value_is_what_acceptance_saves_less_what_contact_costs() -> None:
     customer = scored(churn_risk=0.8, accept_probs=(0.1, 0.3, 0.6, 0.7), monthly_charges=100)
 
-    choice = BaselinePolicy().choose(customer, ALL)
+    choice = BaselinePolicy().choose(situation(customer))
 
     # 0 %: 0.1·100·0.40 − 0.5 = 3.5;  5 %: 0.3·100·0.35 − 0.5 = 10;  10 %: 0.6·100·0.30 − 0.5 = 17.5
     # 15 %: 0.7·100·0.25 − 0.5 = 17
@@ -26,7 +24,7 @@ def test_the_value_is_what_acceptance_saves_less_what_contact_costs() -> None:
 def test_of_what_the_gate_leaves_the_best_is_taken() -> None:
     customer = scored(churn_risk=0.8, accept_probs=(0.1, 0.3, 0.6, 0.7), monthly_charges=100)
 
-    choice = BaselinePolicy().choose(customer, Allowed((True, True, False, False)))
+    choice = BaselinePolicy().choose(situation(customer, Allowed((True, True, False, False))))
 
     assert choice.level == 1
     assert choice.expected_value == pytest.approx(10)
@@ -35,7 +33,7 @@ def test_of_what_the_gate_leaves_the_best_is_taken() -> None:
 def test_an_unknown_bill_is_taken_to_be_the_typical_one() -> None:
     customer = scored(churn_risk=0.5, accept_probs=(0.5, 0.5, 0.5, 0.5), monthly_charges=None)
 
-    choice = BaselinePolicy().choose(customer, Allowed((True, False, False, False)))
+    choice = BaselinePolicy().choose(situation(customer, Allowed((True, False, False, False))))
 
     assert choice.expected_value == pytest.approx(0.5 * 64.76 * 0.25 - 0.5)
 
@@ -50,7 +48,7 @@ def test_an_unknown_bill_is_taken_to_be_the_typical_one() -> None:
     ],
 )
 def test_nobody_is_contacted_where_nothing_is_worth_it(facts: dict[str, object]) -> None:
-    choice = BaselinePolicy().choose(scored(**facts), ALL)
+    choice = BaselinePolicy().choose(situation(scored(**facts)))
 
     assert choice.level is None
     assert choice.expected_value == 0
@@ -58,7 +56,7 @@ def test_nobody_is_contacted_where_nothing_is_worth_it(facts: dict[str, object])
 
 
 def test_where_the_gate_allows_nothing_nothing_is_chosen() -> None:
-    assert BaselinePolicy().choose(scored(), Allowed(NOTHING, ("cooldown",))).level is None
+    assert BaselinePolicy().choose(situation(allowed=Allowed(NOTHING, ("cooldown",)))).level is None
 
 
 @given(
@@ -72,7 +70,7 @@ def test_only_what_is_allowed_is_chosen_and_always_with_probability_one(
 ) -> None:
     customer = scored(churn_risk=risk, accept_probs=accept, monthly_charges=charges)
 
-    choice = BaselinePolicy().choose(customer, Allowed(offers))
+    choice = BaselinePolicy().choose(situation(customer, Allowed(offers)))
 
     assert choice.level is None or offers[choice.level]
     assert choice.propensity == 1

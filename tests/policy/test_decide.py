@@ -1,10 +1,14 @@
 from datetime import date, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pytest
 
-from services.policy.handler import Desk, decide, settle
+from services.policy.baseline import BaselinePolicy
+from services.policy.handler import Desk, decide
 from services.policy.ledger import SHARDS, Shard, offer_cost
+from services.policy.policy import Choice, Exploration, Situation
+from services.policy.settle import settle
 from shared.messages import Action, Decision, Message, PlannedContact, ScoredCustomer
 from shared.service import Unprocessable
 from shared.store import CUSTOMERS, SQLiteStore
@@ -53,7 +57,7 @@ async def test_a_customer_at_risk_is_planned_to_be_contacted() -> None:
     assert contact.metadata.assumed == ()
     assert contact.versions == {"scorer": "7", "policy": "baseline-1"}
     assert contact.times == {"scored_at": NOON, "decided_at": NOON}
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000)
+    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, awaited=600)
 
 
 async def test_whom_it_is_not_worth_contacting_is_decided_at_once() -> None:
@@ -242,6 +246,47 @@ async def test_released_money_is_found_again_after_a_moment() -> None:
     messages = await decide([scored(f"late-{i}") for i in range(2)], desk=at)
 
     assert [message.decision.offer_percentage for [message] in messages] == [15, 15]
+
+
+async def test_what_is_drawn_is_logged_with_its_probability_and_a_repeat_repeats_it() -> None:
+    at = await desk(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
+    customers = [scored(event_id=str(n)) for n in range(60)]
+    said = [message for [message] in await decide(customers, desk=at)]
+    elsewhere = await desk(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
+
+    drawn = [(m.decision.contact, m.decision.offer_level) for m in said]
+    assert set(drawn) == {(False, 0), (True, 0), (True, 1), (True, 2), (True, 3)}
+    for message, (contact, level) in zip(said, drawn, strict=True):
+        assert message.metadata.action_probs == pytest.approx((0.1, 0.1, 0.1, 0.6, 0.1))
+        assert message.metadata.propensity == message.metadata.action_probs[level + 1 if contact else 0]
+    again = [message for [message] in await decide(customers, desk=elsewhere)]
+    assert [(m.decision.contact, m.decision.offer_level) for m in again] == drawn
+
+
+class WatchingPolicy(DearestPolicy):
+    """Remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[Situation] = []
+
+    def choose(self, situation: Situation) -> Choice:
+        self.shown.append(situation)
+        return super().choose(situation)
+
+
+async def test_the_policy_is_shown_what_is_remembered_of_the_customer_and_what_money_costs() -> None:
+    clock, policy = TickingClock(), WatchingPolicy()
+    at = await desk(policy=policy, clock=clock)
+    first = await decided(scored(event_id="one"), at)
+    await settle([outcome(scored(event_id="one"), "accepted")], store=at.store, ledger=at.ledger)
+    clock.now += timedelta(days=20)
+    second = await decided(scored(event_id="two"), at)
+
+    one, two = policy.shown
+    assert (one.since, one.contacts, one.held, one.price, one.day) == (inf, 0, 0, 1.0, 0)
+    assert (two.since, two.contacts, two.held, two.day) == (pytest.approx(20, abs=0.001), 1, 40, 20)
+    assert first.metadata.price == 1.0
+    assert second.metadata.price == two.price < 1, "little was spent"
 
 
 async def test_an_empty_batch_decides_nothing() -> None:

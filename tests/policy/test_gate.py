@@ -53,6 +53,14 @@ def test_cooldown_ends_after_its_days() -> None:
     assert allowed(state=contacted(14)).contact
 
 
+def test_while_an_accepted_offer_holds_no_other_is_made() -> None:
+    holds, held = (CustomerState(held_until=NOON + timedelta(seconds=seconds)) for seconds in (1, 0))
+
+    assert allowed(state=holds).reasons == ("offer-holds",)
+    assert not allowed(state=holds).contact
+    assert allowed(state=held).contact
+
+
 def test_without_cooldown_two_contacts_may_follow_each_other() -> None:
     assert allowed(state=contacted(0), cooldown=timedelta(0)).contact
 

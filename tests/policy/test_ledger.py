@@ -36,14 +36,15 @@ class Escrow(RuleBasedStateMachine):
         super().__init__()
         self.documents: dict[Key, Document | None] = {TOTAL: None, **dict.fromkeys(self.keys)}
         self.documents |= _resized(self.documents, self.keys, self.budget)
-        self.promised: list[tuple[Key, int]] = []
+        self.promised: list[tuple[Key, int, int]] = []
         self.spent = 0
 
-    @rule(key=st.sampled_from(keys), cents=Cents)
-    def reserve(self, key: Key, cents: int) -> None:
+    @rule(key=st.sampled_from(keys), cents=Cents, likely=st.floats(0, 1))
+    def reserve(self, key: Key, cents: int, likely: float) -> None:
         if cents <= shard_in(self.documents[key]).free:
-            self.documents[key] = shard_in(self.documents[key]).reserve(cents)
-            self.promised.append((key, cents))
+            awaited = round(likely * cents)
+            self.documents[key] = shard_in(self.documents[key]).reserve(cents, awaited)
+            self.promised.append((key, cents, awaited))
         else:
             with pytest.raises(ValidationError, match="overdrawn"):
                 shard_in(self.documents[key]).reserve(cents)
@@ -52,9 +53,9 @@ class Escrow(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, accepted: bool) -> None:
         if not self.promised:
             return
-        key, cents = self.promised.pop(data.draw(st.integers(0, len(self.promised) - 1)))
+        key, cents, awaited = self.promised.pop(data.draw(st.integers(0, len(self.promised) - 1)))
         shard = shard_in(self.documents[key])
-        self.documents[key] = shard.commit(cents) if accepted else shard.release(cents)
+        self.documents[key] = (shard.commit if accepted else shard.release)(cents, awaited)
         self.spent += cents if accepted else 0
 
     @rule(keys=st.permutations(keys), need=Cents)
@@ -72,7 +73,8 @@ class Escrow(RuleBasedStateMachine):
         shards = [shard_in(self.documents[key]) for key in self.keys]
         assert sum(shard.allotment for shard in shards) == self.budget
         assert sum(shard.committed for shard in shards) == self.spent
-        assert sum(shard.reserved for shard in shards) == sum(cents for _, cents in self.promised)
+        assert sum(shard.reserved for shard in shards) == sum(cents for _, cents, _ in self.promised)
+        assert sum(shard.awaited for shard in shards) == sum(awaited for _, _, awaited in self.promised)
         assert sum(shard.reserved + shard.committed for shard in shards) <= self.budget
         assert all(shard.free >= 0 for shard in shards)
 

@@ -1,12 +1,17 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.policy.handler import Desk, decide, settle
+from services.policy.handler import Desk, decide, keys_of
 from services.policy.ledger import Shard
+from services.policy.settle import settle
+from services.policy.state import CustomerState
+from services.policy.world import WORLD
 from shared.messages import Decision, PlannedContact, ScoredCustomer
 from shared.service import Unprocessable
-from tests.policy.builders import LateStore, desk, outcome, scored
+from shared.store import CUSTOMERS
+from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, desk, outcome, scored
 
 
 async def offered(at: Desk, customer: ScoredCustomer | None = None) -> ScoredCustomer:
@@ -100,7 +105,7 @@ async def test_a_message_that_was_sent_stays_a_contact(word: str) -> None:
     at = await desk()
     await report(at, await offered(at), word)
 
-    assert await gate(at) == ("cooldown",)
+    assert "cooldown" in await gate(at)
 
 
 async def test_opting_out_ends_contact_even_where_nobody_was_contacted() -> None:
@@ -119,6 +124,87 @@ async def test_a_withheld_message_does_not_undo_an_opt_out() -> None:
     assert await gate(at) == ("opted-out",)
 
 
+async def held(at: Desk, customer: str = "customer-1") -> CustomerState:
+    return CustomerState.of((await at.store.read([(CUSTOMERS, customer)]))[CUSTOMERS, customer])
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_an_accepted_offer_holds_for_its_levels_days_from_the_decision_on(times: int) -> None:
+    clock = TickingClock()
+    at = await desk(LateStore(), clock=clock)
+    customer = await offered(at)
+    decided_at = clock.now
+    clock.now += timedelta(days=3)
+    await report(at, customer, *["accepted"] * times)
+
+    assert (await held(at)).held_until == decided_at + timedelta(days=WORLD.held_days[2])
+    assert (await held(at)).days_held(decided_at) == 50
+    assert (await held(at)).days_held(decided_at + timedelta(days=3, hours=1)) == 47
+    assert (await held(at)).days_held(decided_at + timedelta(days=50)) == 0
+
+
+@pytest.mark.parametrize("words", [["declined"], ["churned"], ["declined", "accepted"], ["withheld", "accepted"]])
+async def test_what_was_not_accepted_first_holds_nothing(words: list[str]) -> None:
+    at = await desk()
+    await report(at, await offered(at), *words)
+
+    assert (await held(at)).held_until is None
+
+
+async def test_where_nobody_was_contacted_nothing_holds() -> None:
+    at = await desk(holdout_share=1.0)
+    await decide([scored()], desk=at)
+    await report(at, scored(), "accepted")
+
+    assert (await held(at)).held_until is None
+
+
+async def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
+    clock = TickingClock()
+    at = await desk(policy=DearestPolicy(), clock=clock)
+    first = await offered(at)
+    until = clock.now + timedelta(days=60)
+    clock.now += timedelta(days=15)
+    second = await offered(at, scored(event_id="next", monthly_charges=None))
+    await report(at, first, "accepted")
+    await report(at, second, "accepted")
+
+    assert (await held(at)).held_until == until
+    assert [contact.level for contact in (await held(at)).contacts] == [3, 0]
+
+
+async def test_what_was_expected_of_an_offer_is_no_longer_once_it_is_settled() -> None:
+    at = await desk()
+    customers = [await offered(at, scored(name)) for name in ("one", "other")]
+    assert (await at.ledger.balance()).awaited == 2 * 600  # accepted with 0.6, and then 10 % of 100
+    await report(at, customers[0], "accepted")
+    await report(at, customers[1], "declined")
+
+    assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
+
+
+async def test_what_was_planned_before_expectations_were_kept_is_settled() -> None:
+    at = await desk()
+    customer = await offered(at)
+    plan, _, shard = keys_of(customer, at.ledger)
+    found = await at.store.read([plan, shard])
+    yesterdays = {
+        key: {name: value for name, value in (document or {}).items() if name != "awaited"}
+        for key, document in found.items()
+    }
+    await at.store.update([plan, shard], lambda _: yesterdays)
+    await report(at, customer, "accepted")
+
+    assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
+
+
+def test_a_customer_remembered_before_offers_held_is_understood() -> None:
+    state = CustomerState.of({"contacts": [{"event_id": "e", "at": "2025-11-23T12:00:00Z"}], "opted_out": False})
+
+    assert state.days_held(NOON) == 0
+    assert state.contacts[0].level == 0
+
+
 async def test_what_became_of_an_unknown_event_cannot_be_settled() -> None:
     at = await desk()
 
@@ -135,7 +221,7 @@ async def test_nobody_settles_for_another_customer() -> None:
     with pytest.raises(Unprocessable):
         await report(at, scored("thief", customer.event_id), "opted-out")
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000)
+    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, awaited=600)
 
 
 async def test_one_bad_outcome_settles_none_of_its_batch() -> None:

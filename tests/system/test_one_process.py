@@ -62,7 +62,7 @@ def test_replay_says_what_is_wrong_with_its_arguments(
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("POLICY", "magic", "RETENTION_POLICY: Input should be 'baseline'"),
+        ("POLICY", "magic", "RETENTION_POLICY: Input should be 'ppo', 'baseline' or 'index'"),
         ("ARTIFACTS", "/nowhere", "Train the model first"),
     ],
 )

@@ -1,0 +1,157 @@
+from datetime import timedelta
+from math import exp, expm1, log1p
+
+import pytest
+
+from services.policy.ledger import SHARDS, Ledger, Shard, shard_in
+from services.policy.pace import EVERY, KD, KI, KP, LEAST, PACE, PID, START, Pace, error_of, planned
+from shared.store import Key, SQLiteStore
+from tests.policy.builders import NOON, LateStore, noon
+
+DAY = timedelta(days=1)
+SHARD: Key = (SHARDS, "0")
+
+
+def spent(share: float, awaited: float = 0.0) -> Shard:
+    return Shard(allotment=10_000, committed=round(10_000 * share), awaited=round(10_000 * awaited), reserved=0)
+
+
+def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
+    days = [planned((day + 1) / 90) - planned(day / 90) for day in range(90)]
+
+    assert (planned(0), planned(1)) == (0, 1)
+    assert sorted(days, reverse=True) == days
+    assert days[-1] > 0
+
+
+def test_what_is_ahead_of_the_calendar_counts_by_what_the_calendar_leaves() -> None:
+    left = 1 - planned(0.5)
+    assert error_of(spent(1 - left), 0.5) == 0
+    assert error_of(spent(1 - 0.2 * left), 0.5) == pytest.approx(0.8)
+    assert error_of(spent(1 - 1.2 * left), 0.5) == pytest.approx(-0.2)
+    assert error_of(spent(1 - left, awaited=0.5 * left), 0.5) == pytest.approx(0.5)
+
+
+def test_the_error_ends_at_one_and_is_not_endless_at_the_end() -> None:
+    assert error_of(spent(0.0), 0.9) == -1
+    assert error_of(spent(1.0), 0.2) == 1
+    assert error_of(spent(0.99), 1.0) == pytest.approx(-0.01 / LEAST)
+    assert error_of(Shard(), 0.5) == 0
+
+
+def test_promises_count_by_what_is_expected_of_them() -> None:
+    shard = shard_in(Shard(allotment=10_000).reserve(1_000, awaited=200))
+
+    assert error_of(shard, 0.0) == pytest.approx(0.02)
+
+
+def test_a_step_is_the_sum_of_its_three_parts() -> None:
+    pid, price = PID(integral=0.5, error=0.1).step(0.3, days=2)
+
+    assert pid == PID(pytest.approx(0.5 + KI * 0.3 * 2), 0.3)
+    assert price == pytest.approx(expm1(0.5 + KI * 0.3 * 2 + KP * 0.3 + KD * 0.1))
+
+
+def test_what_gets_better_is_not_paid_for_twice() -> None:
+    _, price = PID(integral=1.0, error=0.3).step(0.1, days=1)
+
+    assert price == pytest.approx(expm1(1.0 + KI * 0.1 + KP * 0.1))
+
+
+def test_on_pace_the_price_stays() -> None:
+    pid, price = PID().step(0.0, days=30)
+
+    assert (pid, price) == (PID(), pytest.approx(START))
+
+
+def test_money_is_never_cheaper_than_free_and_dearer_again_at_once() -> None:
+    pid = PID()
+    for _ in range(1_000):
+        pid, price = pid.step(-1.0, days=1)
+    assert (pid.integral, price) == (0.0, 0.0)
+
+    _, price = pid.step(0.1, days=1)
+    assert price > 0
+
+
+@pytest.mark.parametrize("demand", [0.5, 3.0, 10.0])
+def test_a_quarter_is_spent_at_its_pace_though_demand_trebles_in_the_middle(demand: float) -> None:
+    """Customers take less as money gets dearer: in a quarter, `demand` budgets if it were free."""
+    budget, pid, price, cents = 1_000_000, PID(), START, 0.0
+    ahead = []
+    for day in range(90):
+        for _ in range(24):
+            much = 3 if 30 <= day < 45 else 1
+            cents = min(cents + much * demand * budget / 90 / 24 * exp(-log1p(price)), budget)
+            passed = (day + 1) / 90
+            pid, price = pid.step(error_of(Shard(allotment=budget, committed=round(cents)), passed), 1 / 24)
+        ahead.append(cents / budget - planned(passed))
+    assert max(ahead) < 0.35
+    if demand > 1:
+        assert min(ahead) > -0.1
+        assert cents > 0.97 * budget
+
+
+async def paced(store: SQLiteStore, days: int = 90, budget: float = 100) -> Pace:
+    return await Pace.open(store, await Ledger.open(store, budget, 2, noon), days, NOON)
+
+
+async def spend(store: SQLiteStore, cents: int) -> None:
+    await store.update([SHARD], lambda found: {SHARD: shard_in(found[SHARD]).reserve(cents, cents)})
+
+
+@pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
+async def test_the_price_moves_once_an_hour_with_what_is_spent(kind: type[SQLiteStore]) -> None:
+    store = kind()
+    pace = await paced(store)
+    await spend(store, 2_000)
+
+    assert await pace.price(NOON + EVERY - timedelta(seconds=1)) == START
+    moved = await pace.price(NOON + EVERY)
+
+    plan = planned(1 / 24 / 90)
+    assert moved == pytest.approx(PID().step((0.2 - plan) / (1 - plan), 1 / 24)[1])
+    assert moved > START
+    await spend(store, 2_000)
+    assert await pace.price(NOON + EVERY + timedelta(minutes=59)) == moved
+    assert await pace.price(NOON + 2 * EVERY) > moved
+
+
+async def test_who_comes_second_reads_what_the_first_found() -> None:
+    store = SQLiteStore()
+    one, other = await paced(store), await paced(store)
+    await spend(store, 2_000)
+    first = await one.price(NOON + EVERY)
+    await spend(store, 2_000)
+
+    assert await other.price(NOON + EVERY + timedelta(minutes=30)) == first
+    kept = (await store.read([PACE]))[PACE]
+    assert kept
+    assert kept["price"] == first
+
+
+async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
+    store = SQLiteStore()
+    ledger = await Ledger.open(store, 100, 1, noon)
+    await Pace.open(store, ledger, 90, NOON)
+    await spend(store, round(10_000 * planned(0.5)))
+    later = await Pace.open(store, ledger, 90, NOON + 45 * DAY)
+
+    assert later.day(NOON + 45 * DAY) == 45
+    assert await later.price(NOON + 45 * DAY) == pytest.approx(START), "spent is what the calendar spends by half-time"
+
+
+@pytest.mark.parametrize(
+    ("days", "passed", "day"), [(90, 0, 0), (90, 0.5, 0), (90, 89.5, 89), (90, 400, 89), (30, 0, 60), (365, 10, 0)]
+)
+async def test_a_quarter_ends_with_the_calendar(days: int, passed: float, day: int) -> None:
+    assert (await paced(SQLiteStore(), days)).day(NOON + passed * DAY) == day
+
+
+async def test_what_is_left_when_the_calendar_is_over_is_free() -> None:
+    store = SQLiteStore()
+    pace = await paced(store, days=1)
+    for hour in range(24, 24 * 12):
+        price = await pace.price(NOON + hour * EVERY)
+
+    assert price == 0
