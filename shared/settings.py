@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     push_url: str = "http://{service}:8080/"
     """Where Pub/Sub pushes to."""
 
-    policy: Literal["ppo", "baseline", "index"] = "baseline"
+    policy: Literal["ppo", "baseline", "index"] = "ppo"
     """Which policy decides: the trained one, the one-step rule, or what is best where money has its price."""
     explore: float = Field(default=0, ge=0, le=1)
     """Share of decisions that are drawn instead: 0 takes the best action, 1 samples. What is drawn is logged."""

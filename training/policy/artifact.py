@@ -32,5 +32,5 @@ def served(network: Network) -> Served:
 
 def packed(network: Network) -> bytes:
     out = io.BytesIO()
-    np.savez(out, **arrays(network))
+    np.savez(out, allow_pickle=False, **arrays(network))
     return out.getvalue()

@@ -97,7 +97,7 @@ def evaluated(
 ) -> Evaluation:
     """In two processes; `redrawn` and `unlent` are the people with other lent facts and with none."""
     customers, training = found.held_out, found.training[: len(found.training.bill) // TRAINING]
-    served = Learned(network, plan=Plan(network, found.training))
+    served = Learned(network, Plan(network, found.training))
     court = Court(customers, 1)
     fresh = day(network, customers, court.dual(EXPLAINED).price)
     sizes, money = (size.moved_copies, size.moved_seeds), court.budget(EXPLAINED)

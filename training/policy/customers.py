@@ -38,7 +38,7 @@ def population(mirror: Path, data: Path, artifacts: Path, world: World = WORLD, 
     for tested, times in ((False, TRAINING), (True, HELD_OUT)):
         ours, theirs = (table[table["split"].eq("test") == tested] for table in (telco, bank))
         sides[tested] = scored(lent(ours, theirs, times, rng), model)
-    return Population(*(customers(sides[tested], world) for tested in (False, True)), sides[True])
+    return Population(customers(sides[False], world), customers(sides[True], world), sides[True])
 
 
 def lent(telco: pd.DataFrame, bank: pd.DataFrame, times: int, rng: np.random.Generator) -> pd.DataFrame:

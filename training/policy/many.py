@@ -50,7 +50,8 @@ class Retention:
         rules: Rules = RULES,
     ) -> None:
         self.number, self.rng, self.budget, self.immortal = number, rng, budget, immortal
-        self.world, self.rules, self.price, self.funds = world, rules, np.float32(0), 0.0
+        self.world, self.rules, self.funds = world, rules, 0.0
+        self.price: np.ndarray | np.floating = np.float32(0)
         self._pool = np.vstack([customers.accept.T, customers.hazard, customers.bill]).astype(np.float32)
         self._drawn = np.empty((len(self._pool), number), np.float32)
         self.accept, self.hazard, self.bill = self._drawn[:-2], self._drawn[-2], self._drawn[-1]

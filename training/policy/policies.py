@@ -130,15 +130,15 @@ def _paid_for(quarter: Quarter, who: np.ndarray, level: np.ndarray) -> np.ndarra
 class Learned:
     """The service's network, greedy or sampled. Money has one price, or that at which a plan spends what is left."""
 
-    def __init__(self, network: Network, price: float | None = None, plan: "Plan | None" = None, greedy: bool = True):
-        self.network, self.price, self.plan, self.greedy = network, price, plan, greedy
+    def __init__(self, network: Network, price: "float | Plan", greedy: bool = True) -> None:
+        self.network, self.price, self.greedy = network, price, greedy
 
     def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
-        price = self.price if self.plan is None else self.plan.price(quarter)
+        price = self.price.price(quarter) if isinstance(self.price, Plan) else self.price
         quarter.account.prices.append(price)
         heads = np.split(self.network(_see(quarter, who, price)), HEADS, axis=1)[:3]
         if not self.greedy:
-            heads = [head + quarter.rng.gumbel(size=head.shape) for head in heads]
+            heads = [head + quarter.rng.gumbel(size=head.shape).astype(np.float32) for head in heads]
         contact, level, delay = (head.argmax(axis=1) for head in heads)
         return Choices(np.where(contact > 0, level, NOTHING), delay)
 

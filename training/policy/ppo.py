@@ -38,7 +38,7 @@ class Args:
     epochs: int = 4
     batch: int = 2048
     learning_rate: float = 1e-3
-    """Falls to 0 with time."""
+    """Falls to 0 with the updates."""
     clip: float = 0.2
     entropy: float = 0.01
     value: float = 0.5
@@ -82,7 +82,8 @@ class Network(nn.Module):
         hidden = torch.relu(self.first((observations - self.mean) / self.spread))
         contact, offer, delay, value = self.heads(torch.relu(self.second(hidden))).split(HEADS, dim=1)
         contact = contact.masked_fill(~may[:, None] & torch.tensor([False, True]), -1e9)
-        return Heads(*(torch.log_softmax(logits, dim=1) for logits in (contact, offer, delay)), value[:, 0])
+        contact, offer, delay = (torch.log_softmax(logits, dim=1) for logits in (contact, offer, delay))
+        return Heads(contact, offer, delay, value[:, 0])
 
 
 def log_probability(heads: Heads, actions: Tensor) -> Tensor:
@@ -113,7 +114,8 @@ def advantages(
     `after` is the value of what comes next, also where the clock cut the episode: a cut is no end. `kept` is what of it
     counts: the probability of staying. `carried` is kept · λ^days, and 0 where the next step is another customer's.
     """
-    found, last = np.empty_like(rewards), np.zeros_like(rewards[0])
+    found = np.empty_like(rewards)
+    last: np.ndarray = np.zeros_like(rewards[0])
     for step in range(len(rewards) - 1, -1, -1):
         last = rewards[step] + kept[step] * after[step] - values[step] + carried[step] * last
         found[step] = last
@@ -182,11 +184,12 @@ class Trainer:
         self.used, self.gain = np.zeros_like(self.limits), 0.0
 
     def run(self, show: Callable[[Point], object] = lambda point: None) -> Trained:
-        """Until the time is up."""
-        points, steps, start = [], 0, time.perf_counter()
-        while (done := self._done(seconds := time.perf_counter() - start, len(points))) < 1:
+        """Until all updates are made, or the time is up."""
+        points: list[Point] = []
+        steps, start = 0, time.perf_counter()
+        while len(points) < self.args.updates and (seconds := time.perf_counter() - start) < self.args.seconds:
             for group in self.optimizer.param_groups:
-                group["lr"] = self.args.learning_rate * (1 - done)
+                group["lr"] = self.args.learning_rate * (1 - len(points) / self.args.updates)
             self.update(self.collect())
             steps += self.args.customers * self.args.steps
             prices, fatigue_price = self.budget.price.copy(), float(self.fatigue.price[0])
@@ -194,11 +197,7 @@ class Trainer:
             show(points[-1])
         return Trained(self.network, points)
 
-    def _done(self, seconds: float, updates: int) -> float:
-        """Share of the training."""
-        return max(seconds / self.args.seconds, updates / self.args.updates)
-
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def see(self) -> tuple[np.ndarray, np.ndarray, Heads]:
         observations = self.many.observe().T.copy()
         may = self.many.may() if self.args.masked else np.ones(self.many.number, dtype=bool)
@@ -213,7 +212,8 @@ class Trainer:
         observations, may, heads = self.see()
         for _ in range(args.steps):
             actions = sample(heads, self.rng)
-            likely, value = log_probability(heads, torch.from_numpy(actions)).numpy(), heads.value.numpy()
+            likely = log_probability(heads, torch.from_numpy(actions)).numpy()
+            value = heads.value.numpy()
             who = np.flatnonzero(actions[:, 0])
             gain, cost = np.zeros((2, many.number))
             gain[who], cost[who] = many.gains(who, actions[who, 1])

@@ -103,7 +103,7 @@ class Courts:
 
     def shares(self, court: Court, trained: Trained) -> dict[float, float]:
         network = served(trained.network)
-        policy = Learned(network, plan=Plan(network, court.customers))
+        policy = Learned(network, Plan(network, court.customers))
         return {budget: court.judge(policy, budget).share.mean for budget in BUDGETS}
 
 

@@ -75,7 +75,7 @@ def policy(space: Discrete, learning_rate: float) -> PPOLagrangian:
 
 
 def deciding(policy: PPOLagrangian) -> Decide:
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def decide(observations: np.ndarray, may: np.ndarray, greedy: bool) -> np.ndarray:
         logits = policy.actor(observations)[0]
         return apart((logits.argmax(dim=1) if greedy else torch.multinomial(logits.softmax(dim=1), 1)[:, 0]).numpy())

@@ -10,7 +10,7 @@ from training.policy.rivals.judge import Curve, Decide
 
 
 def deciding(network: Network, rng: np.random.Generator) -> Decide:
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def decide(observations: np.ndarray, may: np.ndarray, greedy: bool) -> np.ndarray:
         heads = network(torch.from_numpy(observations), torch.from_numpy(may))
         if not greedy:
