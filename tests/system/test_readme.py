@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.policy.network import Network
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
 from shared.messages import Facts
@@ -31,5 +32,7 @@ def test_the_example_is_what_the_models_say():
     [score] = model.score([Facts.model_validate(facts)])
     assert f'"scorer": "{model.version}"' in example
     assert f'"churn_risk": {score.churn_risk:.3f}' in example
-    assert f'"accept_prob": {score.accept_probs[1]:.3f}' in example
+    level = int(example.partition('"offer_level": ')[2][0])
+    assert f'"accept_prob": {score.accept_probs[level]:.3f}' in example
+    assert f'"policy": "{Network.load(ARTIFACTS / "policy").manifest.version}"' in example
     assert f'"contribution": {score.reasons[0].contribution}' in example
