@@ -92,7 +92,7 @@ class Quarter:
         self.day, self.funds = 0, int(budget * CENTS)
         self.since, self.held, self.contacts, self.suffered, self.due = np.zeros((5, self.n))
         self.since += NEVER
-        self.there, self.ever = np.ones((2, self.n), dtype=bool)
+        self.there = np.ones(self.n, dtype=bool)
         self.account = Account(budget=budget)
         for day in range(self.rules.quarter):
             self.day = day
