@@ -51,3 +51,31 @@ def test_plain_ascent_is_the_mission_s_rule_on_a_share_of_the_limit() -> None:
     rule.step(np.array([150.0]), np.array([100.0]))
 
     assert rule.price[0] == pytest.approx(0.5 + 0.1 * 0.5)
+
+
+def test_a_pid_step_by_hand() -> None:
+    rule = PID(np.array([1.0]), integral=0.1, proportion=0.5, derivative=0.2, smoothing=0.75)
+
+    first = rule.step(np.array([14.0]), np.array([10.0])).copy()
+    second = rule.step(np.array([8.0]), np.array([10.0]))
+
+    # errors 0.4 and −0.2; smoothed 0.1 and 0.075 − 0.05 = 0.025, which falls
+    assert np.log1p(first) == pytest.approx([np.log(2) + 0.04 + 0.5 * 0.1 + 0.2 * 0.1])
+    assert np.log1p(second) == pytest.approx([np.log(2) + 0.04 - 0.02 + 0.5 * 0.025])
+
+
+def test_a_long_time_below_the_limit_is_not_held_against_what_comes() -> None:
+    rule = PID(np.zeros(1))
+    for _ in range(500):
+        rule.step(np.zeros(1), np.ones(1))
+    for _ in range(20):
+        rule.step(np.full(1, 2.0), np.ones(1))
+
+    assert rule.price[0] > 0.5
+
+
+def test_each_constraint_has_its_own_price() -> None:
+    rule = PID(np.ones(2))
+    rule.step(np.array([2.0, 0.5]), np.array([1.0, 1.0]))
+
+    assert rule.price[0] > 1 > rule.price[1]

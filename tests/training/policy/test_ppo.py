@@ -1,13 +1,15 @@
-from math import log
+from math import exp, log
 
 import numpy as np
 import pytest
 import torch
 
-from services.policy.world import Customers
-from training.policy.artifact import packed, served
+from services.policy.index import RULES, Rules
+from services.policy.world import Customers, gain
+from training.policy.bound import Portfolio
 from training.policy.ppo import (
     Args,
+    Batch,
     Heads,
     Network,
     Trainer,
@@ -52,6 +54,13 @@ def test_advantages_by_hand() -> None:
     first = 1.0 + 0.8 * 1.0 - 0.5 + 0.72 * middle  # 2.956
     assert found[:, 0] == pytest.approx([first, middle, last])
     assert first == pytest.approx(2.956)
+
+
+def test_with_lambda_0_an_advantage_is_the_error_of_one_step() -> None:
+    values, after = column(0.5, 1.0), column(1.0, 3.0)
+    found = advantages(column(1.0, 2.0), values, after, kept=column(0.8, 0.5), carried=column(0, 0))
+
+    assert found[:, 0] == pytest.approx([1 + 0.8 * 1 - 0.5, 2 + 0.5 * 3 - 1])
 
 
 def test_where_the_clock_cuts_the_value_counts_and_the_next_customer_does_not() -> None:
@@ -109,27 +118,21 @@ def test_who_may_not_be_contacted_is_not() -> None:
     assert (said.contact[::2, 1].exp() > 0).all()
 
 
+def test_what_is_masked_teaches_nothing() -> None:
+    network, masked = Network(), torch.zeros(20, dtype=torch.bool)
+    said = network(torch.rand(20, 9), masked)
+    log_probability(said, torch.tensor([[0, 2, 0]] * 20)).sum().backward()
+
+    assert not network.heads.weight.grad[:6].any(), "neither contact nor offer"
+    assert network.heads.weight.grad[6:14].any(), "the delay does"
+
+
 def test_actions_are_drawn_as_often_as_they_are_likely() -> None:
     drawn = sample(heads(0.3, n=20_000), np.random.default_rng(1))
 
     assert drawn[:, 0].mean() == pytest.approx(0.3, abs=0.015)
     assert np.bincount(drawn[:, 1]) / 20_000 == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=0.015)
     assert np.bincount(drawn[:, 2]) / 20_000 == pytest.approx([1 / 8] * 8, abs=0.015)
-
-
-def test_the_service_runs_it_as_torch_does() -> None:
-    torch.manual_seed(3)
-    network, seen = Network(), torch.rand(10_000, 9)
-    for parameter in network.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    with torch.no_grad():
-        said = network(seen, torch.ones(10_000, dtype=torch.bool))
-    found = served(network)(seen.numpy())
-
-    for head, mine in zip(said[:3], np.split(found, [2, 6, 14], axis=1), strict=False):
-        assert np.abs(torch.log_softmax(torch.from_numpy(mine), 1).numpy() - head.numpy()).max() < 1e-5
-    assert np.abs(found[:, -1] - said.value.numpy()).max() < 1e-5
-    assert packed(network)[:2] == b"PK"
 
 
 def test_the_same_seed_trains_the_same_network() -> None:
@@ -160,3 +163,207 @@ def test_a_market_short_of_money_pays_more_for_it() -> None:
     points = Trainer(Args(updates=12, customers=256, budgets=(0.05, 5.0)), CUSTOMERS).run().points
 
     assert points[-1].prices[0] > 1 > points[-1].prices[1]
+
+
+ALIKE = Customers(np.full(4, 0.01), np.tile([0.0, 0.5, 0.5, 0.5], (4, 1)), np.full(4, 60.0))
+
+
+class Scripted(torch.nn.Module):
+    """Contacts whoever it may, every day, at one level. A customer is worth the contacts of the quarter so far."""
+
+    def __init__(self, level: int, cap: int) -> None:
+        super().__init__()
+        self.level, self.cap, self.unused = level, cap, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, seen: torch.Tensor, may: torch.Tensor) -> Heads:
+        never = torch.full((len(seen), 8), -1e9)
+        contact, offer, delay = never[:, :2].clone(), never[:, :4].clone(), never.clone()
+        contact[torch.arange(len(seen)), may.long()] = 0
+        offer[:, self.level], delay[:, 0] = 0, 0
+        return Heads(contact, offer, delay, self.cap * seen[:, 8])
+
+
+def scripted(rules: Rules, level: int, prices: tuple[float, ...] = (0.0, 0.0), **args: object) -> Trainer:
+    """Two markets of four customers."""
+    args = Args(customers=8, budgets=(0.5, 1.0), **args)
+    trainer = Trainer(args, ALIKE, Scripted(level, rules.cap), np.array(prices))
+    trainer.many.rules = rules
+    return trainer
+
+
+def gained(level: int) -> tuple[float, float]:
+    """Money that the first contact gains, and costs."""
+    found = gain(ALIKE[:1], np.array([level]), 365, 0, 0)
+    return float(found[0][0]), float(found[1][0])
+
+
+def test_a_batch_by_hand_through_the_end_of_a_quarter() -> None:
+    batch = scripted(RULES._replace(quarter=4), level=0, steps=5).collect()
+
+    stays, first = exp(-0.01 * 1.05), gained(0)[0] / 60  # annoyed by one contact, which nobody accepts
+    last = stays * 1 - 1  # the clock cuts: bootstrapped with this customer's value, not with the next one's, 0
+    third = stays * 1 - 1 + stays * 0.95 * last
+    second = stays * 1 - 1 + stays * 0.95 * third
+    begin, begin_again = first + stays * 1 + stays * 0.95 * second, first + stays * 1
+    assert batch.advantages == pytest.approx(
+        np.tile(np.array([begin, second, third, last, begin_again])[:, None], 8), rel=1e-4
+    )
+    assert batch.targets - batch.advantages == pytest.approx(np.tile([[0.0], [1], [1], [1], [0]], 8), abs=1e-6)
+    assert batch.actions[:, 0, 0].tolist() == [1, 0, 0, 0, 1]
+    assert batch.may[:, 0].tolist() == [True, False, False, False, True]
+
+
+def test_a_reward_is_what_is_gained_less_the_price_of_what_is_spent() -> None:
+    money, cost = gained(3)
+    trainer = scripted(RULES._replace(cap=1), level=3, prices=(0.0, 2.0), steps=3)
+    batch = trainer.collect()
+
+    assert cost == pytest.approx(0.5 * 60 * 0.15)
+    rewards = np.repeat([money, money - 2 * cost], 4) / 60  # at the cap nothing comes after
+    assert batch.targets == pytest.approx(np.tile(rewards, (3, 1)), rel=1e-5)
+
+
+def test_what_is_used_and_gained_is_counted_by_the_quarter_and_moves_the_prices() -> None:
+    money, cost = gained(3)
+    trainer = scripted(RULES._replace(cap=1), level=3, prices=(1.0, 1.0), steps=3, ascent=True)
+    trainer.collect()
+
+    free = trainer.limits[1]
+    assert trainer.limits.tolist() == [0.5 * free, free]
+    assert trainer.used == pytest.approx([cost, cost])
+    assert trainer.gain == pytest.approx(money)
+    assert trainer.budget.price == pytest.approx([1 + 0.05 * (cost / (0.5 * free) - 1), 1 + 0.05 * (cost / free - 1)])
+
+
+def test_the_budgets_are_shares_of_what_the_optimum_spends_where_money_is_free() -> None:
+    trainer = Trainer(Args(customers=64, budgets=(0.1, 1.0)), CUSTOMERS)
+
+    assert trainer.limits * 60 == pytest.approx(np.array([0.1, 1.0]) * Portfolio(CUSTOMERS).at(0.0).spend)
+    assert np.bincount(trainer.market).tolist() == [32, 32]
+
+
+def test_contacts_that_the_gate_forbids_are_fined_and_counted_by_who_is_still_there() -> None:
+    free, fined = (scripted(RULES._replace(quarter=4), 0, steps=4, masked=False, ascent=True, trace=0) for _ in "ab")
+    fined.fatigue.price = np.array([3.0])
+    fines = free.collect().targets - fined.collect().targets
+
+    assert fines * 60 == pytest.approx(np.tile([[0], [3], [3], [3]], 8), abs=1e-4)
+    suffered = np.cumsum([0.01 * 1.05, 0.01 * 1.10, 0.01 * 1.15])
+    forbidden = np.exp(-suffered).sum()  # a customer's quarter
+    assert free.fatigue.price[0] == pytest.approx(0.05 * (forbidden - 0.02) / 0.02, rel=1e-4)
+    assert fined.fatigue.price[0] == pytest.approx(3 + free.fatigue.price[0])
+
+
+def test_training_goes_on_from_the_network_and_the_prices_it_is_given() -> None:
+    network, prices = Network(), np.linspace(0, 7, 8)
+    trainer = Trainer(SMALL, CUSTOMERS, network, prices)
+
+    assert trainer.network is network
+    assert trainer.budget.price.tolist() == prices.tolist()
+
+
+def lesson(trainer: Trainer, advantage: float = 0.0, target: float = 0.0, ahead: float = 0.0) -> Batch:
+    """512 contacts and as many days without; `advantage` is of the contacts.
+
+    `ahead` is by how much the network, since then, has gone after its advantage: in log-probability.
+    """
+    seen, may = torch.rand(1, 1024, 9), torch.ones(1, 1024, dtype=torch.bool)
+    actions = np.zeros((1, 1024, 3), int)
+    actions[:, :512, 0] = 1
+    sign = np.where(actions[..., 0], 1, -1)
+    with torch.no_grad():
+        likely = log_probability(trainer.network(seen[0], may[0]), torch.from_numpy(actions[0])).numpy()[None]
+    targets = target + np.linspace(-1, 1, 1024)[None]
+    likely = (likely - ahead * sign * np.sign(advantage)).astype(np.float32)
+    return Batch(seen.numpy(), may.numpy(), actions, likely, advantage * (1.0 + sign), targets)
+
+
+def student(batch: int = 256, **args: object) -> Trainer:
+    return Trainer(Args(customers=8, batch=batch, **args), ALIKE)
+
+
+def state(network: Network, observations: Batch) -> Heads:
+    with torch.no_grad():
+        seen = torch.from_numpy(observations.observations[0])
+        return network(seen, torch.ones(len(seen), dtype=torch.bool))
+
+
+@pytest.mark.parametrize("advantage", [1.0, -1.0])
+def test_what_paid_is_done_more_often_and_what_did_not_less(advantage: float) -> None:
+    trainer = student(value=0.0, entropy=0.0)
+    batch = lesson(trainer, advantage)
+    trainer.update(batch)
+
+    assert (advantage * state(trainer.network, batch).contact[:, 1].exp()).mean() > advantage * 0.5 + 0.05
+
+
+@pytest.mark.parametrize("advantage", [1.0, -1.0])
+def test_what_has_gone_far_enough_is_let_be(advantage: float) -> None:
+    trainer = student(value=0.0, entropy=0.0)
+    batch = lesson(trainer, advantage, ahead=0.25)
+    before = state(trainer.network, batch)
+    trainer.update(batch)
+
+    assert all(torch.equal(*heads) for heads in zip(before, state(trainer.network, batch), strict=True))
+
+
+def test_the_unit_of_an_advantage_does_not_matter() -> None:
+    found = []
+    for unit in (1.0, 1e4):
+        trainer = student(value=0.0, entropy=0.0)
+        trainer.update(lesson(trainer, unit))
+        found.append(trainer.network.heads.bias.detach())
+
+    assert torch.allclose(*found, atol=1e-5)
+
+
+def test_entropy_is_sought_as_far_as_it_is_asked_for() -> None:
+    found = {}
+    for weight in (0.0, 0.1):
+        trainer = student(value=0.0, entropy=weight)
+        trainer.network.heads.bias.data[0] = 3.0
+        batch = lesson(trainer)
+        before = entropy(state(trainer.network, batch)).mean()
+        trainer.update(batch)
+        found[weight] = float(entropy(state(trainer.network, batch)).mean() - before)
+
+    assert found[0.0] == 0
+    assert found[0.1] > 0.01
+
+
+def test_the_value_learns_its_target_in_units_of_its_spread() -> None:
+    trainer = student(value=1e-4, entropy=0.0, epochs=1, batch=1024)
+    trainer.optimizer = torch.optim.SGD(trainer.network.parameters(), lr=1.0)
+    batch = lesson(trainer, target=2.0)
+    value, before = state(trainer.network, batch).value.mean().item(), trainer.network.heads.bias[-1].item()
+    trainer.update(batch)
+
+    spread = batch.targets.var(ddof=1)
+    moved = trainer.network.heads.bias[-1].item() - before
+    assert moved == pytest.approx(1e-4 * 2 * (2 - value) / spread, rel=1e-2)
+
+
+def test_no_step_is_longer_than_allowed() -> None:
+    trainer = student(value=100.0, epochs=1, batch=1024)
+    trainer.optimizer = torch.optim.SGD(trainer.network.parameters(), lr=1.0)
+    before = torch.nn.utils.parameters_to_vector(trainer.network.parameters()).detach().clone()
+    trainer.update(lesson(trainer, target=100.0))
+
+    after = torch.nn.utils.parameters_to_vector(trainer.network.parameters()).detach()
+    assert (after - before).norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_every_decision_is_learnt_from_as_often_as_there_are_epochs_and_ever_more_slowly() -> None:
+    trainer, rates = student(updates=4, steps=4, epochs=3), []
+    learnt = []
+    forward, update = trainer.network.forward, trainer.update
+    trainer.update = lambda batch: (rates.append(trainer.optimizer.param_groups[0]["lr"]), update(batch))
+    trainer.network.forward = lambda seen, may: (
+        learnt.append(len(seen) * torch.is_grad_enabled()),
+        forward(seen, may),
+    )[1]
+    points = trainer.run().points
+
+    assert rates == pytest.approx([1e-3, 0.75e-3, 0.5e-3, 0.25e-3])
+    assert sum(learnt) == 4 * 3 * 8 * 4
+    assert [point.steps for point in points] == [32, 64, 96, 128]
