@@ -172,7 +172,7 @@ class Trainer:
         torch.set_num_threads(args.threads)
         self.args, self.rng = args, np.random.default_rng(args.seed)
         self.network = network or Network()
-        self.optimizer = torch.optim.Adam(self.network.parameters(), eps=1e-5)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), eps=1e-5, fused=True)
         self.many = Retention(customers, args.customers, self.rng, immortal=True)
         self.bill = float(customers.bill.mean())
         free = Portfolio(customers).at(0.0).spend / len(customers.bill)

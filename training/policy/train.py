@@ -98,13 +98,18 @@ class Courts:
     """Where a network is chosen, and where it is judged."""
 
     def __init__(self, people: Population) -> None:
-        self.chosen_by = Court(people.training[:VALIDATED], copies=1, seeds=(50, 51))
+        self.validated = people.training[:VALIDATED]
+        self.chosen_by = Court(self.validated, copies=1, seeds=(50, 51))
         self.judged_by = Court(people.held_out, copies=2, seeds=SEEDS[:4])
 
-    def shares(self, court: Court, trained: Trained) -> dict[float, float]:
+    def shares(self, trained: Trained) -> list[dict[float, float]]:
+        """By budget, where it is chosen and where it is judged; prices are planned for customers to train on."""
         network = served(trained.network)
-        policy = Learned(network, Plan(network, court.customers))
-        return {budget: court.judge(policy, budget).share.mean for budget in BUDGETS}
+        policy = Learned(network, Plan(network, self.validated))
+        return [
+            {budget: court.judge(policy, budget).share.mean for budget in BUDGETS}
+            for court in (self.chosen_by, self.judged_by)
+        ]
 
 
 def run(kind: str, args: PPOArgs, people: Population, number: int) -> Run:
@@ -120,7 +125,7 @@ def run(kind: str, args: PPOArgs, people: Population, number: int) -> Run:
 
     trained = Trainer(args, customers, *start).run(show)
     bar.close()
-    chosen, judged = (courts.shares(court, trained) for court in (courts.chosen_by, courts.judged_by))
+    chosen, judged = courts.shares(trained)
     shares = ", ".join(f"{share:.3f} at {budget:.0%}" for budget, share in judged.items())
     tqdm.write(f"{kind}, seed {args.seed}: of the bound {shares} of the money; {trained.points[-1].seconds:.0f} s")
     return Run(kind, args, trained, judged, float(np.mean([*chosen.values()])))

@@ -18,8 +18,8 @@ from shared.artifacts import Manifest
 from shared.messages import OFFERS
 from tests.policy.builders import DearestPolicy
 from tests.policy.networks import arrays
-from training.policy.live import HOURS, RULES_KEPT, Audit, Lived, Offer, live
-from training.policy.quarter import Quarter
+from training.policy.audit import RULES_KEPT
+from training.policy.live import Lived, live
 
 N, BUDGET, DAYS = 12, 30.0, 45
 SHORT = RULES._replace(quarter=DAYS)
@@ -99,35 +99,6 @@ def test_a_ledger_that_lends_what_it_does_not_hold_is_seen(monkeypatch: pytest.M
 
     assert lived.violations["budget"] > 0
     assert lived.worst > BUDGET
-
-
-def test_what_is_promised_counts_until_it_is_answered() -> None:
-    quarter = Quarter(Customers(np.array([0.01]), np.full((1, 4), 0.5), np.array([100.0])), 1, seed=0)
-    audit, offer = Audit(quarter, 20.0), Offer("event", 0, 3, 5, True)
-    audit.contacted(offer)
-    audit.batch()
-    audit.reported(offer, False)
-    audit.contacted(offer._replace(level=2, hour=5 + 14 * HOURS))
-    audit.batch()
-
-    assert (audit.worst, audit.promised, audit.spent) == (1500, 1000, 0)
-    assert not any(audit.broken.values())
-
-
-def test_a_contact_a_moment_early_counts() -> None:
-    quarter = Quarter(Customers(np.array([0.01]), np.full((1, 4), 0.5), np.array([100.0])), 1, seed=0)
-    audit = Audit(quarter, 1_000.0)
-    first = Offer("event", 0, 3, 5, True)
-    audit.contacted(first)
-    audit.contacted(first._replace(hour=5 + 14 * HOURS - 1))
-    assert audit.broken["cooldown"] == 1
-
-    audit.reported(first, True)  # holds 60 days
-    audit.contacted(first._replace(hour=5 + 60 * HOURS - 1))
-    assert audit.broken == {"cooldown": 1, "offer-holds": 1, "cap": 0, "budget": 0}
-
-    audit.contacted(first._replace(hour=5 + 80 * HOURS))
-    assert audit.broken["cap"] == 1
 
 
 def test_it_is_told_beside_the_calendar() -> None:
