@@ -70,8 +70,10 @@ compare-policy: setup .venv-rivals/ready
 	.venv-rivals/bin/pip install --quiet --no-deps fast-safe-rl==0.1.0
 	@touch $@
 
+# torch is overridden away: pip takes it from where it is installed, and its CUDA build is gigabytes.
 lock: setup
-	$(VENV)/bin/uv pip compile --quiet --group dev --universal --generate-hashes --no-header --no-annotate \
+	echo "torch ; python_version < '3'" > $(VENV)/without-torch
+	$(VENV)/bin/uv pip compile --override $(VENV)/without-torch --quiet --group dev --universal --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --output-file requirements.lock $(LOCK)
 
 clean:
