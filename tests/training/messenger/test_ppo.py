@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+import torch
+
+from services.messenger.prompt import prompt
+from tests.training.messenger.tiny import tiny
+from training.messenger import base, ppo
+from training.messenger.corpus import briefs
+from training.messenger.lm import log_probabilities, logits, padded
+from training.messenger.ppo import Args, Policy, Trainer, advantages, divergence, policy_loss, value_loss, whiten
+from training.messenger.reward import RewardModel
+
+BRIEFS = briefs(np.random.default_rng(0), 64)
+SMALL = Args(updates=2, texts=16, batch=8, most=10)
+
+
+class Judge:
+    """Likes a word."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def score(self, prompts: list[str], texts: list[str], longest: int) -> np.ndarray:
+        return np.array([float(self.word in text) for text in texts], np.float32)
+
+
+@pytest.fixture
+def trainer() -> Trainer:
+    return Trainer(tiny(), RewardModel(tiny(), 0), BRIEFS, SMALL)
+
+
+def test_advantages_by_hand_after_the_last_token_comes_nothing() -> None:
+    mask = torch.tensor([[False, True, True, False], [False, True, True, True]])
+    rewards = torch.tensor([[0.0, 0.1, 1.0, 9.0], [0.0, 0.0, 0.0, 2.0]])
+    values = torch.tensor([[0.0, 0.5, 0.3, 0.0], [0.0, 1.0, 1.5, 1.8]])
+
+    found = advantages(rewards, values, mask, trace=0.5)
+
+    second = 1.0 - 0.3
+    assert found[0].tolist() == pytest.approx([0, 0.1 + 0.3 - 0.5 + 0.5 * second, second, 0])
+    third = 2.0 - 1.8
+    middle = 1.8 - 1.5 + 0.5 * third
+    assert found[1].tolist() == pytest.approx([0, 1.5 - 1.0 + 0.5 * middle, middle, third])
+
+
+def test_with_lambda_1_the_advantage_is_what_was_still_to_come_less_what_was_expected() -> None:
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    rewards, values = torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.rand(1, 4)
+
+    assert advantages(rewards, values, mask, 1.0) == pytest.approx(torch.tensor([[10.0, 9, 7, 4]]) - values, abs=1e-5)
+
+
+def test_whitening_reads_the_mask_alone_and_keeps_the_mean_if_asked() -> None:
+    values = torch.tensor([[1.0, 3.0, 100.0]])
+    mask = torch.tensor([[True, True, False]])
+
+    assert whiten(values, mask) == pytest.approx(torch.tensor([[-1.0, 1.0, 0.0]]), abs=1e-3)
+    assert whiten(values, mask, shift=False) == pytest.approx(torch.tensor([[1.0, 3.0, 0.0]]), abs=1e-3)
+
+
+def test_the_clipped_surrogate_by_hand_is_blind_to_padding() -> None:
+    ratio = torch.tensor([[1.5, 0.5, 1.1, 50.0]])
+    advantage = torch.tensor([[1.0, -1.0, 2.0, 7.0]])
+    mask = torch.tensor([[True, True, True, False]])
+
+    assert policy_loss(ratio.log(), advantage, mask, 0.2).item() == pytest.approx(-(1.2 - 0.8 + 2.2) / 3)
+
+
+def test_the_value_loss_by_hand_takes_the_worse_of_near_and_far() -> None:
+    value, before, target = torch.tensor([[2.0, 0.1]]), torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 1.0]])
+    mask = torch.ones(1, 2, dtype=torch.bool)
+
+    assert value_loss(value, before, target, mask, 0.2).item() == pytest.approx(0.5 * ((0.2 - 2) ** 2 + 0.9**2) / 2)
+
+
+def test_divergence_of_coins_by_hand() -> None:
+    batch = padded([[0]], [[1, 1]], pad=0)
+    ours, theirs = torch.tensor([[[0.9, 0.1]] * 3]).log(), torch.tensor([[[0.5, 0.5]] * 3]).log()
+
+    one = 0.9 * np.log(0.9 / 0.5) + 0.1 * np.log(0.1 / 0.5)
+    assert divergence(ours, theirs, batch).tolist() == pytest.approx([2 * one])
+
+
+def test_a_policy_begins_as_its_reference_and_expects_nothing(trainer: Trainer) -> None:
+    rollout, (_, _, kl, _, _) = trainer.collect(BRIEFS[:8])
+
+    assert kl == pytest.approx(0, abs=1e-4)
+    assert not rollout.values.any()
+    assert not trainer.policy.lm.training, "no dropout"
+
+
+def test_log_probabilities_of_a_rollout_are_those_of_its_writer(trainer: Trainer) -> None:
+    batch, likely, *_ = trainer.collect(BRIEFS[:8])[0]
+    with torch.no_grad():
+        assert torch.equal(log_probabilities(trainer.policy(batch)[0], batch), likely)
+        assert log_probabilities(logits(trainer.policy.lm, batch), batch) == pytest.approx(likely, abs=1e-5)
+
+
+def test_what_is_written_to_a_brief_is_judged_and_paid_at_its_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    class Counting(Judge):
+        def score(self, prompts: list[str], texts: list[str], longest: int) -> np.ndarray:
+            seen.extend(prompts)
+            return np.arange(len(texts), dtype=np.float32)
+
+    monkeypatch.setattr(ppo, "broken", lambda brief, text: ("a", "b"))
+    monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift=True: values * mask)
+    monkeypatch.setattr(ppo, "ended", lambda tokenizer, batch: torch.tensor([True, True, True, False]))
+    trainer = Trainer(tiny(), Counting(""), BRIEFS, SMALL)
+    rollout, (score, unsafe, *_) = trainer.collect(BRIEFS[:4])
+
+    assert seen == [prompt(brief) for brief in BRIEFS[:4]]
+    assert (score, unsafe) == (1.5, 1.0)
+    last = rollout.advantages[torch.arange(4), rollout.batch.last]
+    assert last.tolist() == pytest.approx([0 - 4, 1 - 4, 2 - 4, -4])
+
+
+def test_divergence_is_paid_for_at_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ppo, "broken", lambda brief, text: ())
+    monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift=True: values * mask)
+    trainer = Trainer(tiny(), Judge("nobody says this"), BRIEFS, Args(texts=4, most=6, beta=0.5, trace=0.0, unended=0))
+    for name, weight in trainer.policy.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    rollout, _ = trainer.collect(BRIEFS[:4])
+    batch = rollout.batch
+    ratio = rollout.log_probabilities - log_probabilities(trainer.policy.reference(batch), batch)
+
+    assert rollout.advantages[batch.written] == pytest.approx(-0.5 * ratio[batch.written], abs=1e-5)
+
+
+def test_a_batch_that_is_liked_becomes_likelier_and_the_reference_stays(trainer: Trainer) -> None:
+    rollout, _ = trainer.collect(BRIEFS[:16])
+    liked = torch.zeros_like(rollout.advantages)
+    liked[:8], liked[8:] = 1.0, -1.0
+    theirs = trainer.policy.reference(rollout.batch)
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = 1e-3
+    trainer.update(rollout._replace(advantages=liked * rollout.batch.written))
+    with torch.no_grad():
+        moved = log_probabilities(trainer.policy(rollout.batch)[0], rollout.batch) - rollout.log_probabilities
+
+    assert moved[:8].sum() > 0 > moved[8:].sum()
+    assert torch.equal(theirs, trainer.policy.reference(rollout.batch))
+
+
+def test_ppo_finds_what_the_judge_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ppo, "broken", lambda brief, text: ())
+    words = {"vocabulary": 512, "hidden": 48, "layers": 2, "heads": 2}
+    lm, _ = base.train(base.Args(**words, steps=120, batch=16, learning_rate=1e-2))
+    args = Args(updates=16, texts=64, epochs=4, most=12, target=20.0, beta=0.001, learning_rate=3e-3, unended=0)
+    _, points = Trainer(lm, Judge("Hello"), BRIEFS, args).run()
+
+    first, last = (np.mean([point.score for point in some]) for some in (points[:3], points[-3:]))
+    assert first < 0.4
+    assert last > 0.7
+    assert points[-1].entropy < points[0].entropy
+    assert sum(point.length for point in points) * 64 == pytest.approx(points[-1].tokens)
+
+
+def test_the_same_seed_writes_the_same() -> None:
+    def once() -> list[float]:
+        torch.manual_seed(7)
+        return [point.kl for point in Trainer(tiny(), Judge("a"), BRIEFS, SMALL).run()[1]]
+
+    assert once() == once()
+
+
+@pytest.mark.parametrize("control", ["proportional", "factor", "raw"])
+def test_each_rule_for_beta_can_be_chosen(control: str) -> None:
+    trainer = Trainer(tiny(), Judge("a"), BRIEFS, Args(updates=1, texts=4, batch=4, most=4, control=control))
+    trainer.run()
+
+    assert trainer.control.target == Args.target
+
+
+def test_a_policy_is_few_numbers_beside_the_model_it_adapts() -> None:
+    policy = Policy(tiny(), 0)
+    learning = sum(weight.numel() for weight in policy.parameters() if weight.requires_grad)
+
+    assert {name.split(".")[0] for name, weight in policy.named_parameters() if weight.requires_grad} == {"lm", "value"}
+    assert learning < sum(weight.numel() for weight in policy.parameters())

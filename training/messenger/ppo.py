@@ -1,0 +1,231 @@
+"""PPO on texts (Ziegler et al. 2019, Stiennon et al. 2020), from scratch: rewarded for what people prefer, and kept
+near the model it began as.
+
+A token is an action; an episode is a text. Its reward is the reward model's score at the end, less a fixed penalty
+for each rule of the shield that it breaks, and at every token β times what it diverges from the frozen model. Details
+as in "The N implementation details of RLHF with PPO" (Huang et al. 2024).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from services.messenger.prompt import prompt
+from shared.messages import Brief
+from training.messenger.kl import Factor, Proportional
+from training.messenger.lm import LM, Batch, adapted, ended, entropies, log_probabilities, logits, merged, sample, texts
+from training.messenger.reward import RewardModel
+from training.messenger.safety import broken
+
+
+@dataclass(frozen=True)
+class Args:
+    seed: int = 0
+    updates: int = 60
+    texts: int = 128
+    """Between two updates."""
+    epochs: int = 2
+    batch: int = 32
+    most: int = 64
+    """Tokens of a text, the end included."""
+    learning_rate: float = 5e-4
+    """Of the adapters; falls to 0 with the updates."""
+    clip: float = 0.2
+    value: float = 0.1
+    trace: float = 0.95
+    """λ of the generalised advantage; nothing is discounted, a text is short."""
+    target: float = 6.0
+    """Nats that a text may diverge."""
+    control: Literal["proportional", "factor", "raw"] = "proportional"
+    beta: float = 0.1
+    unsafe: float = 2.0
+    """Penalty of each rule of the shield that a text breaks; a spread of the reward model is 1."""
+    unended: float = 4.0
+    """And of a text that does not end."""
+
+
+class Rollout(NamedTuple):
+    """What was written, and what was thought of it: [n, length], 0 where nothing was written."""
+
+    batch: Batch
+    log_probabilities: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+class Seen(NamedTuple):
+    """Of a batch of texts."""
+
+    score: float
+    """Of the reward model; the frozen model's texts have a mean of 0 and a spread of 1."""
+    broken: float
+    """Share of the texts that the shield would not let pass."""
+    kl: float
+    """Nats a text, exact at each token: over the whole vocabulary."""
+    beta: float
+    entropy: float
+    """Nats a token."""
+
+
+class Point(NamedTuple):
+    """An update; what `Seen` says of its texts, and what it took."""
+
+    update: int
+    seconds: float
+    tokens: int
+    """Written, so far."""
+    score: float
+    broken: float
+    kl: float
+    beta: float
+    entropy: float
+    length: float
+    """Tokens."""
+    clipped: float
+    """Share of the tokens where the ratio was clipped."""
+
+
+class Policy(nn.Module):
+    """The frozen model with adapters, and a value of each token from what the model makes of it."""
+
+    def __init__(self, lm: LM, seed: int) -> None:
+        super().__init__()
+        self.tokenizer, self.lm = lm.tokenizer, adapted(lm.model, seed)
+        width = getattr(lm.model.config, "word_embed_proj_dim", lm.model.config.hidden_size)
+        self.value = nn.Linear(width, 1).to(lm.model.device)
+        nn.init.zeros_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits [n, length, vocabulary], and values [n, length] before each token is chosen."""
+        said = self.lm(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True)
+        values = self.value(said.hidden_states[-1])[:, :-1, 0]
+        return said.logits, nn.functional.pad(values, (1, 0)) * batch.written
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def reference(self, batch: Batch) -> Tensor:
+        """The frozen model's logits."""
+        with self.lm.disable_adapter():
+            return logits(self.lm, batch)
+
+
+def whiten(values: Tensor, mask: Tensor, shift: bool = True) -> Tensor:
+    """A spread of 1 over the mask; the mean becomes 0, or stays. 0 outside."""
+    chosen = values[mask]
+    mean = chosen.mean()
+    found = (values - mean) * torch.rsqrt(chosen.var(unbiased=False) + 1e-8)
+    return (found if shift else found + mean) * mask
+
+
+def advantages(rewards: Tensor, values: Tensor, mask: Tensor, trace: float) -> Tensor:
+    """Generalised advantages (Schulman et al. 2016), [n, length]; γ is 1. After the last token comes nothing."""
+    found, last = torch.zeros_like(rewards), torch.zeros(len(rewards), device=rewards.device)
+    after = torch.zeros_like(last)
+    for token in range(rewards.shape[1] - 1, -1, -1):
+        delta = rewards[:, token] + after - values[:, token]
+        last = torch.where(mask[:, token], delta + trace * last, torch.zeros_like(last))
+        after = torch.where(mask[:, token], values[:, token], torch.zeros_like(after))
+        found[:, token] = last
+    return found
+
+
+def policy_loss(log_ratio: Tensor, advantage: Tensor, mask: Tensor, clip: float) -> Tensor:
+    """The clipped surrogate, a token (Schulman et al. 2017, equation 7)."""
+    ratio = log_ratio.exp()
+    return -(torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage) * mask).sum() / mask.sum()
+
+
+def value_loss(value: Tensor, before: Tensor, target: Tensor, mask: Tensor, clip: float) -> Tensor:
+    """Clipped as the policy is, which keeps one batch from spoiling what values and policy share."""
+    near = before + (value - before).clamp(-clip, clip)
+    worse = torch.max((value - target).square(), (near - target).square())
+    return 0.5 * (worse * mask).sum() / mask.sum()
+
+
+def divergence(ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
+    """[n], KL(ours ‖ theirs) over the whole vocabulary at each token that was chosen, summed: nats a text."""
+    ours, theirs = (torch.log_softmax(each[:, :-1].float(), dim=-1) for each in (ours, theirs))
+    return ((ours.exp() * (ours - theirs)).sum(dim=-1) * batch.written[:, 1:]).sum(dim=1)
+
+
+class Trainer:
+    def __init__(self, lm: LM, judge: RewardModel, briefs: Sequence[Brief], args: Args) -> None:
+        """`lm` is frozen and gets adapters; `briefs` are what is asked for."""
+        self.args, self.judge, self.briefs = args, judge, briefs
+        self.policy = Policy(lm, args.seed)
+        self.rng = np.random.default_rng(args.seed)
+        self.learning = [weight for weight in self.policy.parameters() if weight.requires_grad]
+        self.optimizer = torch.optim.Adam(self.learning, eps=1e-5)
+        self.control = (
+            Proportional(args.target, args.beta)
+            if args.control == "proportional"
+            else Factor(args.target, args.beta, raw=args.control == "raw")
+        )
+
+    def run(self, show: Callable[[Point], object] = lambda point: None) -> tuple[LM, list[Point]]:
+        points: list[Point] = []
+        start, tokens = time.perf_counter(), 0
+        for update in range(self.args.updates):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.args.learning_rate * (1 - update / self.args.updates)
+            chosen = [self.briefs[i] for i in self.rng.integers(len(self.briefs), size=self.args.texts)]
+            rollout, seen = self.collect(chosen)
+            clipped = self.update(rollout)
+            written = int(rollout.batch.written.sum())
+            tokens += written
+            length = written / len(chosen)
+            points.append(
+                Point(update, time.perf_counter() - start, tokens, **seen._asdict(), length=length, clipped=clipped)
+            )
+            self.control.step(points[-1].kl, len(chosen))
+            show(points[-1])
+        return LM(merged(self.policy.lm), self.policy.tokenizer), points
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def collect(self, briefs: Sequence[Brief]) -> tuple[Rollout, Seen]:
+        """A batch of texts, and what was seen of it."""
+        args, policy = self.args, self.policy
+        asked = [prompt(brief) for brief in briefs]
+        batch = sample(LM(policy.lm, policy.tokenizer), asked, args.most)
+        said, values = policy(batch)
+        theirs = policy.reference(batch)
+        likely, likely_before = (log_probabilities(each, batch) for each in (said, theirs))
+        found, wrote = texts(policy.tokenizer, batch), ended(policy.tokenizer, batch)
+        scores = torch.from_numpy(self.judge.score(asked, [f" {text}" for text in found], args.most + 64))
+        rules = torch.tensor([len(broken(*each)) for each in zip(briefs, found, strict=True)])
+        end = scores.to(likely.device) - args.unsafe * rules.to(likely.device)
+        end = torch.where(wrote, end, torch.full_like(end, -args.unended))
+        rewards = -self.control.beta * (likely - likely_before)
+        rewards[torch.arange(len(briefs)), batch.last] += end
+        rewards = whiten(rewards, batch.written, shift=False)
+        gained = advantages(rewards, values, batch.written, args.trace)
+        rollout = Rollout(batch, likely, values, whiten(gained, batch.written), gained + values)
+        kl = divergence(said, theirs, batch).mean()
+        spread = entropies(said, batch).sum() / batch.written.sum()
+        unsafe = float((rules > 0).float().mean())
+        return rollout, Seen(float(scores.mean()), unsafe, float(kl), self.control.beta, float(spread))
+
+    def update(self, rollout: Rollout) -> float:
+        """Share of tokens where the ratio was clipped."""
+        args, clipped = self.args, []
+        for _ in range(args.epochs):
+            for rows in torch.randperm(len(rollout.values)).split(args.batch):
+                batch = rollout.batch.rows(rows)
+                likely, before, advantage, target = (part[rows] for part in rollout[1:])
+                said, values = self.policy(batch)
+                log_ratio = log_probabilities(said, batch) - likely
+                loss = policy_loss(log_ratio, advantage, batch.written, args.clip)
+                loss = loss + args.value * value_loss(values, before, target, batch.written, args.clip)
+                self.optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(self.learning, 1.0)
+                self.optimizer.step()
+                away = (log_ratio.detach().exp() - 1).abs() > args.clip
+                clipped.append(float((away & batch.written).sum() / batch.written.sum()))
+        return float(np.mean(clipped))

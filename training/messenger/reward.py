@@ -1,0 +1,143 @@
+"""The reward model: which of two texts people would prefer (Bradley and Terry 1952; Ouyang et al. 2022, equation 1).
+
+The score is a linear function of what the model makes of the last real token of prompt and text.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.messenger.base import rate
+from training.messenger.data import Pair
+from training.messenger.lm import LM, Batch, adapted, encode, merged
+
+
+class RewardModel(nn.Module):
+    def __init__(self, lm: LM, seed: int) -> None:
+        """From a copy of `lm`, with adapters of its own."""
+        super().__init__()
+        self.tokenizer = lm.tokenizer
+        self.lm = adapted(deepcopy(lm.model), seed)
+        width = getattr(lm.model.config, "word_embed_proj_dim", lm.model.config.hidden_size)
+        self.head = nn.Linear(width, 1, bias=False).to(lm.model.device)
+        nn.init.normal_(self.head.weight, std=1 / (width + 1) ** 0.5)  # Stiennon et al. 2020
+        self.mean, self.spread = 0.0, 1.0
+
+    def forward(self, batch: Batch) -> Tensor:
+        """[n], with a mean of 0 and a spread of 1 over what it was normalised by."""
+        hidden = self.lm(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True).hidden_states[-1]
+        last = hidden[torch.arange(len(hidden)), batch.last]
+        return (self.head(last)[:, 0] - self.mean) / self.spread
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def score(self, prompts: Sequence[str], texts: Sequence[str], longest: int) -> np.ndarray:
+        """[n], of many."""
+        device = self.head.weight.device
+        parts = [
+            self(encode(self.tokenizer, prompts[i : i + 128], texts[i : i + 128], longest).to(device))
+            for i in range(0, len(texts), 128)
+        ]
+        return torch.cat(parts).cpu().numpy()
+
+    def normalise(self, scores: np.ndarray) -> None:
+        """So that texts that scored so have a mean of 0 and a spread of 1."""
+        self.mean, self.spread = (
+            self.mean + self.spread * float(scores.mean()),
+            self.spread * float(scores.std()),
+        )
+
+    def merge(self) -> None:
+        """Nothing is learnt any more."""
+        self.lm = merged(self.lm).requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Args:
+    seed: int = 0
+    epochs: int = 2
+    batch: int = 32
+    """Pairs."""
+    longest: int = 128
+    learning_rate: float = 5e-4
+
+    def steps(self, pairs: int) -> int:
+        return self.epochs * -(-pairs // self.batch)
+
+
+class Point(NamedTuple):
+    step: int
+    loss: float
+    accuracy: float
+
+
+class Report(NamedTuple):
+    """On pairs that were not learnt from."""
+
+    accuracy: float
+    """A tie counts as half."""
+    loss: float
+    """Of a coin, 0.693."""
+    margin: float
+    """Mean difference between chosen and rejected."""
+    longer: float
+    """Accuracy of choosing the longer text."""
+    with_length: float
+    """Correlation of scores with length."""
+
+
+def preference_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """−log σ(chosen − rejected)"""
+    return -nn.functional.logsigmoid(chosen - rejected).mean()
+
+
+def train(
+    lm: LM, pairs: Sequence[Pair], args: Args, show: Callable[[Point], object] = lambda point: None
+) -> tuple[RewardModel, list[Point]]:
+    model = RewardModel(lm, args.seed)
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(learning, weight_decay=0.0)
+    order, points = np.random.default_rng(args.seed), []
+    batches = [
+        part
+        for _ in range(args.epochs)
+        for part in np.array_split(order.permutation(len(pairs)), args.steps(len(pairs)) // args.epochs)
+    ]
+    for step, rows in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = args.learning_rate * rate(step / len(batches))
+        prompts, chosen, rejected = zip(*(pairs[row] for row in rows), strict=True)
+        both = encode(lm.tokenizer, prompts + prompts, chosen + rejected, args.longest)
+        better, worse = model(both.to(model.head.weight.device)).chunk(2)
+        loss = preference_loss(better, worse)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learning, 1.0)
+        optimizer.step()
+        points.append(Point(step, loss.item(), accuracy((better - worse).detach().cpu().numpy())))
+        show(points[-1])
+    model.merge()
+    return model, points
+
+
+def accuracy(margins: np.ndarray) -> float:
+    """Share of the margins above 0; a tie is half right."""
+    return float(np.mean((margins > 0) + 0.5 * (margins == 0)))
+
+
+def report(model: RewardModel, pairs: Sequence[Pair], longest: int) -> Report:
+    prompts, chosen, rejected = zip(*pairs, strict=True)
+    scores = [model.score(prompts, texts, longest).astype(float) for texts in (chosen, rejected)]
+    lengths = [np.array([len(text) for text in texts]) for texts in (chosen, rejected)]
+    margins = scores[0] - scores[1]
+    return Report(
+        accuracy(margins),
+        float(np.logaddexp(0, -margins).mean()),
+        float(margins.mean()),
+        accuracy(lengths[0] - lengths[1]),
+        float(np.corrcoef(np.concatenate(scores), np.concatenate(lengths))[0, 1]),
+    )
