@@ -38,14 +38,15 @@ def read(folder: Path, inputs: Mapping[str, Sequence[str]], files: Collection[st
             raise ArtifactError(f"{folder / name} is missing or not what {MANIFEST} says. Run: {manifest.made_by}")
     if wrong := mismatch(manifest.inputs, inputs):
         raise ArtifactError(
-            f"{folder}: the model does not take this service's features: {wrong}. Run: {manifest.made_by}"
+            f"{folder}: the model does not take what this service gives it: {wrong}. Run: {manifest.made_by}"
         )
     return manifest
 
 
 def write(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest of all the other files in `folder`."""
-    files = {f.name: sha256(f) for f in sorted(folder.iterdir()) if f.name != MANIFEST and f.suffix != ".md"}
+    """Write the manifest of all the other files in `folder` and below it."""
+    found = (f for f in sorted(folder.rglob("*")) if f.is_file() and f != folder / MANIFEST and f.suffix != ".md")
+    files = {f.relative_to(folder).as_posix(): sha256(f) for f in found}
     manifest = manifest.model_copy(update={"files": files})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     return manifest

@@ -44,8 +44,16 @@ class Settings(BaseSettings):
     """Which policy decides: the trained one, the one-step rule, or what is best where money has its price."""
     explore: float = Field(default=0, ge=0, le=1)
     """Share of decisions that are drawn instead: 0 takes the best action, 1 samples. What is drawn is logged."""
-    writer: Literal["template"] = "template"
-    """Who writes."""
+    writer: Literal["template", "local", "vllm"] = "template"
+    """Who writes: fixed words, the trained model on this machine's processor, or a model behind a vLLM server."""
+    writer_seconds: float = Field(default=2, gt=0, le=60)
+    """How long a model may take over what it is asked together, before fixed words go out instead."""
+    writer_candidates: int = Field(default=2, ge=1, le=16)
+    """Texts that a model writes for a message; the best that breaks no rule is sent."""
+    vllm_url: str = "http://localhost:8000"
+    """Where the vLLM server is."""
+    vllm_model: str = "messenger"
+    """By which name it serves the model: the merged weights', or the LoRA module's."""
 
     budget: float = Field(default=5_000, ge=0)
     """Money that may be promised in discounts."""

@@ -1,4 +1,4 @@
-"""Slots: what stands for a customer's facts while the words are written, and how they are filled.
+"""What a language model is shown, and the slots that stand for a customer's facts while it writes.
 
 A writer never sees the facts, so it cannot misspell a name or invent a discount, and a name cannot give it orders.
 """
@@ -8,6 +8,17 @@ import re
 from shared.messages import Brief
 
 SLOT = re.compile(r"\[[A-Z]+\]")
+SLOTS = ("[NAME]", "[OFFER]", "[MONTHS]", "[PLAN]", "[EXPIRY]")
+CLOSING = "Reply STOP to opt out."
+"""Ours, not a writer's: every message ends with it."""
+
+
+def prompt(brief: Brief) -> str:
+    """All that a language model is shown: which facts are known, and none of them. There are 64 of it."""
+    facts = slots(brief)
+    offer = "[OFFER] until [EXPIRY]" if "[OFFER]" in facts else "none"
+    known = ", ".join(slot for slot in ("[NAME]", "[MONTHS]", "[PLAN]") if slot in facts) or "nothing"
+    return f"Offer: {offer}. Known: {known}. Concern: {brief.concern or 'none'}. Message:"
 
 
 def slots(brief: Brief) -> dict[str, str]:
@@ -28,6 +39,12 @@ def fill(text: str, brief: Brief) -> str | None:
     if not set(SLOT.findall(text)) <= facts.keys():
         return None
     return SLOT.sub(lambda slot: facts[slot.group()], text)
+
+
+def complete(text: str, brief: Brief) -> str | None:
+    """`text` as it leaves, filled and with our closing, or None where it is empty or needs a missing fact."""
+    filled = fill(text, brief)
+    return f"{filled} {CLOSING}" if filled else None
 
 
 def _months(tenure: int | None) -> str | None:

@@ -1,5 +1,6 @@
 """A planned contact, and writers that say how they behave."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -15,6 +16,7 @@ class FixedWriter:
     """Says the same to everybody, and remembers what it was shown."""
 
     name = "fixed"
+    version = "fixed/1"
 
     def __init__(self, *texts: str) -> None:
         self._texts = list(texts)
@@ -23,6 +25,30 @@ class FixedWriter:
     async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
         self.shown += briefs
         return [self._texts for _ in briefs]
+
+
+class SlowWriter(FixedWriter):
+    """Takes its time."""
+
+    def __init__(self, seconds: float, *texts: str) -> None:
+        super().__init__(*texts)
+        self._seconds = seconds
+
+    async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
+        await asyncio.sleep(self._seconds)
+        return await super().write(briefs)
+
+
+class BrokenWriter(FixedWriter):
+    """Fails while it is told to."""
+
+    broken = True
+
+    async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
+        written = await super().write(briefs)
+        if self.broken:
+            raise OSError("no such server")
+        return written
 
 
 def noon() -> datetime:

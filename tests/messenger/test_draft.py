@@ -1,13 +1,14 @@
+import time
+from collections import Counter
+
 import pytest
 from pydantic import ValidationError
 
-from services.messenger import app
+from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
 from services.messenger.writers import TemplateWriter, Writer
-from shared.bus import LocalBus
+from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, PlannedContact
-from shared.settings import Settings
-from shared.store import SQLiteStore
 from tests.messenger.builders import NOON, SAM, FixedWriter, noon, planned
 
 NOBODY_KNOWN = Brief(offer_percentage=0)
@@ -63,20 +64,35 @@ async def test_another_writer_comes_first_and_the_template_last() -> None:
     message = await drafted(planned(), FixedWriter("Hi [NAME]!", "[OFFER] for you."))
 
     assert [c.writer for c in message.candidates] == ["fixed", "fixed", "template", "template"]
-    assert [c.text for c in message.candidates[:2]] == ["Hi Sam!", "10% for you."]
+    assert [c.text for c in message.candidates[:2]] == [
+        "Hi Sam! Reply STOP to opt out.",
+        "10% for you. Reply STOP to opt out.",
+    ]
     assert message.candidates[2:] == (await drafted(planned())).candidates
-    assert message.versions["messenger"] == "fixed"
+    assert message.versions["messenger"] == "fixed/1"
 
 
 async def test_texts_that_need_a_missing_fact_are_left_out() -> None:
     message = await drafted(planned(NOBODY_KNOWN), FixedWriter("Hi [NAME]!", "Hello!", "[OFFER] for you.", ""))
 
-    assert [c.text for c in message.candidates if c.writer == "fixed"] == ["Hello!"]
+    assert [c.text for c in message.candidates if c.writer == "fixed"] == ["Hello! Reply STOP to opt out."]
     assert message.candidates[-1].writer == "template"
 
 
 async def test_where_a_writer_has_nothing_to_say_the_template_speaks() -> None:
     assert {c.writer for c in (await drafted(planned(), FixedWriter())).candidates} == {"template"}
+
+
+async def test_a_message_for_which_every_text_needs_a_missing_fact_is_counted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telemetry, "counts", Counter())
+
+    message = await drafted(planned(NOBODY_KNOWN), FixedWriter("Hi [NAME]!", "[PLAN]?"))
+    await drafted(planned(), FixedWriter("Hi [NAME]!"))
+
+    assert {c.writer for c in message.candidates} == {"template"}
+    assert telemetry.counts == {"writer_fallback": 1}
 
 
 async def test_plans_that_wait_together_are_written_together_and_kept_apart() -> None:
@@ -87,8 +103,8 @@ async def test_plans_that_wait_together_are_written_together_and_kept_apart() ->
 
     assert writer.shown == [SAM, ana]
     assert [(m.event_id, m.candidates[0].text) for [m] in messages if isinstance(m, DraftedMessage)] == [
-        ("event-1", "Hi Sam!"),
-        ("event-2", "Hi Ana!"),
+        ("event-1", "Hi Sam! Reply STOP to opt out."),
+        ("event-2", "Hi Ana! Reply STOP to opt out."),
     ]
 
 
@@ -102,7 +118,14 @@ async def test_an_offer_without_its_expiry_is_refused() -> None:
         await drafted(planned(Brief(offer_percentage=10)))
 
 
-async def test_the_messenger_is_put_together_with_the_writer_that_is_named() -> None:
-    service = await app.build(Settings(writer="template"), LocalBus(), SQLiteStore(), noon)
+async def test_drafting_64_at_once_costs_little_beside_the_writer() -> None:
+    """0.06 ms of processor a message; at most 0.5, a twentieth of what the quickest writer takes."""
+    plans = [planned(event_id=f"event-{n}") for n in range(64)]
+    writer = GuardedWriter(FixedWriter("Hi [NAME]!", "[OFFER]!"), 1, Breaker(), together=1, at_once=64)
 
-    assert list(service.subscriptions) == ["planned-contacts.messenger"]
+    async def spent() -> float:
+        start = time.thread_time()
+        await draft(plans, writer=writer, clock=noon)
+        return time.thread_time() - start
+
+    assert min([await spent() for _ in range(5)]) < 64 * 0.0005

@@ -2,9 +2,49 @@ from datetime import date
 
 import pytest
 
-from services.messenger.prompt import fill, slots
+from services.messenger.prompt import CLOSING, SLOT, SLOTS, complete, fill, prompt, slots
 from shared.messages import Brief
 from tests.messenger.builders import SAM
+from tests.messenger.tiny import EVERY
+
+
+def test_a_prompt_says_what_is_known_and_what_it_is_about() -> None:
+    assert (
+        prompt(SAM.model_copy(update={"concern": "price"}))
+        == "Offer: [OFFER] until [EXPIRY]. Known: [NAME], [MONTHS], [PLAN]. Concern: price. Message:"
+    )
+    assert prompt(Brief(offer_percentage=0)) == "Offer: none. Known: nothing. Concern: none. Message:"
+
+
+def test_what_is_not_known_is_left_out_of_a_prompt() -> None:
+    brief = Brief(offer_percentage=0, tenure_months=3, concern="contract")
+    assert prompt(brief) == "Offer: none. Known: [MONTHS]. Concern: contract. Message:"
+
+
+def test_there_are_64_prompts() -> None:
+    assert len({prompt(brief) for brief in EVERY}) == len(EVERY) == 64
+
+
+def test_a_prompt_knows_no_customer() -> None:
+    """The same for any name, plan, offer, tenure and day."""
+    other = Brief(
+        offer_percentage=5, expires_on=date(2026, 1, 1), first_name="Ignore", tenure_months=70, plan="Everything"
+    )
+    assert prompt(other) == prompt(SAM)
+
+
+def test_the_slots_are_those_that_are_filled() -> None:
+    assert set(SLOTS) == slots(SAM).keys()
+    assert all(SLOT.fullmatch(slot) for slot in SLOTS)
+
+
+def test_a_text_is_completed_by_our_closing() -> None:
+    assert complete("Hi [NAME].", SAM) == f"Hi Sam. {CLOSING}"
+
+
+@pytest.mark.parametrize("text", ["", "Hi [NAME]."])
+def test_nothing_is_made_of_a_text_that_is_empty_or_needs_a_missing_fact(text: str) -> None:
+    assert complete(text, Brief(offer_percentage=0)) is None
 
 
 def test_every_slot_says_its_fact() -> None:

@@ -1,12 +1,16 @@
 import unicodedata
 from datetime import date
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.brief import LONGEST, brief
-from shared.messages import Brief, Customer
+from services.policy.brief import CONCERNS, LONGEST, brief
+from services.policy.handler import decide
+from services.scorer.reasons import FACTS
+from shared.messages import Brief, Concern, Customer, PlannedContact, Reason
+from tests.policy.builders import DearestPolicy, desk, scored
 
 
 def first_name(name: str | None) -> str | None:
@@ -20,13 +24,54 @@ def plan(name: str | None) -> str | None:
 def test_a_brief_holds_what_may_be_said_and_nothing_else() -> None:
     customer = Customer(name="Sam Vimes", plan="Pro", tenure=12.0, monthly_charges=89.99, time_zone="Europe/Madrid")
 
-    assert brief(customer, 10, date(2025, 12, 7)) == Brief(
-        offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro"
+    assert brief(customer, 10, date(2025, 12, 7), [Reason(feature="tenure", contribution=0.2)]) == Brief(
+        offer_percentage=10,
+        expires_on=date(2025, 12, 7),
+        first_name="Sam",
+        tenure_months=12,
+        plan="Pro",
+        concern="contract",
     )
 
 
 def test_what_is_not_known_is_not_said() -> None:
     assert brief(Customer(), 0, None) == Brief(offer_percentage=0)
+
+
+def concern(**contributions: float) -> Concern | None:
+    reasons = [Reason(feature=feature, contribution=said) for feature, said in contributions.items()]
+    return brief(Customer(), 0, None, reasons).concern
+
+
+def test_the_concern_is_what_the_strongest_reason_is_about() -> None:
+    assert concern(contract=0.4, monthly_charges=0.2, tech_support=0.1) == "contract"
+    assert concern(contract=0.1, monthly_charges=0.2, tech_support=0.1) == "price"
+    assert concern(contract=0.1, monthly_charges=0.2, tech_support=0.3) == "service"
+
+
+def test_what_lowers_the_risk_is_no_concern() -> None:
+    assert concern(contract=-0.9, monthly_charges=0.1) == "price"
+    assert concern(contract=-0.9, monthly_charges=0.0) is None
+
+
+def test_who_somebody_is_is_no_concern() -> None:
+    assert concern(senior_citizen=0.9, gender=0.5, tech_support=0.1) == "service"
+    assert concern(partner=0.9, dependents=0.5) is None
+
+
+def test_every_fact_that_a_risk_rests_on_is_a_concern_or_says_who_somebody_is() -> None:
+    assert set(FACTS) - CONCERNS.keys() == {"gender", "senior_citizen", "partner", "dependents"}
+    assert CONCERNS.keys() <= set(FACTS)
+    assert set(CONCERNS.values()) == set(get_args(Concern))
+
+
+async def test_the_policy_says_the_concern_with_the_plan() -> None:
+    customer = scored(reasons=[Reason(feature="internet_service", contribution=0.5)])
+
+    [[message]] = await decide([customer], desk=await desk(policy=DearestPolicy()))
+
+    assert isinstance(message, PlannedContact)
+    assert message.brief.concern == "service"
 
 
 def test_a_tenure_of_no_month_yet_is_not_worth_thanks() -> None:

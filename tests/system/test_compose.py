@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.messages import CustomerEvent
 from shared.settings import Settings
@@ -28,3 +29,17 @@ def test_every_setting_reaches_the_containers() -> None:
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_every_example_is_an_event(line: bytes) -> None:
     assert CustomerEvent.parse(line, "1").customer_id.startswith("C")
+
+
+def test_vllm_runs_where_it_is_asked_for_and_serves_what_the_messenger_asks_for() -> None:
+    services = yaml.safe_load(COMPOSE)["services"]
+    vllm, messenger = services["vllm"], services["messenger"]["environment"]
+    assert [name for name, service in services.items() if "profiles" in service] == ["vllm"]
+    assert vllm["profiles"] == ["gpu"]
+    assert re.fullmatch(r"vllm/vllm-openai:v\d+\.\d+\.\d+", vllm["image"])
+    [device] = vllm["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert messenger["RETENTION_VLLM_URL"] == "${RETENTION_VLLM_URL:-http://vllm:8000}"
+    name = f"${{RETENTION_VLLM_MODEL:-{Settings().vllm_model}}}"
+    assert vllm["command"] == ["${RETENTION_VLLM_MODEL:-/model}", "--served-model-name", name]
+    assert "./models/messenger/merged:/model:ro" in vllm["volumes"]

@@ -27,5 +27,5 @@ def as_lm(judge: RewardModel) -> LM:
     with torch.no_grad():
         head.weight.zero_()
         head.weight[0] = judge.head.weight[0] / judge.spread
-    model.lm_head = head
+    model.set_output_embeddings(head)
     return LM(model, judge.tokenizer)

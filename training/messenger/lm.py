@@ -17,8 +17,8 @@ from transformers.utils import logging
 logging.disable_progress_bar()
 
 RANK, ALPHA = 16, 32
-LINEAR = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-"""All linear layers of OPT's blocks (Hu et al. 2021 adapt attention alone; Dettmers et al. 2023, all)."""
+LINEAR = "all-linear"
+"""Layers that are adapted: all but the last (Hu et al. 2021 adapt attention alone; Dettmers et al. 2023, all)."""
 
 
 class LM(NamedTuple):
@@ -40,7 +40,7 @@ def load(name: str | Path, eight_bit: bool = False) -> LM:
 def adapted(model: Any, seed: int) -> Any:
     """The model with fresh LoRA adapters, which alone learn. They begin as no change: B is 0."""
     torch.manual_seed(seed)
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=list(LINEAR), bias="none")
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=LINEAR, bias="none")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an old name
         return get_peft_model(model, config).eval()

@@ -120,6 +120,7 @@ def train(args: Args) -> Manifest:
         "tokens_per_second": points[-1].tokens / points[-1].seconds,
     }
     save(lm, args.models / "merged")
+    save(as_lm(judge), args.models / "reward")
     return export(
         lm, judge, [{"brief": brief.model_dump(mode="json"), "text": text} for brief, text in before], history, args
     )

@@ -1,0 +1,52 @@
+"""The trained writer on this machine's processor: CTranslate2 in 8 bits, no torch."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import lru_cache
+
+from services.messenger.artifact import Artifact
+from services.messenger.prompt import prompt
+from services.messenger.rank import Draft, Reward, ranked
+from shared.messages import Brief
+
+LONGEST = 64
+"""Tokens of a text, its end included; what has not ended by then is dropped."""
+
+
+class LocalWriter:
+    """Draws texts from the whole distribution that PPO shaped: temperature 1, no top-k, no top-p."""
+
+    name = "local"
+
+    def __init__(self, artifact: Artifact, candidates: int) -> None:
+        self.version = f"{self.name}/{artifact.version}"
+        self._model, self._candidates = artifact.writer, candidates
+        self._reward = Reward(artifact.reward) if artifact.reward else None
+        self._tokens = lru_cache(lambda asked: self._model.tokenizer.encode(asked).tokens)
+
+    async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
+        return await asyncio.to_thread(self._write, [prompt(brief) for brief in briefs])
+
+    def _write(self, prompts: Sequence[str]) -> list[list[str]]:
+        return ranked(prompts, self.drafts(prompts), self._reward)
+
+    def drafts(self, prompts: Sequence[str]) -> list[list[Draft]]:
+        """At most `candidates` for each prompt."""
+        results = self._model.generator.generate_batch(
+            [self._tokens(asked) for asked in prompts],
+            max_length=LONGEST,
+            num_hypotheses=self._candidates,
+            sampling_topk=0,
+            include_prompt_in_result=False,
+            return_scores=True,
+            return_end_token=True,
+        )
+        decode = self._model.tokenizer.decode
+        return [
+            [
+                Draft(decode(ids[:-1]).strip(), score)
+                for ids, score in zip(result.sequences_ids, result.scores, strict=True)
+                if ids[-1] == self._model.end
+            ]
+            for result in results
+        ]

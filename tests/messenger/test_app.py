@@ -1,0 +1,67 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from services.messenger import app
+from services.messenger.app import chosen
+from services.messenger.guard import GuardedWriter
+from services.messenger.writers import TemplateWriter
+from shared import telemetry
+from shared.artifacts import ArtifactError
+from shared.bus import LocalBus
+from shared.settings import Settings
+from shared.store import SQLiteStore
+from tests.emulators import free_port
+from tests.messenger.builders import SAM, noon
+from tests.messenger.tiny import Tiny
+
+
+async def test_the_messenger_is_put_together_with_the_writer_that_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "retention")
+
+    service = await app.build(Settings(writer="template"), LocalBus(), SQLiteStore(), noon)
+
+    assert list(service.subscriptions) == ["planned-contacts.messenger"]
+    assert "the writer is template: fixed words, not a language model" in caplog.text
+
+
+def test_the_template_is_not_guarded() -> None:
+    assert isinstance(chosen(Settings(writer="template")), TemplateWriter)
+
+
+async def test_the_local_writer_writes_with_the_artifact(tiny: Tiny) -> None:
+    writer = chosen(Settings(writer="local", artifacts=tiny.artifacts, writer_candidates=8, writer_seconds=60))
+
+    assert isinstance(writer, GuardedWriter)
+    assert (writer.name, writer.version) == ("local", "local/tiny")
+    assert any(await writer.write([SAM]))
+
+
+def test_without_an_artifact_there_is_no_local_writer(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="Train the model first"):
+        chosen(Settings(writer="local", artifacts=tmp_path))
+
+
+@pytest.mark.parametrize("judged", [True, False])
+async def test_a_vllm_server_that_is_not_there_stops_neither_the_start_nor_a_message(
+    tiny: Tiny, tmp_path: Path, judged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its candidates are ranked by the artifact's reward model, where there is an artifact."""
+    monkeypatch.setattr(telemetry, "counts", Counter())
+    artifacts = tiny.artifacts if judged else tmp_path
+    url = f"http://127.0.0.1:{free_port()}"
+    writer = chosen(Settings(writer="vllm", vllm_url=url, vllm_model="opt", artifacts=artifacts))
+
+    assert (writer.name, writer.version) == ("vllm", "vllm/opt")
+    assert await writer.write([SAM]) == [[]]
+    assert telemetry.counts == {"writer_fallback": 1}
+
+
+def test_a_damaged_artifact_is_refused_for_vllm_too(tmp_path: Path) -> None:
+    (tmp_path / "messenger").mkdir()
+    (tmp_path / "messenger" / "manifest.json").write_text("{}")
+    with pytest.raises(ArtifactError):
+        chosen(Settings(writer="vllm", artifacts=tmp_path))

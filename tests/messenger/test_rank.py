@@ -1,0 +1,60 @@
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from services.messenger.artifact import Artifact, LanguageModel
+from services.messenger.prompt import prompt
+from services.messenger.rank import Draft, Reward, ranked
+from tests.messenger.tiny import EVERY, Tiny, converted, texts
+
+
+class Shortest(Reward):
+    """Prefers short texts, and remembers the prompts."""
+
+    def __init__(self) -> None:
+        self.prompts: list[str] = []
+
+    def __call__(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+        self.prompts += prompts
+        return [-float(len(text)) for text in texts]
+
+
+DRAFTS = [[Draft("long, and likely", -0.1), Draft("short", -0.9)], [], [Draft("a text", -0.5)]]
+
+
+def test_without_a_reward_model_the_likeliest_is_best() -> None:
+    assert ranked(["a", "b", "c"], DRAFTS, None) == [["long, and likely", "short"], [], ["a text"]]
+
+
+def test_the_reward_model_has_the_last_word() -> None:
+    reward = Shortest()
+
+    assert ranked(["a", "b", "c"], DRAFTS, reward) == [["short", "long, and likely"], [], ["a text"]]
+    assert reward.prompts == ["a", "a", "c"]
+
+
+def test_each_text_comes_once() -> None:
+    same = [[Draft("a", -0.3), Draft("b", -0.2), Draft("a", -0.1)]]
+    assert ranked(["prompt"], same, None) == [["a", "b"]]
+
+
+def test_nothing_to_rank_is_nothing(artifact: Artifact) -> None:
+    assert artifact.reward is not None
+    assert ranked(["a", "b"], [[], []], Reward(artifact.reward)) == [[], []]
+
+
+@torch.no_grad()
+def test_a_reward_is_logit_0_after_prompt_text_and_end(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever the lengths beside it; as in transformers."""
+    folder = converted(tiny.artifacts.parent / "reward", tmp_path_factory.mktemp("exact") / "reward")
+    reward = Reward(LanguageModel(folder, tiny.tokenizer.backend_tokenizer))
+    pairs = [(prompt(brief), text) for brief in EVERY for text in texts(brief)]
+
+    scores = reward(*map(list, zip(*pairs, strict=True)))
+
+    tiny.tokenizer.padding_side = "right"
+    batch = tiny.tokenizer([f"{asked} {text}</s>" for asked, text in pairs], padding=True, return_tensors="pt")
+    logits = tiny.reward(**batch).logits[range(len(pairs)), batch["attention_mask"].sum(dim=1) - 1, 0]
+    assert scores == pytest.approx(logits.tolist(), abs=1e-4)
+    assert len(set(scores)) > 100
