@@ -1,6 +1,6 @@
 """A writer and a reward model so small that a test can make them, in the form in which training leaves them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple, get_args
 
 import torch
 from ctranslate2.converters import TransformersConverter
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from services.messenger.artifact import INPUTS
 from services.messenger.local import LONGEST
-from services.messenger.prompt import SLOTS, prompt
+from services.messenger.prompt import prompt
 from shared.artifacts import Manifest, write
 from shared.messages import Brief, Concern
+from training.messenger import base
 
 EVERY = tuple(
     Brief(
@@ -54,7 +54,7 @@ def texts(brief: Brief) -> tuple[str, str]:
 
 def make(folder: Path) -> Tiny:
     logging.disable_progress_bar()
-    tokenizer = _tokenizer(text for brief in EVERY for text in (prompt(brief), *texts(brief)))
+    tokenizer = base.tokenizer([text for brief in EVERY for text in (prompt(brief), *texts(brief))], 400)
     torch.manual_seed(0)
     writer, reward = _model(len(tokenizer)), _model(len(tokenizer), tie_word_embeddings=False)
     _train(writer, tokenizer)
@@ -81,25 +81,6 @@ def greedily(tiny: Tiny, starts: Sequence[Sequence[int]]) -> list[list[int]]:
     batch = tiny.tokenizer.pad({"input_ids": starts}, return_tensors="pt")
     ids = tiny.writer.generate(**batch, do_sample=False, max_new_tokens=LONGEST)[:, batch["input_ids"].shape[1] :]
     return [[token for token in row.tolist() if token != tiny.tokenizer.pad_token_id] for row in ids]
-
-
-def _tokenizer(sentences: Iterable[str]) -> PreTrainedTokenizerFast:
-    """400 tokens: OPT's special ones in their places, bytes, merges, and each slot as one."""
-    found = Tokenizer(models.BPE())
-    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    found.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400 - len(SLOTS),
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    found.train_from_iterator(sentences, trainer)
-    found.add_tokens([AddedToken(slot, normalized=False) for slot in SLOTS])
-    found.post_processor = processors.TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=found, bos_token="</s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
-    )
 
 
 def _model(vocabulary: int, **options: bool) -> Any:

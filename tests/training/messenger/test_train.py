@@ -1,0 +1,107 @@
+"""The whole of `make train-messenger` on a model that is too small to be good; what serves is what was trained."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from services.messenger.artifact import Artifact
+from services.messenger.local import LocalWriter
+from services.messenger.prompt import prompt
+from services.messenger.rank import Reward
+from shared.artifacts import Manifest
+from training.messenger import base, ppo, report, reward, sft, train
+from training.messenger.assess import evaluated
+from training.messenger.corpus import briefs
+from training.messenger.data import Pair, Preferences
+from training.messenger.lm import LM, load, sample
+from training.messenger.train import Args, written
+
+BRIEFS = briefs(np.random.default_rng(9), 12)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Args, Manifest]:
+    folder = tmp_path_factory.mktemp("messenger")
+    people = Preferences([Pair("Human: hi\n\nAssistant:", " hello", " no")] * 20)
+    args = Args(
+        models=folder / "models",
+        artifacts=folder / "artifacts",
+        threads=1,
+        demonstrations=400,
+        pairs=32,
+        held_out=32,
+        sent=40,
+        base=base.Args(vocabulary=512, hidden=32, layers=1, heads=2, steps=40, batch=8, learning_rate=1e-2),
+        sft=sft.Args(steps=10, batch=8),
+        reward=reward.Args(epochs=1),
+        people=reward.Args(epochs=1),
+        ppo=ppo.Args(updates=2, texts=8, batch=8, most=24),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "preferences", lambda *_: people)
+        return args, train.train(args)
+
+
+def test_the_service_takes_what_was_trained(made: tuple[Args, Manifest]) -> None:
+    args, manifest = made
+    artifact = Artifact.load(args.artifacts / "messenger")
+
+    assert artifact.version == manifest.version
+    assert artifact.reward is not None
+    assert len(LocalWriter(artifact, 2).drafts([prompt(brief) for brief in BRIEFS])) == len(BRIEFS)
+
+
+def test_the_weights_that_are_left_are_those_that_serve(made: tuple[Args, Manifest]) -> None:
+    args, _ = made
+    torch.set_num_threads(1)
+    merged, rewards = load(args.models / "merged"), load(args.models / "reward")
+    artifact = Artifact.load(args.artifacts / "messenger")
+    asked = [prompt(brief) for brief in BRIEFS]
+    likely = LocalWriter(artifact, 1).drafts(asked)
+    scores = Reward(artifact.reward)(asked, ["Hi [NAME]!"] * len(asked)) if artifact.reward else []
+    with torch.no_grad():
+        said = [
+            rewards.model(**rewards.tokenizer(f"{a} Hi [NAME]!</s>", return_tensors="pt")).logits[0, -1, 0]
+            for a in asked
+        ]
+
+    assert len(likely) == len(asked)
+    assert np.corrcoef(scores, [float(each) for each in said])[0, 1] > 0.9, "8 bits are near enough"
+    assert sample(merged, asked, 4).written.any()
+
+
+def test_the_history_and_the_card_tell_what_was_measured(made: tuple[Args, Manifest]) -> None:
+    args, manifest = made
+    folder = args.artifacts / "messenger"
+    history = json.loads((folder / "training.json").read_text())
+
+    assert set(history) == {"base", "people", "sft", "reward", "ppo"}
+    assert len(history["ppo"]["kl"]) == 2
+    assert manifest.metrics["rm_accuracy"] == pytest.approx(history["reward"]["accuracy"], abs=1e-4)
+    assert f"{manifest.metrics['win_rate']:.3f}" in (folder / "MODEL_CARD.md").read_text()
+    assert sum(file.stat().st_size for file in folder.rglob("*")) < 10_000_000
+
+
+def test_the_report_is_of_what_serves(made: tuple[Args, Manifest], tmp_path: Path) -> None:
+    args, manifest = made
+    found = evaluated(args.artifacts, sent=40)
+    report.write(found, tmp_path)
+    machine = json.loads((tmp_path / "messenger.json").read_text())
+
+    asked_for = {"win_rate", "kl_mean", "kl_target", "grounded", "rm_accuracy", "rm_ceiling", "distinct_ratio"}
+    assert asked_for | {"violations_before_shield", "unsafe_sent"} <= machine.keys()
+    assert {"mean", "low", "high"} <= machine["win_rate"].keys()
+    assert machine["unsafe_sent"] == 0
+    assert sum(machine["sent"].values()) - machine["sent"]["unsafe"] == 40
+    page = (tmp_path / "messenger.html").read_text()
+    assert manifest.version in page
+    assert "<script>alert" not in page
+
+
+def test_texts_are_drawn_for_each_brief(made: tuple[Args, Manifest]) -> None:
+    lm: LM = load(made[0].models / "sft")
+
+    assert len(written(lm, BRIEFS, 8)) == len(BRIEFS)
