@@ -1,11 +1,11 @@
 # make setup · up · test · check · bench · data.all · train-scorer · train-risk · eval-predictors · train-policy ·
-# eval-policy · compare-policy · lock
+# eval-policy · compare-policy · train-messenger · eval-messenger · lock
 
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: setup up test check bench lock train-scorer train-risk eval-predictors train-policy eval-policy compare-policy clean
+.PHONY: setup up test check bench lock train-scorer train-risk eval-predictors train-policy eval-policy compare-policy train-messenger eval-messenger compare-messenger clean
 
 setup: $(VENV)/ready
 
@@ -63,6 +63,22 @@ eval-policy: setup
 compare-policy: setup .venv-rivals/ready
 	$(RUN) -m training.policy.rivals.export reports/customers.npz
 	OMP_NUM_THREADS=1 .venv-rivals/bin/python -W ignore -m training.policy.rivals --customers reports/customers.npz $(COMPARE)
+
+# All stages; ARGS="--model facebook/opt-350m --eight-bit" takes a pretrained model instead of making a base.
+train-messenger: $(VENV)/torch
+	$(RUN) -m training.messenger.train $(ARGS)
+
+eval-messenger: setup
+	$(RUN) -m training.messenger.evaluate
+
+# Beside TRL's PPO, in an environment of its own; takes the models that train-messenger leaves.
+compare-messenger: .venv-trl/ready
+	.venv-trl/bin/python -W ignore -m training.messenger.rivals $(COMPARE)
+
+.venv-trl/ready: training/messenger/rivals/requirements.txt
+	$(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/pip install --quiet -r $<
+	@touch $@
 
 .venv-rivals/ready: training/policy/rivals/requirements.txt
 	$(PYTHON) -m venv .venv-rivals

@@ -194,6 +194,7 @@ class Metadata(Value):
     action_probs: tuple[Probability, ...] = Field(
         default=(), description="of all actions it could have drawn: no contact, then contact at each offer level"
     )
+    observation: tuple[float, ...] = Field(default=(), description="the nine numbers that the policy saw")
     policy: str
     price: float = Field(default=0, description="what the pace made a unit of the budget count beyond itself")
     gate: tuple[str, ...] = Field(default=(), description="what the gate forbade, and why")
@@ -214,6 +215,9 @@ class Deliberation(Value):
     times: dict[str, AwareDatetime] = {}
 
 
+Concern = Literal["price", "service", "contract"]
+
+
 class Brief(Value):
     """What a message may say, and nothing else."""
 
@@ -222,6 +226,9 @@ class Brief(Value):
     first_name: str | None = None
     tenure_months: int | None = None
     plan: str | None = None
+    concern: Concern | None = Field(
+        default=None, description="what the strongest reason to leave is about; sets the tone"
+    )
 
 
 class PlannedContact(Deliberation, Message):

@@ -53,6 +53,7 @@ from tests.policy.builders import situation
 from tests.policy.networks import WIDTHS, arrays, artifact
 from tests.processes import process, services, wait
 from tests.rivals import Bare, Usual
+from tests.writing import writing
 from training.data.__main__ import telco_events
 from training.policy.many import Retention
 
@@ -60,7 +61,9 @@ ROUNDS, TOGETHER, BATCH = 9, 32, 10_000
 """Rounds in which two things are measured in turn, requests under way at once, and customers scored in one call."""
 SIMULATED, STEPS = 4_096, 50
 """Customers who live at once, and their decisions in a row."""
-UNLIMITED = {"budget": 1e9}
+FIXED = {"writer": "template"}
+"""What is measured beside the writer, whose own speed is a figure of its own."""
+UNLIMITED = {"budget": 1e9, **FIXED}
 
 Figures = dict[str, float]
 
@@ -79,6 +82,7 @@ def main() -> None:
         figures |= told("scoring many", lambda: scoring_many(customers))
         figures |= told("choosing", choosing)
         figures |= told("simulating", simulating)
+        figures |= told("writing", writing)
         with emulators(Path(folder)):
             figures |= told("decisions in Firestore", lambda: asyncio.run(firestore(customers[:1000])))
             figures |= told("through the emulators", lambda: pushed(customers[:1000], Path(folder)))
@@ -98,7 +102,7 @@ def told(what: str, measure: Callable[[], Figures]) -> Figures:
 
 def replayed(events: Path) -> Figures:
     """Events a second of `python -m services replay`, the best of three: the others were disturbed."""
-    runs = [asyncio.run(replay.run(events, events.with_name("out.jsonl"), Settings())) for _ in range(3)]
+    runs = [asyncio.run(replay.run(events, events.with_name("out.jsonl"), Settings(**FIXED))) for _ in range(3)]
     best = max(runs, key=lambda run: run["events_per_second"])
     return {"replay_events_per_second": best["events_per_second"]}
 

@@ -5,8 +5,6 @@ from shared.messages import OFFERS, ScoredCustomer
 
 RETENTION_EFFECT = 0.5
 """Share of the churn risk that an accepted offer removes. Assumed: no public data identify it."""
-CONTACT_COST = 0.5
-"""Money a message costs to send and to read. Assumed."""
 TYPICAL_CHARGES = 64.76
 """Money a month, where it is not given: the mean of the 7,043 Telco customers. An offer still needs the real one."""
 
@@ -19,13 +17,13 @@ def bill(customer: ScoredCustomer) -> float:
 class BaselinePolicy:
     """Contact where it is worth most, if it is worth anything: over the next bill V,
 
-    value(level) = P(accept | level) · V · (risk · RETENTION_EFFECT − discount) − CONTACT_COST.
+    value(level) = P(accept | level) · V · (risk · RETENTION_EFFECT − discount) − what a contact costs.
 
     It sees one step: not the budget's price, nor how contact tires. It explores uniformly.
     """
 
     name = "baseline"
-    version = "baseline-1"
+    version = "baseline-2"
 
     def __init__(self, exploration: Exploration = GREEDILY) -> None:
         self._exploration = exploration
@@ -43,8 +41,10 @@ class BaselinePolicy:
 
 def _values(customer: ScoredCustomer) -> list[float]:
     """Money that a contact is worth, by level."""
+    from services.policy.world import WORLD  # here, because it imports this module
+
     v, saved = bill(customer), customer.churn_risk * RETENTION_EFFECT
     return [
-        accept * v * (saved - percent / 100) - CONTACT_COST
+        accept * v * (saved - percent / 100) - WORLD.contact_cost
         for percent, accept in zip(OFFERS, customer.accept_probs, strict=True)
     ]

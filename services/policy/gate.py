@@ -1,5 +1,6 @@
 """What may be done, whatever the policy would like. The same function masks in training and in serving."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -38,11 +39,23 @@ def allow(customer: ScoredCustomer, state: CustomerState, funds: int, now: datet
     costs = [offer_cost(level, customer.monthly_charges) for level in range(len(OFFERS))]
     offers = tuple(cost is not None and cost <= funds for cost in costs)
     reasons = [
-        f"offer {percent} %: " + ("its cost is unknown without monthly_charges" if cost is None else "over budget")
+        _offer(percent) + ("its cost is unknown without monthly_charges" if cost is None else "over budget")
         for percent, cost, allowed in zip(OFFERS, costs, offers, strict=True)
         if not allowed
     ]
     return Allowed(offers, tuple(reasons))
+
+
+def allowed_by(reasons: Sequence[str]) -> Allowed:
+    """What `allow` allowed, when these are its reasons."""
+    if not all(reason.startswith("offer ") for reason in reasons):
+        return Allowed(NOTHING, tuple(reasons))
+    free = (not any(reason.startswith(_offer(percent)) for reason in reasons) for percent in OFFERS)
+    return Allowed(tuple(free), tuple(reasons))
+
+
+def _offer(percent: int) -> str:
+    return f"offer {percent} %: "
 
 
 def cooled(days_since_contact: Any, cooldown: Any) -> Any:
@@ -50,20 +63,26 @@ def cooled(days_since_contact: Any, cooldown: Any) -> Any:
     return days_since_contact >= cooldown
 
 
-def fresh(contacts: Any, cap: Any) -> Any:
-    """Whether one contact more is within the cap; numbers or arrays."""
-    return contacts < cap
+def kept(since: Any, held: Any, contacts: Any, cooldown: Any, cap: Any) -> dict[str, Any]:
+    """Which rules one contact more would keep; numbers or arrays."""
+    return {"cooldown": cooled(since, cooldown), "offer-holds": held <= 0, "fatigue": contacts < cap}
+
+
+def may(since: Any, held: Any, contacts: Any, cooldown: Any, cap: Any) -> Any:
+    """Whether one contact more would keep them all."""
+    rested, free, fresh = kept(since, held, contacts, cooldown, cap).values()
+    return rested & free & fresh
 
 
 def _no_contact(customer: ScoredCustomer, state: CustomerState, now: datetime, limits: Limits) -> tuple[str, ...]:
-    rules = {
-        "opted-out": customer.opted_out or state.opted_out,
-        "holdout": held_out(customer.customer_id, limits),
-        "cooldown": not cooled(state.days_since_contact(now), limits.cooldown / DAY),
-        "offer-holds": state.days_held(now) > 0,
-        "fatigue": not fresh(len(state.since(now - limits.fatigue_window)), limits.fatigue_cap),
+    contacts = len(state.since(now - limits.fatigue_window))
+    facts = state.days_since_contact(now), state.days_held(now), contacts
+    keeps = {
+        "opted-out": not (customer.opted_out or state.opted_out),
+        "holdout": not held_out(customer.customer_id, limits),
+        **kept(*facts, limits.cooldown / DAY, limits.fatigue_cap),
     }
-    return tuple(name for name, broken in rules.items() if broken)
+    return tuple(name for name, is_kept in keeps.items() if not is_kept)
 
 
 def held_out(customer_id: str, limits: Limits) -> bool:

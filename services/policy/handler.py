@@ -6,15 +6,18 @@ there and says it again, word for word.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
 from services.policy import gate
 from services.policy.brief import brief
 from services.policy.gate import Limits
+from services.policy.index import Rules
 from services.policy.ledger import Ledger, offer_cost, shard_in
+from services.policy.observation import observed
 from services.policy.pace import Pace
 from services.policy.policy import Choice, Policy, Situation
-from services.policy.state import Contact, CustomerState
+from services.policy.state import DAY, Contact, CustomerState
 from shared.messages import KINDS, OFFERS, Action, Decision, Message, Metadata, PlannedContact, ScoredCustomer
 from shared.service import Clock, Unprocessable
 from shared.store import CUSTOMERS, Change, Document, Documents, Key, Store
@@ -60,6 +63,7 @@ async def _commit(
     keys = [keys_of(customer, desk.ledger) for customer in customers]
     changes = [_change(customer, k, said, desk, moment, final) for customer, k in zip(customers, keys, strict=True)]
     found = await desk.store.update_all(list(zip(keys, changes, strict=True)))
+    desk.pace.saw({shard: documents[shard] for (*_, shard), documents in zip(keys, found, strict=True)})
     for customer, (plan, *_), documents in zip(customers, keys, found, strict=True):
         if (kept := documents[plan]) and customer.event_id not in said:
             said[customer.event_id] = KINDS[kept["topic"]].model_validate_json(kept["message"])
@@ -141,6 +145,11 @@ def _situation(
     )
 
 
+def _rules(limits: Limits) -> Rules:
+    """Where the cap is 0 the gate allows nothing, whatever is seen of it."""
+    return Rules(cooldown=ceil(limits.cooldown / DAY), cap=max(limits.fatigue_cap, 1))
+
+
 def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: datetime) -> Message:
     customer, gate_says = situation.customer, situation.allowed.reasons
     contact, level = choice.level is not None, choice.level or 0
@@ -160,6 +169,7 @@ def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: 
             expected_value=choice.expected_value,
             propensity=choice.propensity,
             action_probs=choice.action_probs,
+            observation=observed(situation, _rules(desk.limits)),
             policy=desk.policy.name,
             price=situation.price,
             gate=gate_says,
@@ -175,5 +185,8 @@ def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: 
         return Decision.after(customer, **deliberation)
     expires_on = (now + desk.offer_for).date() if OFFERS[level] else None
     return PlannedContact.after(
-        customer, **deliberation, brief=brief(customer, OFFERS[level], expires_on), time_zone=customer.time_zone
+        customer,
+        **deliberation,
+        brief=brief(customer, OFFERS[level], expires_on, customer.reasons),
+        time_zone=customer.time_zone,
     )

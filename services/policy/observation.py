@@ -1,10 +1,13 @@
 """What the network sees of a customer. Training and serving both ask here, so they cannot disagree."""
 
+from math import exp, log1p
+
 import numpy as np
 
 from services.policy.gate import cooled
-from services.policy.index import Rules
-from services.policy.world import Numbers, World
+from services.policy.index import RULES, Rules
+from services.policy.policy import Situation
+from services.policy.world import WORLD, Numbers, World
 from shared.messages import OFFERS
 
 OBSERVATION = (
@@ -44,5 +47,20 @@ def observe(
     np.minimum(since, LONG, out=out[6])
     out[6] /= LONG
     out[7] = ~(cooled(since, rules.cooldown) & (held <= 0))
-    out[8] = contacts / rules.cap
+    np.minimum(contacts / rules.cap, 1, out=out[8])
     return out
+
+
+def observed(situation: Situation, rules: Rules = RULES, world: World = WORLD) -> tuple[float, ...]:
+    """`observe` of one, in plain numbers; a test holds them equal."""
+    customer, since = situation.customer, situation.since
+    lowered = world.effect if situation.held > 0 else 0.0
+    risk = min(max(customer.churn_risk, 1e-6), 1 - 1e-6)
+    return (
+        1 - exp(log1p(-risk) * (1 - lowered)),
+        *customer.accept_probs,
+        1 / (1 + situation.price),
+        min(since, LONG) / LONG,
+        float(since < rules.cooldown or situation.held > 0),
+        min(situation.contacts / rules.cap, 1.0),
+    )

@@ -1,16 +1,15 @@
 """The trained policy: what its network prefers of what the gate allows."""
 
-from math import exp, inf, log1p
+from math import exp, inf
 
 import numpy as np
 
 from services.policy.gate import Allowed
 from services.policy.index import RULES, Rules
 from services.policy.network import Network
-from services.policy.observation import LONG
+from services.policy.observation import observed
 from services.policy.policy import GREEDILY, Choice, Exploration, Probabilities, Situation
 from services.policy.value import value
-from services.policy.world import WORLD, World
 from shared.messages import OFFERS
 
 OFFER = slice(2, 2 + len(OFFERS))
@@ -33,9 +32,9 @@ class PPOPolicy:
     def choose(self, situation: Situation) -> Choice:
         allowed = situation.allowed
         said = self._network(np.array(observed(situation, self._rules), np.float32)).tolist()
-        level, delay = greedy(said, allowed, situation.customer.monthly_charges is not None)
-        event_id = situation.customer.event_id
-        drawn = self._exploration.draw(event_id, level, lambda: distribution(said, allowed))
+        waits = situation.customer.monthly_charges is not None
+        level, delay = greedy(said, allowed, waits)
+        drawn = self._exploration.draw(situation.customer.event_id, level, lambda: distribution(said, allowed, waits))
         return Choice(drawn.level, *value(situation, drawn.level), drawn.propensity, delay, drawn.action_probs)
 
 
@@ -58,27 +57,14 @@ def greedy(said: list[float], allowed: Allowed, waits: bool) -> tuple[int | None
     return max((level for level, free in enumerate(allowed.offers) if free), key=offers.__getitem__), delay
 
 
-def distribution(said: list[float], allowed: Allowed) -> Probabilities:
-    """Of nothing and of contact at each level, what is not allowed masked."""
+def distribution(said: list[float], allowed: Allowed, waits: bool) -> Probabilities:
+    """Of nothing and of contact at each level; what is not allowed is masked or, where it `waits`, nothing instead."""
     if not allowed.contact:
         return [1.0, *(0.0 for _ in OFFERS)]
     contact = 1 / (1 + exp(said[0] - said[1]))
-    masked = [logit if free else -inf for logit, free in zip(said[OFFER], allowed.offers, strict=True)]
-    weights = [exp(logit - max(masked)) for logit in masked]
+    counted = [logit if free or waits else -inf for logit, free in zip(said[OFFER], allowed.offers, strict=True)]
+    weights = [exp(logit - max(counted)) for logit in counted]
     share = contact / sum(weights)
-    return [1 - contact, *(share * weight for weight in weights)]
-
-
-def observed(situation: Situation, rules: Rules = RULES, world: World = WORLD) -> tuple[float, ...]:
-    """`services.policy.observation.observe` of one, in plain numbers; a test holds them equal."""
-    customer, since = situation.customer, situation.since
-    lowered = world.effect if situation.held > 0 else 0.0
-    risk = min(max(customer.churn_risk, 1e-6), 1 - 1e-6)
-    return (
-        1 - exp(log1p(-risk) * (1 - lowered)),
-        *customer.accept_probs,
-        1 / (1 + situation.price),
-        min(since, LONG) / LONG,
-        float(since < rules.cooldown or situation.held > 0),
-        situation.contacts / rules.cap,
-    )
+    offers = [share * weight if free else 0.0 for weight, free in zip(weights, allowed.offers, strict=True)]
+    waited = share * sum(weight for weight, free in zip(weights, allowed.offers, strict=True) if not free)
+    return [1 - contact + waited, *offers]

@@ -6,7 +6,7 @@ from services.policy import app
 from services.policy.ledger import TOTAL
 from shared.artifacts import ArtifactError
 from shared.bus import Envelope, LocalBus
-from shared.messages import KINDS, Decision, PlannedContact
+from shared.messages import KINDS, OFFERS, Decision, PlannedContact
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.policy.builders import noon, outcome, scored
@@ -35,7 +35,7 @@ async def test_the_policy_decides_what_arrives_and_learns_what_became_of_it() ->
     await bus.drain()
 
     contact, dead, decision = sorted(heard, key=lambda e: ["planned", "outcome", "decisio"].index(e.topic[:7]))
-    assert PlannedContact.parse(contact.data, "").decision.offer_percentage == 10
+    assert PlannedContact.parse(contact.data, "").decision.offer_percentage in OFFERS[1:]
     assert Decision.parse(decision.data, "").metadata.gate == ("cooldown", "offer-holds")
     assert "no decision for event" in dead.attributes["reason"]
 

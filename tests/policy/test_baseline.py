@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import NOTHING, Allowed
+from services.policy.world import WORLD
 from tests.policy.builders import scored, situation
 
 Share = st.floats(0, 1)
@@ -14,10 +15,10 @@ def test_the_value_is_what_acceptance_saves_less_what_contact_costs() -> None:
 
     choice = BaselinePolicy().choose(situation(customer))
 
-    # 0 %: 0.1·100·0.40 − 0.5 = 3.5;  5 %: 0.3·100·0.35 − 0.5 = 10;  10 %: 0.6·100·0.30 − 0.5 = 17.5
-    # 15 %: 0.7·100·0.25 − 0.5 = 17
+    # 0 %: 0.1·100·0.40 = 4;  5 %: 0.3·100·0.35 = 10.5;  10 %: 0.6·100·0.30 = 18;  15 %: 0.7·100·0.25 = 17.5
+    # less what a contact costs
     assert choice.level == 2
-    assert choice.expected_value == pytest.approx(17.5)
+    assert choice.expected_value == pytest.approx(18 - WORLD.contact_cost)
     assert choice.retention == pytest.approx(1 - 0.8 * (1 - 0.6 * 0.5))
 
 
@@ -27,7 +28,7 @@ def test_of_what_the_gate_leaves_the_best_is_taken() -> None:
     choice = BaselinePolicy().choose(situation(customer, Allowed((True, True, False, False))))
 
     assert choice.level == 1
-    assert choice.expected_value == pytest.approx(10)
+    assert choice.expected_value == pytest.approx(10.5 - WORLD.contact_cost)
 
 
 def test_an_unknown_bill_is_taken_to_be_the_typical_one() -> None:
@@ -35,7 +36,7 @@ def test_an_unknown_bill_is_taken_to_be_the_typical_one() -> None:
 
     choice = BaselinePolicy().choose(situation(customer, Allowed((True, False, False, False))))
 
-    assert choice.expected_value == pytest.approx(0.5 * 64.76 * 0.25 - 0.5)
+    assert choice.expected_value == pytest.approx(0.5 * 64.76 * 0.25 - WORLD.contact_cost)
 
 
 @pytest.mark.parametrize(

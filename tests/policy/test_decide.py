@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from math import inf
 from typing import Any
@@ -11,7 +12,7 @@ from services.policy.policy import Choice, Exploration, Situation
 from services.policy.settle import settle
 from shared.messages import Action, Decision, Message, PlannedContact, ScoredCustomer
 from shared.service import Unprocessable
-from shared.store import CUSTOMERS, SQLiteStore
+from shared.store import CUSTOMERS, Change, Documents, Key, SQLiteStore
 from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, desk, outcome, scored
 
 
@@ -47,15 +48,17 @@ async def test_a_customer_at_risk_is_planned_to_be_contacted() -> None:
         "first_name": "Sam",
         "tenure_months": 12,
         "plan": "Pro",
+        "concern": None,
     }
     assert contact.time_zone == "Europe/Madrid"
     assert contact.metadata.accept_prob == 0.6
-    assert contact.metadata.expected_value == pytest.approx(17.5)
+    assert contact.metadata.expected_value == pytest.approx(17.95)
+    assert contact.metadata.observation == pytest.approx((0.8, 0.1, 0.3, 0.6, 0.7, 0.5, 1.0, 0.0, 0.0))
     assert contact.metadata.propensity == 1
     assert contact.metadata.policy == "baseline"
     assert contact.metadata.reserved == 10.0
     assert contact.metadata.assumed == ()
-    assert contact.versions == {"scorer": "7", "policy": "baseline-1"}
+    assert contact.versions == {"scorer": "7", "policy": "baseline-2"}
     assert contact.times == {"scored_at": NOON, "decided_at": NOON}
     assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, awaited=600)
 
@@ -261,6 +264,45 @@ async def test_what_is_drawn_is_logged_with_its_probability_and_a_repeat_repeats
         assert message.metadata.propensity == message.metadata.action_probs[level + 1 if contact else 0]
     again = [message for [message] in await decide(customers, desk=elsewhere)]
     assert [(m.decision.contact, m.decision.offer_level) for m in again] == drawn
+
+
+async def test_what_was_seen_is_told_of_every_decision() -> None:
+    at = await desk(policy=DearestPolicy(), cooldown=timedelta(days=7), fatigue_cap=4)
+    await decided(scored(event_id="one"), at)
+    decision = await decided(scored(event_id="two"), at)
+
+    assert isinstance(decision, Decision), "in the cooldown"
+    assert decision.metadata.observation[-3:] == (0.0, 1.0, 0.25)
+
+
+class CountingStore(SQLiteStore):
+    """How often it was asked."""
+
+    asked = 0
+
+    async def read(self, keys: Sequence[Key]) -> Documents:
+        self.asked += 1
+        return await super().read(keys)
+
+    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+        self.asked += 1
+        return await super().update_all(updates)
+
+
+async def test_money_gets_dearer_in_a_burst_and_a_batch_that_spends_little_is_decided_in_one_go() -> None:
+    store = CountingStore()
+    at = await desk(store, budget=1_000, policy=DearestPolicy())
+    prices, asked = [], []
+    for number in range(12):  # in one instant, each promises 15 of 1,000
+        store.asked = 0
+        [[said]] = await decide([scored(f"customer-{number}")], desk=at)
+        prices.append(said.metadata.price)
+        asked.append(store.asked)
+
+    assert prices[0] == prices[1] == 1
+    assert prices == sorted(prices)
+    assert prices[-1] > 2
+    assert asked == [1, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]
 
 
 class WatchingPolicy(DearestPolicy):

@@ -1,8 +1,11 @@
 from datetime import timedelta
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.policy.gate import Allowed, allow, held_out
+from services.policy.gate import Allowed, allow, allowed_by, held_out, may
 from services.policy.state import Contact, CustomerState
 from shared.messages import ScoredCustomer
 from tests.policy.builders import LIMITS, NOON, scored
@@ -103,6 +106,30 @@ def test_without_a_bill_no_discount_can_be_promised_but_contact_can() -> None:
     assert gate.reasons == tuple(
         f"offer {percent} %: its cost is unknown without monthly_charges" for percent in (5, 10, 15)
     )
+
+
+def test_numbers_and_arrays_are_held_to_the_same_rules() -> None:
+    since, held, contacts = (np.array(each) for each in ([13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3]))
+
+    assert may(since, held, contacts, 14, 3).tolist() == [False, True, False, False]
+    each = zip(since.tolist(), held.tolist(), contacts.tolist(), strict=True)
+    assert [may(*facts, 14, 3) for facts in each] == [False, True, False, False]
+
+
+@given(
+    charges=st.none() | st.floats(0, 200),
+    funds=st.integers(0, 3_000),
+    opted_out=st.booleans(),
+    days_ago=st.integers(0, 20),
+    share=st.sampled_from([0.0, 0.5]),
+)
+def test_its_reasons_tell_what_it_allowed(
+    charges: float | None, funds: int, opted_out: bool, days_ago: int, share: float
+) -> None:
+    customer = scored(monthly_charges=charges, opted_out=opted_out)
+    gate = allowed(customer, contacted(days_ago), funds, holdout_share=share)
+
+    assert allowed_by(gate.reasons) == gate
 
 
 def test_the_holdout_is_sticky_whatever_else_is_known() -> None:

@@ -51,3 +51,4 @@ def test_days_and_contacts_are_shares_of_what_is_long_and_of_the_cap() -> None:
     assert seen(since=15)["days_since_contact"] == pytest.approx(0.5)
     assert seen(since=31)["days_since_contact"] == 1
     assert seen(contacts=2)["fatigue_count"] == pytest.approx(2 / 3)
+    assert seen(contacts=4)["fatigue_count"] == 1

@@ -92,8 +92,8 @@ def test_a_quarter_is_spent_at_its_pace_though_demand_trebles_in_the_middle(dema
         assert cents > 0.97 * budget
 
 
-async def paced(store: SQLiteStore, days: int = 90, budget: float = 100) -> Pace:
-    return await Pace.open(store, await Ledger.open(store, budget, 2, noon), days, NOON)
+async def paced(store: SQLiteStore, days: int = 90, budget: float = 100, shards: int = 2) -> Pace:
+    return await Pace.open(store, await Ledger.open(store, budget, shards, noon), days, NOON)
 
 
 async def spend(store: SQLiteStore, cents: int) -> None:
@@ -122,7 +122,7 @@ async def test_who_comes_second_reads_what_the_first_found() -> None:
     one, other = await paced(store), await paced(store)
     await spend(store, 2_000)
     first = await one.price(NOON + EVERY)
-    await spend(store, 2_000)
+    await spend(store, 199)
 
     assert await other.price(NOON + EVERY + timedelta(minutes=30)) == first
     kept = (await store.read([PACE]))[PACE]
@@ -148,10 +148,116 @@ async def test_a_quarter_ends_with_the_calendar(days: int, passed: float, day: i
     assert (await paced(SQLiteStore(), days)).day(NOON + passed * DAY) == day
 
 
-async def test_what_is_left_when_the_calendar_is_over_is_free() -> None:
-    store = SQLiteStore()
-    pace = await paced(store, days=1)
-    for hour in range(24, 24 * 12):
-        price = await pace.price(NOON + hour * EVERY)
+async def seen(pace: Pace, store: SQLiteStore) -> None:
+    pace.saw(await store.read([SHARD]))
 
-    assert price == 0
+
+@pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
+async def test_the_price_moves_within_the_hour_when_much_is_promised_at_once(kind: type[SQLiteStore]) -> None:
+    store = kind()
+    pace = await paced(store)
+    await spend(store, 199)
+    await seen(pace, store)
+    assert await pace.price(NOON) == START
+    await spend(store, 1)
+    await seen(pace, store)
+
+    first = await pace.price(NOON)
+
+    assert first == pytest.approx(PID().step(0.02, 0)[1])
+    assert first > START
+    await spend(store, 199)
+    await seen(pace, store)
+    assert await pace.price(NOON) == first
+    await spend(store, 1)
+    await seen(pace, store)
+    assert await pace.price(NOON) == pytest.approx(PID().step(0.04, 0)[1])
+
+
+async def test_a_burst_changes_nothing_of_the_next_hour() -> None:
+    prices = []
+    for burst in (True, False):
+        store = SQLiteStore()
+        pace = await paced(store)
+        for _ in range(5):
+            await spend(store, 300)
+            if burst:
+                await seen(pace, store)
+                assert await pace.price(NOON + EVERY / 2) > START
+        prices.append(await pace.price(NOON + EVERY))
+
+    assert prices[0] == prices[1]
+
+
+async def test_of_two_who_see_a_burst_one_moves_the_price_and_both_have_it() -> None:
+    store = SQLiteStore()
+    one, other = await paced(store), await paced(store)
+    await spend(store, 300)
+    await seen(one, store)
+    first = await one.price(NOON)
+    await spend(store, 100)
+    await seen(other, store)
+
+    assert await other.price(NOON) == first != START
+    assert (await store.read([PACE]))[PACE]["burst"] == 500
+
+
+async def test_who_starts_late_knows_what_others_promised() -> None:
+    store = SQLiteStore()
+    await paced(store)
+    await spend(store, 200)
+
+    assert await (await paced(store)).price(NOON) > START
+
+
+async def test_without_a_budget_nothing_moves_at_once() -> None:
+    store = SQLiteStore()
+    pace = await paced(store, budget=0)
+    before = await store.read([PACE])
+
+    assert await pace.price(NOON) == START
+    assert await store.read([PACE]) == before
+
+
+def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
+    rest = spent(0.6 + 0.4 * planned(0.5))
+
+    assert error_of(rest, 0.5, before=6_000) == pytest.approx(0)
+    assert error_of(rest, 0.5) > 0
+    assert error_of(spent(0.6), 0.0, before=6_500) == pytest.approx(-500 / 3_500), "less was accepted than expected"
+
+
+async def test_when_the_calendar_is_over_a_new_one_begins_for_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    store = SQLiteStore()
+    pace, over = await paced(store, days=2, shards=1), NOON + 48 * EVERY
+    for hour in range(48):
+        await pace.price(NOON + hour * EVERY)
+    await spend(store, 6_000)
+    assert "calendar" not in caplog.text
+
+    with caplog.at_level("INFO", "retention"):
+        assert await pace.price(over) == START
+    assert "calendar" in caplog.text
+    assert pace.day(over) == 88, "two days of the quarter are left again"
+    kept = (await store.read([PACE]))[PACE]
+    assert kept["before"] == 6_000
+    assert kept["burst"] == 6_000 + 0.02 * 4_000
+
+
+async def test_what_is_left_of_a_budget_is_spent_by_the_next_calendar() -> None:
+    """Half is left, and customers would take three times as much in a calendar if it were free."""
+    store, cents, left = SQLiteStore(), 0.0, [10_000]
+    pace, end = await paced(store, days=10, shards=1), 10 * 24
+    await pace.price(NOON)
+    await spend(store, 5_000)
+    for hour in range(2 * end):
+        price = await pace.price(NOON + hour * EVERY)
+        if hour >= end:
+            cents += 15_000 / end / (1 + price)
+            await spend(store, min(int(cents), left[-1]))
+            cents -= int(cents)
+        left.append((await pace._ledger.balance()).free)
+
+    assert left[end] == 5_000
+    assert left[end + end // 2] == pytest.approx(5_000 * (1 - planned(0.5)), abs=500)
+    assert left[-1] < 500

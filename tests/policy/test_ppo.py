@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from services.policy.gate import NOTHING, Allowed
 from services.policy.index import RULES
 from services.policy.network import Network
-from services.policy.observation import OBSERVATION, observe
+from services.policy.observation import OBSERVATION, observe, observed
 from services.policy.policy import Exploration
-from services.policy.ppo import PPOPolicy, distribution, greedy, observed
+from services.policy.ppo import PPOPolicy, distribution, greedy
 from services.policy.value import value
 from services.policy.world import WORLD, hazard_of
 from tests.policy.builders import ALL, scored, situation
@@ -34,7 +34,7 @@ def said(contact: float = 0.0, offers: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0),
     price=st.floats(0, 1e6),
     since=st.floats(0, 100) | st.just(inf),
     held=st.integers(0, 60),
-    contacts=st.integers(0, 3),
+    contacts=st.integers(0, 5),
 )
 def test_one_is_observed_as_many_are_in_training(
     risk: float, accept: tuple[float, ...], price: float, since: float, held: int, contacts: int
@@ -67,9 +67,9 @@ def test_an_offer_that_there_is_no_money_for_is_waited_for() -> None:
     assert greedy(wants, dear, waits=False) == (1, 6), "where the bill is not known it would wait for ever"
 
 
-@given(said=Said, allowed=Offers)
-def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: Allowed) -> None:
-    probs = distribution(said, allowed)
+@given(said=Said, allowed=Offers, waits=st.booleans())
+def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: Allowed, waits: bool) -> None:
+    probs = distribution(said, allowed, waits)
 
     assert sum(probs) == pytest.approx(1)
     assert all(p >= 0 for p in probs)
@@ -77,11 +77,30 @@ def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: Al
     assert allowed.contact or probs[0] == 1
 
 
-def test_its_distribution_is_the_masked_softmax() -> None:
-    probs = distribution(said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0)), Allowed((True, False, True, True)))
+def test_its_distribution_is_the_masked_softmax_where_it_cannot_wait() -> None:
+    wants = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0))
+    probs = distribution(wants, Allowed((True, False, True, True)), waits=False)
 
     contact, offers = np.exp(1) / (1 + np.exp(1)), np.exp([0, 2, 3]) / np.exp([0, 2, 3]).sum()
     assert probs == pytest.approx([1 - contact, contact * offers[0], 0, contact * offers[1], contact * offers[2]])
+
+
+def test_an_offer_that_is_waited_for_is_not_drawn_as_a_lesser_one() -> None:
+    wants, dear = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0)), Allowed((True, True, False, False))
+
+    probs, paid = distribution(wants, dear, waits=True), distribution(wants, ALL, waits=True)
+
+    assert probs == pytest.approx([paid[0] + paid[3] + paid[4], paid[1], paid[2], 0, 0])
+
+
+def test_who_explores_waits_too(tmp_path: Path) -> None:
+    """It prefers what costs too much by far, so all but a few of its draws are to wait."""
+    policy = PPOPolicy(Network.load(artifact(tmp_path / "policy", **EAGER)), Exploration(1.0))
+    dear = Allowed((True, False, False, False))
+    choices = [policy.choose(situation(scored(event_id=str(n)), dear)) for n in range(200)]
+
+    assert sum(choice.level is None for choice in choices) > 190
+    assert all(c.propensity == c.action_probs[0 if c.level is None else 1 + c.level] for c in choices)
 
 
 def test_it_takes_what_its_network_prefers(tmp_path: Path) -> None:
@@ -102,7 +121,7 @@ def test_it_explores_by_its_own_preference_and_never_beyond_the_gate(tmp_path: P
 
     said = network(np.array(observed(situation()), np.float32)).tolist()
     best, delay = greedy(said, allowed, True)
-    mixed = [0.5 * p for p in distribution(said, allowed)]
+    mixed = [0.5 * p for p in distribution(said, allowed, True)]
     mixed[0 if best is None else best + 1] += 0.5
     assert all(c.action_probs == pytest.approx(mixed) and c.delay_days == delay for c in choices)
     assert {c.level for c in choices} == {None, 0, 2}

@@ -30,7 +30,7 @@ class Args:
     layers: int = 6
     heads: int = 4
     positions: int = 256
-    steps: int = 700
+    steps: int = 600
     batch: int = 32
     length: int = 64
     """Tokens of a row; texts follow one another in it, as one stream."""

@@ -81,13 +81,25 @@ class Batch(NamedTuple):
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], texts: Sequence[str], longest: int) -> Batch:
     """`texts` end with the end-of-text token. Of what is over `longest` tokens, a prompt loses its beginning first."""
+    return padded(*_tokens(tokenizer, prompts, texts, longest), int(tokenizer.pad_token_id))
+
+
+def joined(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], texts: Sequence[str], longest: int) -> Batch:
+    """The same as one piece each, filled up on the right alone: shorter, where who wrote what does not matter."""
+    asked, said = _tokens(tokenizer, prompts, texts, longest)
+    whole = [before + after for before, after in zip(asked, said, strict=True)]
+    return padded([[]] * len(whole), whole, int(tokenizer.pad_token_id))
+
+
+def _tokens(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], texts: Sequence[str], longest: int
+) -> tuple[list[list[int]], list[list[int]]]:
     asked = [tokenizer(prompt)["input_ids"] for prompt in prompts]
     said = [
         [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][: longest - 1]
         for text in texts
     ]
-    asked = [ids[-(longest - len(answer)) :] for ids, answer in zip(asked, said, strict=True)]
-    return padded(asked, said, int(tokenizer.pad_token_id))
+    return [ids[-(longest - len(answer)) :] for ids, answer in zip(asked, said, strict=True)], said
 
 
 def padded(asked: Sequence[Sequence[int]], said: Sequence[Sequence[int]], pad: int) -> Batch:

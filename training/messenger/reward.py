@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from training.messenger.base import rate
 from training.messenger.data import Pair
-from training.messenger.lm import LM, Batch, adapted, encode, merged
+from training.messenger.lm import LM, Batch, adapted, joined, merged
 
 
 class RewardModel(nn.Module):
@@ -39,7 +39,7 @@ class RewardModel(nn.Module):
         """[n], of many."""
         device = self.head.weight.device
         parts = [
-            self(encode(self.tokenizer, prompts[i : i + 128], texts[i : i + 128], longest).to(device))
+            self(joined(self.tokenizer, prompts[i : i + 128], texts[i : i + 128], longest).to(device))
             for i in range(0, len(texts), 128)
         ]
         return torch.cat(parts).cpu().numpy()
@@ -111,7 +111,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = args.learning_rate * rate(step / len(batches))
         prompts, chosen, rejected = zip(*(pairs[row] for row in rows), strict=True)
-        both = encode(lm.tokenizer, prompts + prompts, chosen + rejected, args.longest)
+        both = joined(lm.tokenizer, prompts + prompts, chosen + rejected, args.longest)
         better, worse = model(both.to(model.head.weight.device)).chunk(2)
         loss = preference_loss(better, worse)
         optimizer.zero_grad()

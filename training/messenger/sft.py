@@ -21,7 +21,7 @@ from training.messenger.lm import LM, adapted, encode, load, log_probabilities, 
 @dataclass(frozen=True)
 class Args:
     seed: int = 0
-    steps: int = 300
+    steps: int = 250
     batch: int = 32
     longest: int = 128
     """Tokens of prompt and text."""

@@ -46,19 +46,22 @@ class Args:
     model: str | None = None
     """A pretrained model by name or folder; without one a base is trained."""
     eight_bit: bool = False
+    resume: bool = False
+    """Go on from the base that an earlier run left in `models`."""
     mirror: Path = field(default_factory=lambda: Settings().data)
     data: Path = Path("data")
     models: Path = Path("models/messenger")
     artifacts: Path = ARTIFACTS
     threads: int = 2
     demonstrations: int = 20_000
-    pairs: int = 4_000
+    pairs: int = 3_000
     held_out: int = 1_000
     """Pairs that the reward model is measured on, and texts that PPO is compared on with SFT."""
     base: BaseArgs = field(default_factory=BaseArgs)
     sft: SFTArgs = field(default_factory=SFTArgs)
     reward: RewardArgs = field(default_factory=RewardArgs)
-    people: RewardArgs = field(default_factory=lambda: RewardArgs(epochs=1, longest=160))
+    people_pairs: int = 2_000
+    people: RewardArgs = field(default_factory=lambda: RewardArgs(epochs=1, longest=96))
     """Of the reward model on what people preferred in HH-RLHF."""
     sent: int = SENT
     """Messages that are counted through messenger and shield."""
@@ -129,10 +132,15 @@ def train(args: Args) -> Manifest:
 def _base(args: Args, history: dict[str, Any]) -> LM:
     if args.model:
         return load(args.model, args.eight_bit)
+    kept = args.models / "base.json"
+    if args.resume and kept.exists():
+        history["base"] = json.loads(kept.read_text())
+        return load(args.models / "base")
     with (stage := Stage("base", args.base.steps)) as show:
         lm, _ = base.train(args.base, show)
     history["base"] = stage.history()
     save(lm, args.models / "base")
+    kept.write_text(json.dumps(history["base"]))
     return lm
 
 
@@ -141,6 +149,7 @@ def _people(lm: LM, args: Args, history: dict[str, Any]) -> None:
     learnt, tested = (
         preferences("hh-rlhf", args.mirror, args.data, *splits).pairs for splits in (("train", "valid"), ("test",))
     )
+    learnt = learnt[: args.people_pairs]
     with (stage := Stage("people", args.people.steps(len(learnt)))) as show:
         judge, _ = reward.train(lm, learnt, args.people, show)
     found = reward.report(judge, tested, args.people.longest)
@@ -218,6 +227,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m training.messenger.train", description=__doc__.partition("\n")[0])
     parser.add_argument("--model", help="a pretrained model, by folder or name on the hub; else a base is trained")
     parser.add_argument("--eight-bit", action="store_true", help="hold that model in 8 bits (bitsandbytes)")
+    parser.add_argument("--resume", action="store_true", help="go on from the base that an earlier run left")
     parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
     parser.add_argument("--data", type=Path, default=Args.data, help="folder of the data sets made ready")
     parser.add_argument(

@@ -33,7 +33,7 @@ class Size(NamedTuple):
     copies: int = COPIES
     seeds: Sequence[int] = SEEDS
     lived: Mapping[float, int] = {0.3: 8, 0.1: 2, 0.6: 2}
-    """Copies that live through the service, by budget: a million decisions, and half as many."""
+    """Copies that live through the service, by budget: 0.8 million decisions, and twice 0.2."""
     moved_copies: int = sensitivity.COPIES
     moved_seeds: Sequence[int] = sensitivity.SEEDS
 
@@ -54,6 +54,11 @@ class Evaluation(NamedTuple):
     lived: Mapping[float, Lived]
     day: Day
     moved: Sequence[Moved]
+
+    def share_lived(self, budget: float) -> float:
+        """Of the bound, through the service: what its pace and its promises cost is counted."""
+        judged = next(iter(self.judged[budget].values()))
+        return self.lived[budget].gain / (judged.bound * self.lived[budget].budget / judged.accounts[0].budget)
 
 
 SERVED = ("ppo", "index")

@@ -18,7 +18,8 @@ every budget.
 ## Metrics
 
 Share of the Lagrangian bound on what can be gained over doing nothing within the budget, on customers held out (the
-Telco test split) and in four quarters that no training saw. Median of five seeds; in brackets the worst and the best.
+704 of the Telco test split, each twice with other lent facts) and in four quarters that no training saw. Median of five
+seeds; in brackets the worst and the best.
 
 | budget, of what the optimum spends where money is free | from scratch | warm start |
 |---|---|---|

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, MultiDiscrete
 
-from services.policy.gate import cooled, fresh
+from services.policy.gate import may
 from services.policy.index import RULES, Rules
 from services.policy.observation import OBSERVATION, observe
 from services.policy.world import DISCOUNTS, MONTH, WORLD, Customers, World, strain
@@ -95,7 +95,7 @@ class RetentionEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def _contact(self, level: int) -> tuple[float, float, float, float]:
         """What it costs, and breaks."""
-        allowed = cooled(self._since, self.rules.cooldown) and fresh(self._contacts, self.rules.cap) and self._held <= 0
+        allowed = may(self._since, self._held, self._contacts, self.rules.cooldown, self.rules.cap)
         self._since, self._contacts, cost, over = 0, self._contacts + 1, 0.0, max(self._spent - self.budget, 0.0)
         if self.np_random.random(dtype=np.float32) < self._accept[level]:
             self._held, cost = max(self._held, self.world.held_days[level]), self._bill * DISCOUNTS[level]

@@ -91,10 +91,11 @@ def targets(found: Day) -> dict[str, Target]:
 
 
 def decisions(found: Day, people: pd.DataFrame) -> pd.DataFrame:
-    """A row a customer, in the order of `people`; money to the cent."""
+    """A row a customer, in the order of `people`; money to the cent. A `copy` of one has other lent facts."""
     tenth = tenths(found.risk)
     rows = {
         "customer_id": people["customer_id"].to_numpy(),
+        "copy": people.groupby("customer_id").cumcount().to_numpy(),
         "churn_risk": found.risk.round(4),
         "monthly_charges": found.customers.bill,
         **{f"accept_prob_{level}": found.customers.accept[:, level].round(4) for level in range(LEVELS)},

@@ -16,8 +16,8 @@ from training.scorer.metrics import Measured
 BUDGETS = (0.1, 0.3, 0.6)
 """Shares of what the optimum spends where money is free."""
 COPIES = 8
-"""Of each customer held out: 11,264 in all."""
-SEEDS = tuple(range(100, 120))
+"""Of each of the 1,408 held out, who are 704 Telco customers, each twice with other lent facts: 11,264 in all."""
+SEEDS = tuple(range(100, 112))
 """Of the quarters; no network was trained with any."""
 AROUND = np.exp(np.linspace(-0.8, 0.8, 65))
 """Prices that the index policy looks at, beside the dual's."""

@@ -1,5 +1,6 @@
 """Decisions as they were logged, and the table that they are read from."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+TARGET = re.compile(r"target_\d+")
 
 
 class TableError(ValueError):
@@ -51,10 +53,10 @@ def read(file: Path) -> tuple[Log, np.ndarray]:
     if file.suffix not in READERS:
         raise TableError(f"{file.name} is none of {', '.join(READERS)}")
     try:
-        frame = READERS[file.suffix](file).select_dtypes("number").astype(float)
+        frame = READERS[file.suffix](file).select_dtypes(["number", "bool"]).astype(float)
     except ValueError as error:  # pandas' and pyarrow's own are ValueErrors
         raise TableError(f"{file.name} is no table: {error}") from error
-    targets = [f"target_{action}" for action in range(sum(str(name).startswith("target_") for name in frame))]
+    targets = [f"target_{action}" for action in range(sum(1 for name in frame if TARGET.fullmatch(str(name))))]
     for name in ["action", "propensity", "reward", *(targets or ["target_0"])]:
         if name not in frame:
             raise TableError(f"{file.name} has no column {name!r} of numbers")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.policy.gate import cooled, fresh
+from services.policy.gate import may
 from services.policy.index import RULES, Rules
 from services.policy.observation import OBSERVATION, observe
 from services.policy.world import DISCOUNTS, MONTH, WORLD, Customers, World, gain, strain
@@ -77,7 +77,7 @@ class Retention:
 
     def may(self) -> np.ndarray:
         """[n], whom the gate allows to contact."""
-        return cooled(self.since, self.rules.cooldown) & fresh(self.contacts, self.rules.cap) & (self.held <= 0)
+        return may(self.since, self.held, self.contacts, self.rules.cooldown, self.rules.cap)
 
     def gains(self, who: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What contacting `who` now at `level` is expected to gain over doing nothing, and to cost: money.

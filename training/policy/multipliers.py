@@ -13,7 +13,8 @@ import numpy as np
 class PID:
     """Stooke, Achiam and Abbeel (2020), algorithm 2: the integral finds the price, proportion and derivative damp it.
 
-    With `proportion` and `derivative` 0 it is the plain dual ascent, λ ← max(0, λ + α·error).
+    Unlike there it moves log(1 + λ), and on an error clipped to ±1. So with `proportion` and `derivative` 0 it is not
+    quite `GradientAscent`: log(1 + λ) ← max(0, log(1 + λ) + α·error).
     """
 
     price: np.ndarray

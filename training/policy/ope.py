@@ -3,7 +3,8 @@
 python -m training.policy.ope TABLE.csv|.parquet
 
 A row is a decision: `action` (0, 1, …), `propensity` (the probability with which that action was drawn), `reward`, and
-`target_0`, `target_1`, …, the other policy's probabilities of each action; all other numeric columns are contexts.
+`target_0`, `target_1`, …, the other policy's probabilities of each action; all other columns of
+numbers, or of true and false, are contexts.
 Exits with 0 and the estimates, or with 1 and the reason why this log cannot tell.
 
 Rows count as independent, and a decision as changing no later context: a customer who comes up often is one row, with

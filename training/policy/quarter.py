@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from services.policy.gate import cooled, fresh
+from services.policy.gate import may
 from services.policy.index import RULES, Rules
 from services.policy.world import DISCOUNTS, MONTH, WORLD, Customers, World, gain, strain
 from training.policy.environment import NEVER
@@ -104,8 +104,7 @@ class Quarter:
         return self.account
 
     def may(self) -> np.ndarray:
-        rested = cooled(self.since, self.rules.cooldown) & (self.held <= 0)
-        return rested & fresh(self.contacts, self.rules.cap)
+        return may(self.since, self.held, self.contacts, self.rules.cooldown, self.rules.cap)
 
     def _decide(self, policy: Policy) -> None:
         who = np.flatnonzero(self.there & (self.due <= self.day) & self.may())

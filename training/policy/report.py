@@ -15,10 +15,14 @@ from training.policy.judge import BUDGETS
 from training.policy.sections import Record, compared, foot, otherwise, paced, sampled, targeted, trained
 from training.scorer.metrics import Measured
 
+RIVALS = {"sb3": "SB3", "fsrl_ppo_lagrangian": "FSRL"}
+"""By their names in rivals.json."""
+
 
 class Aim(NamedTuple):
     name: str
-    reached: float
+    reached: float | None
+    """None was not measured."""
     aim: float
     floor: float | None = None
     most: bool = False
@@ -26,10 +30,14 @@ class Aim(NamedTuple):
 
     @property
     def met(self) -> bool:
+        if self.reached is None:
+            return False
         return self.reached <= self.aim if self.most else self.reached >= self.aim
 
     @property
     def verdict(self) -> str:
+        if self.reached is None:
+            return "not measured"
         if self.floor is not None and self.reached < self.floor:
             return "worse than the floor"
         return "reached" if self.met else "missed"
@@ -49,6 +57,19 @@ def aims(found: Evaluation, record: Record) -> Iterator[Aim]:
     for budget, by_policy in found.differences.items():
         for name, difference in by_policy.items():  # its interval, too
             yield Aim(f"{name} above the best baseline, at {budget:.0%}: low end of the difference", difference.low, 0)
+    yield Aim("steps a second, over SB3 at equal settings", record.rivals.get("over_sb3"), 3)
+    yield Aim("steps a second, over SB3 with its defaults", record.rivals.get("over_sb3_defaults"), 10)
+    for rival, title in RIVALS.items():
+        yield Aim(f"share of the optimum at equal steps, less that of {title}, at worst", lead(record, rival), 0)
+
+
+def lead(record: Record, rival: str) -> float | None:
+    """Ours less theirs, of means over seeds, at the price where it is least; None where not both have learnt."""
+    learnt = record.rivals.get("learnt", {}).values()
+    if not learnt or any(not {"ours", rival} <= at.keys() for at in learnt):
+        return None
+    ours, theirs = ([at[name]["share_of_optimum"]["mean"] for at in learnt] for name in ("ours", rival))
+    return min(mine - other for mine, other in zip(ours, theirs, strict=True))
 
 
 def violations(found: Evaluation) -> int:
@@ -92,6 +113,9 @@ def machines(found: Evaluation, record: Record) -> dict[str, Any]:
         "train_steps_per_second": record.rivals.get("train_steps_per_second", record.metrics["train_steps_per_second"]),
         "sb3_steps_per_second": record.rivals.get("sb3_steps_per_second"),
         "utilisation": {str(budget): round(lived.utilisation, 4) for budget, lived in found.lived.items()},
+        "share_of_bound_through_the_service": {
+            str(budget): round(found.share_lived(budget), 4) for budget in found.lived
+        },
         "above_best_baseline": {
             str(budget): {"baseline": found.best[budget], **{name: rounded(each) for name, each in by.items()}}
             for budget, by in found.differences.items()
@@ -117,7 +141,7 @@ def summary(found: Evaluation, record: Record) -> str:
     rows = [
         [
             aim.name,
-            f"{aim.reached:.4g}",
+            "" if aim.reached is None else f"{aim.reached:.4g}",
             aim.verdict,
             f"{'≤' if aim.most else '≥'} {aim.aim:g}",
             "" if aim.floor is None else f"≥ {aim.floor:g}",

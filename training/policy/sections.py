@@ -114,7 +114,8 @@ def trained(record: Record) -> str:
         for run in training[kind]
     ]
     head = ["run", "seconds", "steps", *(f"at {budget:.0%}" for budget in BUDGETS)]
-    return heading("Training") + figures(drawn) + table("Share of the bound, held out, by run", head, rows)
+    caption = "Share of the bound, held out, by run; gradient_ascent and unmasked: one seed, a third of the updates"
+    return heading("Training") + figures(drawn) + table(caption, head, rows)
 
 
 def paced(found: Evaluation) -> str:
@@ -131,10 +132,12 @@ def paced(found: Evaluation) -> str:
             f"{lived.utilisation:.1%}",
             str(sum(lived.violations.values())),
             f"{lived.gain:,.0f}",
+            f"{found.share_lived(budget):.3f}",
         ]
         for budget, lived in found.lived.items()
     ]
     head = ["budget", "decisions", "money", "promised and spent at most", "utilisation", "violations", "gain"]
+    head.append("share of the bound")
     return (
         heading("Through the service")
         + paragraph(
@@ -181,7 +184,11 @@ def sampled(explained: pd.DataFrame) -> str:
     rows = few[columns].astype(str).to_numpy().tolist()
     return (
         heading("Decisions, explained")
-        + paragraph(f"The {len(explained):,} decisions are in policy_decisions.csv. Here one of each kind.")
+        + paragraph(
+            f"The {len(explained):,} decisions are in policy_decisions.csv. They are about "
+            f"{explained['customer_id'].nunique():,} Telco customers; each copy of one has other lent facts. "
+            "Here one of each kind."
+        )
         + table("One of each pair of decisions", ["customer", "bill", "ppo", "index", "why"], rows)
     )
 

@@ -54,7 +54,13 @@ class Args:
     jobs: int = 2
     """Runs at once, a core each."""
     scratch: PPOArgs = field(default_factory=PPOArgs)
-    warm: PPOArgs = field(default_factory=lambda: PPOArgs(updates=100, learning_rate=3e-4, entropy=0.003, clip=0.1))
+    warm: PPOArgs = field(
+        default_factory=lambda: PPOArgs(
+            updates=40, customers=2048, batch=8192, learning_rate=1e-5, entropy=0.0, clip=0.1
+        )
+    )
+    """Small steps: the clone knows that a quarter ends, PPO bootstraps there, and the longer it goes on the more of
+    that it unlearns (training/LOG.md)."""
 
 
 @dataclass(frozen=True)

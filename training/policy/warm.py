@@ -28,7 +28,7 @@ def cloned(customers: Customers, seed: int, network: Network | None = None) -> N
     network = network or Network()
     states, worth, best = (torch.from_numpy(part) for part in lessons(customers, rng))
     network.mean.copy_(states.mean(dim=0))
-    network.spread.copy_(states.std(dim=0) + 1e-3)
+    network.spread.copy_(states.std(dim=0))
     optimizer = torch.optim.Adam(network.parameters())
     for step in range(STEPS):
         rows = torch.from_numpy(rng.integers(len(states), size=BATCH))
@@ -45,7 +45,8 @@ def cloned(customers: Customers, seed: int, network: Network | None = None) -> N
 def lessons(customers: Customers, rng: np.random.Generator, each: int = 800) -> tuple[np.ndarray, ...]:
     """States [n, 9]; what a contact at each level is worth there more than to wait [n, levels], and the best [n].
 
-    In mean bills, after the price of money.
+    In mean bills, after the price of money. In a cooldown there is nothing to choose, and the best is that of its end,
+    for those who are still there then.
     """
     states, worth, best = [], [], []
     for price in PRICES:
@@ -54,13 +55,14 @@ def lessons(customers: Customers, rng: np.random.Generator, each: int = 800) -> 
         for stage in problem.stages(float(price)):
             if stage.day % DAYS == 0:
                 contacts = rng.integers(problem.rules.cap, size=each)
-                since = np.where(contacts, rng.integers(problem.rules.cooldown, 60, size=each), NEVER)
+                since = np.where(contacts, rng.integers(1, 60, size=each), NEVER)
+                to_wait = np.maximum(problem.rules.cooldown - since, 0)  # until the day of this stage
                 out = np.empty((9, each), np.float32)
                 facts = some.hazard, some.accept.T, price, since, np.zeros(each), contacts
                 states.append(observe(out, *facts, problem.world, problem.rules).T)
                 rows = np.arange(each), contacts
-                worth.append((stage.contact[:, *rows] - stage.wait[rows]).T)
-                best.append(stage.best[rows])
+                worth.append((stage.contact[:, *rows] - stage.wait[rows]).T * (to_wait == 0)[:, None])
+                best.append(stage.best[rows] * np.exp(-some.hazard * to_wait))
     bill = np.float32(customers.bill.mean())
     return np.concatenate(states), *(np.concatenate(part).astype(np.float32) / bill for part in (worth, best))
 

@@ -8,7 +8,7 @@ import torch
 
 from services.policy.network import FILE, HEADS, INPUTS
 from services.policy.network import Network as Served
-from shared.artifacts import ArtifactError, Manifest, version_of, write
+from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, version_of, write
 from training.policy.artifact import NAMES, packed, served
 from training.policy.ppo import Network
 
@@ -74,3 +74,31 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ArtifactError, match=r"not what manifest\.json says"):
         Served.load(folder)
+
+
+def test_what_ships_says_what_torch_says_in_cooldowns_too() -> None:
+    with np.load(ARTIFACTS / "policy" / FILE, allow_pickle=False) as arrays:
+        torches = loaded(dict(arrays))
+    states = STATES.clone()
+    states[:, 7] = states[:, 7].round()  # a cooldown is, or is not
+    with torch.no_grad():
+        heads = torches(states, torch.ones(len(states), dtype=torch.bool))
+    found = Served.load(ARTIFACTS / "policy")(states.numpy())
+
+    for mine, head in zip(np.split(found[:, :-1], [2, 6], axis=1), heads[:3], strict=True):
+        said = torch.softmax(torch.from_numpy(mine), 1)
+        assert float((said - head.exp()).abs().max()) < 1e-5, "of every choice's probability"
+    assert np.abs(found[:, -1] - heads.value.numpy()).max() < 1e-5
+
+
+def loaded(arrays: dict[str, np.ndarray]) -> Network:
+    """Back from the file."""
+    network = Network()
+    parts = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    network.mean.copy_(parts["mean"])
+    network.spread.copy_(parts["std"])
+    for layer, number in ((network.first, 1), (network.second, 2)):
+        layer.weight.data, layer.bias.data = parts[f"w{number}"].T.contiguous(), parts[f"b{number}"]
+    network.heads.weight.data = torch.cat([parts[f"{head}_w"] for head in HEADS], dim=1).T.contiguous()
+    network.heads.bias.data = torch.cat([parts[f"{head}_b"] for head in HEADS])
+    return network

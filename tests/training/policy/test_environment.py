@@ -34,6 +34,13 @@ def test_gymnasium_finds_nothing_to_say() -> None:
         check_env(RetentionEnv(several(), budget=5.0, price=0.5), skip_render_check=True)
 
 
+def test_who_contacts_every_day_stays_within_what_can_be_observed() -> None:
+    env, cut = started(one(hazard=1e-9)), False
+    while not cut:
+        seen, *_, cut, _ = env.step(np.array([1, 3, 0]))
+        assert env.observation_space.contains(seen), seen
+
+
 def test_the_reward_is_what_is_retained_less_what_it_costs_and_breaks() -> None:
     env = started(one(hazard=1e-9, accept=1.0), budget=8.0, penalties=Penalties(budget=2.0, fatigue=7.0))
 

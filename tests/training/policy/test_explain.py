@@ -45,6 +45,14 @@ def test_a_day_is_what_the_service_would_decide(tmp_path: Path, seed: int) -> No
             assert decided.gains[choice.level, who] == pytest.approx(choice.expected_value)
 
 
+def test_who_is_there_twice_is_told_by_a_copy() -> None:
+    chosen = found([-1] * 3, [-1] * 3, gains=[1.0] * 3, costs=[1.0] * 3)
+
+    rows = decisions(chosen, pd.DataFrame({"customer_id": ["a", "b", "a"]}))
+
+    assert rows["copy"].tolist() == [0, 0, 1]
+
+
 def test_tenths_hold_as_many_each_and_the_first_is_the_highest() -> None:
     numbers = tenths(np.random.default_rng(0).permutation(100).astype(float))
 

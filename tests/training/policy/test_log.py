@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from training.policy.log import Log, TableError
+from training.policy.log import Log, TableError, read
 
 
 def small(**more: object) -> Log:
@@ -35,3 +38,22 @@ def test_what_cannot_be_is_named_with_its_row(column, row, value, told):
 def test_columns_of_other_lengths_are_no_log():
     with pytest.raises(TableError, match=r"\(4, 1\), \[\(4,\), \(4,\), \(3,\)\]"):
         small(rewards=np.zeros(3))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_target_is_a_number_and_true_or_false_is_a_context(tmp_path: Path, suffix: str) -> None:
+    columns = {
+        "action": [0, 1],
+        "propensity": 0.5,
+        "reward": [1.0, 0.0],
+        "target_0": [0.9, 0.2],
+        "target_1": [0.1, 0.8],
+    }
+    frame = pd.DataFrame({**columns, "target_group": [7, 8], "is_new": [True, False], "name": ["a", "b"]})
+    file = tmp_path / f"log{suffix}"
+    frame.to_csv(file, index=False) if suffix == ".csv" else frame.to_parquet(file)
+
+    log, target = read(file)
+
+    assert target.tolist() == [[0.9, 0.1], [0.2, 0.8]]
+    assert log.contexts.tolist() == [[7, 1], [8, 0]]

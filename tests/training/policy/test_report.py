@@ -17,7 +17,7 @@ from training.policy.customers import Population, customers
 from training.policy.judge import BUDGETS, Judged
 from training.policy.quarter import Account
 from training.policy.report import Aim, aims
-from training.policy.sections import UNMEASURED, Record
+from training.policy.sections import UNMEASURED, Record, sampled
 
 NAMES = ("index", "index, fixed price", "never", "random_legal", "top_risk", "threshold", "myopic", "one_step")
 SMALL = Size(copies=2, seeds=(1, 2), lived={0.3: 1}, moved_copies=1, moved_seeds=(4, 5))
@@ -37,7 +37,7 @@ def run(seed: int, share: float) -> dict[str, Any]:
     return {"seed": seed, "seconds": 4.0, "steps": 4000, "shares": shares, "points": points}
 
 
-def record(scratch: float = 0.93, **rivals: float) -> Record:
+def record(scratch: float = 0.93, **rivals: Any) -> Record:
     training = {
         "scratch": [run(0, scratch), run(1, scratch), run(2, 0.1)],
         "warm": [run(0, 0.96)],
@@ -142,6 +142,36 @@ def test_steps_a_second_are_those_side_by_side_and_what_was_not_measured_is_null
     compared = report.machines(found, record(train_steps_per_second=60_000.0, sb3_steps_per_second=5_000.0))
 
     assert (compared["train_steps_per_second"], compared["sb3_steps_per_second"]) == (60_000, 5_000)
+
+
+def at(**shares: float) -> dict[str, Any]:
+    return {"optimum": {}, **{name: {"share_of_optimum": {"mean": share}} for name, share in shares.items()}}
+
+
+def test_what_is_aimed_at_beside_the_rivals_is_counted_and_missed_where_it_was_not_measured(found: Evaluation) -> None:
+    learnt = {"price 1": at(ours=0.9, sb3=0.5, fsrl_ppo_lagrangian=0.7)}
+    learnt |= {"price 2": at(ours=0.8, sb3=0.85, fsrl_ppo_lagrangian=0.1)}
+    beside = record(over_sb3=3.5, over_sb3_defaults=9.0, learnt=learnt)
+
+    alone, measured = ([*aims(found, each)][-4:] for each in (record(), beside))
+
+    assert [(aim.reached, aim.verdict, aim.met) for aim in alone] == [(None, "not measured", False)] * 4
+    assert [aim.reached for aim in measured] == pytest.approx([3.5, 9.0, -0.05, 0.2])
+    assert [aim.verdict for aim in measured] == ["reached", "missed", "missed", "reached"]
+    assert "not measured" in report.summary(found, record())
+    del learnt["price 2"]["fsrl_ppo_lagrangian"]
+    assert [*aims(found, beside)][-1].verdict == "not measured"
+
+
+def test_runs_that_were_shorter_are_told(page: str) -> None:
+    assert "gradient_ascent and unmasked: one seed, a third of the updates" in page
+
+
+def test_a_customer_who_was_lent_other_facts_is_no_other_customer() -> None:
+    each = {"monthly_charges": 50.0, "ppo": "no contact", "index": "no contact", "why": "."}
+    twice = pd.DataFrame([{"customer_id": name, **each} for name in ("a", "b", "a", "b")])
+
+    assert "The 4 decisions are in policy_decisions.csv. They are about 2 Telco customers" in sampled(twice)
 
 
 def test_the_difference_to_the_best_baseline_is_of_the_same_quarters(found: Evaluation) -> None:

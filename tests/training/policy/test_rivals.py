@@ -114,7 +114,7 @@ def test_seconds_to_80_percent_are_those_of_a_quiet_machine() -> None:
     pace = {name: [10.0, 20.0] for name in ("ours", "sb3", "sb3_defaults")}
     runs = [
         Outcome("ours", PRICE, 0, points),
-        *(Outcome(name, PRICE, 0, points[:1]) for name in ("sb3", "sb3_defaults")),
+        *(Outcome(name, PRICE, 0, points[:1]) for name in ("sb3",)),
     ]
     learnt = summary(customers, pace, runs)["learnt"]["price 1.0"]
     assert learnt["ours"]["seconds_to_80_percent"] == [1.0]

@@ -53,9 +53,8 @@ def test_a_clone_sees_inputs_of_mean_0_and_spread_1(monkeypatch: pytest.MonkeyPa
     network = cloned(CUSTOMERS, seed=1)
     seen = (torch.from_numpy(states) - network.mean) / network.spread
 
-    varied = states.std(axis=0) > 0.01
     assert seen.mean(dim=0).numpy() == pytest.approx(0, abs=1e-3)
-    assert seen.std(dim=0).numpy()[varied] == pytest.approx(1, abs=0.1)
+    assert seen.std(dim=0).numpy() == pytest.approx(1, abs=1e-3)
 
 
 def test_a_lesson_is_what_the_dynamic_program_says_of_its_state() -> None:
@@ -71,16 +70,22 @@ def test_a_lesson_is_what_the_dynamic_program_says_of_its_state() -> None:
                 contacts = round(seen["fatigue_count"] * 3)
                 assert seen["churn_risk"] == pytest.approx(0.6)
                 assert seen["budget_remaining"] == pytest.approx(1 / (1 + price))
+                if seen["cooldown_active"]:
+                    assert not value.any(), "there is nothing to choose"
+                    assert 0.85 * stage.best[0, contacts] / 50 <= top <= stage.best[0, contacts] / 50, (
+                        "who is still there"
+                    )
+                    continue
                 assert value == pytest.approx((stage.contact[:, 0, contacts] - stage.wait[0, contacts]) / 50, rel=1e-4)
                 assert top == pytest.approx(stage.best[0, contacts] / 50, rel=1e-4)
     assert next(rows, None) is None
 
 
-def test_lessons_are_of_states_in_which_a_contact_is_allowed() -> None:
+def test_lessons_are_of_states_that_a_quarter_has_cooldowns_among_them() -> None:
     states = lessons(CUSTOMERS, np.random.default_rng(0), each=50)[0]
     seen = dict(zip(OBSERVATION, states.T, strict=True))
 
-    assert not seen["cooldown_active"].any()
+    assert 0.1 < seen["cooldown_active"].mean() < 0.3
     assert set(np.round(seen["fatigue_count"] * 3)) == {0, 1, 2}
     assert (seen["days_since_contact"][seen["fatigue_count"] == 0] == 1).all()
     assert seen["days_since_contact"].min() < 20 / 30

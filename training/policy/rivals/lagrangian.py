@@ -54,10 +54,10 @@ def apart(action: np.ndarray) -> np.ndarray:
 
 
 def policy(space: Discrete, learning_rate: float) -> PPOLagrangian:
-    """As FSRL's own agent makes it, with a discrete actor in place of its Gaussian one."""
+    """As FSRL's own agent makes it, with a discrete actor in place of its Gaussian one, and ReLU as in ours."""
     shape = OBSERVATIONS.shape
-    actor = Actor(Net(shape, hidden_sizes=HIDDEN, activation=nn.Tanh), space.n, softmax_output=False)
-    critics = [Critic(Net(shape, hidden_sizes=HIDDEN, activation=nn.Tanh)) for _ in range(2)]
+    actor = Actor(Net(shape, hidden_sizes=HIDDEN, activation=nn.ReLU), space.n, softmax_output=False)
+    critics = [Critic(Net(shape, hidden_sizes=HIDDEN, activation=nn.ReLU)) for _ in range(2)]
     for layer in ActorCritic(actor, nn.ModuleList(critics)).modules():
         if isinstance(layer, nn.Linear):
             nn.init.orthogonal_(layer.weight)

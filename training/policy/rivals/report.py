@@ -28,6 +28,7 @@ class Outcome(NamedTuple):
 
 def summary(held_out: Customers, pace: dict[str, list[float]], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     rates = {name: max(found) for name, found in pace.items()}  # the others were disturbed
+    learners = {each.name for each in outcomes}
     optima = {price: best(held_out, price) for price in sorted({each.price for each in outcomes})}
     return {
         "train_steps_per_second": rates["ours"],
@@ -44,6 +45,7 @@ def summary(held_out: Customers, pace: dict[str, list[float]], outcomes: Sequenc
                         [each for each in outcomes if (each.name, each.price) == (name, price)], optimum, rate
                     )
                     for name, rate in rates.items()
+                    if name in learners
                 },
             }
             for price, optimum in optima.items()

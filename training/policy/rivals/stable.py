@@ -72,7 +72,7 @@ class Body(BaseFeaturesExtractor):
 
     def __init__(self, observation_space: Any) -> None:
         super().__init__(observation_space, HIDDEN)
-        self.layers = nn.Sequential(nn.Linear(9, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, HIDDEN), nn.Tanh())
+        self.layers = nn.Sequential(nn.Linear(9, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
 
     def forward(self, observations: Tensor) -> Tensor:
         return self.layers((observations - 0.5) / 0.3)
