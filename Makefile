@@ -1,5 +1,5 @@
 # make setup · up · test · check · bench · data.all · train-scorer · train-risk · eval-predictors · train-policy ·
-# eval-policy · compare-policy · train-messenger · eval-messenger · lock
+# eval-policy · compare-policy · train-messenger · eval-messenger · compare-messenger · lock
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -93,4 +93,4 @@ lock: setup
 		--no-emit-index-url --output-file requirements.lock $(LOCK)
 
 clean:
-	rm -rf $(VENV) .venv-rivals reports state .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) .venv-rivals .venv-trl reports state .mypy_cache .ruff_cache .pytest_cache .coverage

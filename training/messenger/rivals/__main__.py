@@ -69,7 +69,8 @@ def main() -> None:
         found.append(each)
         said = f"{each.tokens_per_second:,.0f} tokens a second, score {each.score:.2f}, KL {each.kl:.2f}"
         print(f"{each.name}, seed {each.seed}: {said}", flush=True)
-    report: dict[str, Any] = {"threads": args.threads, "fresh": args.fresh, "settings": asdict(settings)}
+    same = {name: value for name, value in asdict(settings).items() if name not in ("seed", "target", "control")}
+    report: dict[str, Any] = {"threads": args.threads, "fresh": args.fresh, "seeds": args.seeds, "settings": same}
     report |= {"versions": {name: version(name) for name in LIBRARIES}} | summary(found)
     args.reports.mkdir(parents=True, exist_ok=True)
     (args.reports / "messenger_rivals.json").write_text(json.dumps(report, indent=2) + "\n")
