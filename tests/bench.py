@@ -42,7 +42,7 @@ from services.policy.world import Customers, hazard_of
 from services.scorer.handler import score
 from services.scorer.model import ScorerModel
 from shared import telemetry
-from shared.artifacts import ARTIFACTS
+from shared.artifacts import ARTIFACTS, MANIFEST
 from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent, Outcome, ScoredCustomer
 from shared.service import Queue, Service, ready, utc_now
@@ -82,7 +82,10 @@ def main() -> None:
         figures |= told("scoring many", lambda: scoring_many(customers))
         figures |= told("choosing", choosing)
         figures |= told("simulating", simulating)
-        figures |= told("writing", writing)
+        if (ARTIFACTS / "messenger" / MANIFEST).exists():
+            figures |= told("writing", writing)
+        else:
+            print("\nno trained writer is here to measure: make train-messenger", file=sys.stderr)
         with emulators(Path(folder)):
             figures |= told("decisions in Firestore", lambda: asyncio.run(firestore(customers[:1000])))
             figures |= told("through the emulators", lambda: pushed(customers[:1000], Path(folder)))

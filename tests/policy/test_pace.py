@@ -13,7 +13,9 @@ SHARD: Key = (SHARDS, "0")
 
 
 def spent(share: float, awaited: float = 0.0) -> Shard:
-    return Shard(allotment=10_000, committed=round(10_000 * share), awaited=round(10_000 * awaited), reserved=0)
+    return Shard(
+        allotment=1_000_000, committed=round(1_000_000 * share), awaited=round(1_000_000 * awaited), reserved=0
+    )
 
 
 def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
@@ -222,9 +224,11 @@ async def test_without_a_budget_nothing_moves_at_once() -> None:
 def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
     rest = spent(0.6 + 0.4 * planned(0.5))
 
-    assert error_of(rest, 0.5, before=6_000) == pytest.approx(0)
+    assert error_of(rest, 0.5, before=600_000) == pytest.approx(0)
     assert error_of(rest, 0.5) > 0
-    assert error_of(spent(0.6), 0.0, before=6_500) == pytest.approx(-500 / 3_500), "less was accepted than expected"
+    assert error_of(spent(0.6), 0.0, before=650_000) == pytest.approx(-50_000 / 350_000), (
+        "less was accepted than expected"
+    )
 
 
 async def test_when_the_calendar_is_over_a_new_one_begins_for_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
