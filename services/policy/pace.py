@@ -23,6 +23,8 @@ PACE: Key = ("budget", "pace")
 EVERY = timedelta(hours=1)
 BURST = 0.02
 """Share of the calendar's money: when so much more is promised or spent, the price moves within the hour, too."""
+EARLY = 3.3
+"""How much of it goes first. Tried through the service: 3 left 2 % of a large budget, 4 gained less of a small one."""
 START = 1.0
 """The price before anything is known of the pace."""
 KP, KI, KD = 5.0, 0.5, 0.25
@@ -56,7 +58,7 @@ def planned(passed: float) -> float:
     Not the same each day. Promises are kept in full and most are declined, so a day can spend but a part of what is
     free: the last of the budget has to be spread thin. And who is not contacted early cannot be as often later.
     """
-    return 1 - (1 - passed) ** 4
+    return 1 - (1 - passed) ** EARLY
 
 
 def error_of(budget: Shard, passed: float, before: int = 0) -> float:

@@ -12,10 +12,12 @@ DAY = timedelta(days=1)
 SHARD: Key = (SHARDS, "0")
 
 
+ALL = 10**12
+"""Cents: so many that none is missed."""
+
+
 def spent(share: float, awaited: float = 0.0) -> Shard:
-    return Shard(
-        allotment=1_000_000, committed=round(1_000_000 * share), awaited=round(1_000_000 * awaited), reserved=0
-    )
+    return Shard(allotment=ALL, committed=round(ALL * share), awaited=round(ALL * awaited), reserved=0)
 
 
 def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
@@ -28,7 +30,7 @@ def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
 
 def test_what_is_ahead_of_the_calendar_counts_by_what_the_calendar_leaves() -> None:
     left = 1 - planned(0.5)
-    assert error_of(spent(1 - left), 0.5) == 0
+    assert error_of(spent(1 - left), 0.5) == pytest.approx(0, abs=1e-9)
     assert error_of(spent(1 - 0.2 * left), 0.5) == pytest.approx(0.8)
     assert error_of(spent(1 - 1.2 * left), 0.5) == pytest.approx(-0.2)
     assert error_of(spent(1 - left, awaited=0.5 * left), 0.5) == pytest.approx(0.5)
@@ -134,9 +136,9 @@ async def test_who_comes_second_reads_what_the_first_found() -> None:
 
 async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
     store = SQLiteStore()
-    ledger = await Ledger.open(store, 100, 1, noon)
+    ledger = await Ledger.open(store, ALL / 100, 1, noon)
     await Pace.open(store, ledger, 90, NOON)
-    await spend(store, round(10_000 * planned(0.5)))
+    await spend(store, round(ALL * planned(0.5)))
     later = await Pace.open(store, ledger, 90, NOON + 45 * DAY)
 
     assert later.day(NOON + 45 * DAY) == 45
@@ -224,9 +226,9 @@ async def test_without_a_budget_nothing_moves_at_once() -> None:
 def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
     rest = spent(0.6 + 0.4 * planned(0.5))
 
-    assert error_of(rest, 0.5, before=600_000) == pytest.approx(0)
+    assert error_of(rest, 0.5, before=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
     assert error_of(rest, 0.5) > 0
-    assert error_of(spent(0.6), 0.0, before=650_000) == pytest.approx(-50_000 / 350_000), (
+    assert error_of(spent(0.6), 0.0, before=65 * ALL // 100) == pytest.approx(-5 / 35), (
         "less was accepted than expected"
     )
 
