@@ -58,7 +58,7 @@ def planned(passed: float) -> float:
     Not the same each day. Promises are kept in full and most are declined, so a day can spend but a part of what is
     free: the last of the budget has to be spread thin. And who is not contacted early cannot be as often later.
     """
-    return 1 - (1 - passed) ** EARLY
+    return float(1 - (1 - passed) ** EARLY)
 
 
 def error_of(budget: Shard, passed: float, before: int = 0) -> float:
