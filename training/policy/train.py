@@ -28,7 +28,7 @@ from training.policy.artifact import packed, served
 from training.policy.bound import Portfolio
 from training.policy.card import card
 from training.policy.customers import Population, population
-from training.policy.judge import BUDGETS, SEEDS, Court
+from training.policy.judge import BUDGETS, SEEDS, Court, baselines
 from training.policy.policies import Learned, Plan
 from training.policy.ppo import Args as PPOArgs
 from training.policy.ppo import Point, Trained, Trainer
@@ -87,8 +87,12 @@ class Run:
         }
 
 
+class BelowBaselineError(Exception):
+    """What was learnt is not worth serving."""
+
+
 def train(args: Args) -> Manifest:
-    """Raises `SourceError`, and `ArtifactError` where there is no scorer."""
+    """Raises `SourceError`, `ArtifactError` where there is no scorer, and `BelowBaselineError`."""
     people = population(args.mirror, args.data, args.artifacts)
     short = replace(args.scratch, updates=args.scratch.updates // 3)
     jobs = [("scratch", replace(args.scratch, seed=seed)) for seed in args.seeds]
@@ -96,8 +100,17 @@ def train(args: Args) -> Manifest:
     jobs += [("gradient_ascent", replace(short, ascent=True)), ("unmasked", replace(short, masked=False))]
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         runs = list(pool.map(run, *zip(*jobs, strict=True), repeat(people), range(len(jobs))))
-    served_kinds = [each for each in runs if each.kind in SERVED]
-    return save(max(served_kinds, key=lambda each: each.validated), runs, people.training, args)
+    chosen = max((each for each in runs if each.kind in SERVED), key=lambda each: each.validated)
+    if lost := behind(chosen.shares, people):
+        raise BelowBaselineError(f"not written: a baseline gains more at {', '.join(lost)} of the money.")
+    return save(chosen, runs, people.training, args)
+
+
+def behind(shares: Mapping[float, float], people: Population) -> list[str]:
+    """The budgets at which a baseline gains more of the bound, on the customers held out."""
+    court, rules = Courts(people).judged_by, baselines(people.training[:VALIDATED]).values()
+    best = {budget: max(court.judge(rule(budget), budget).share.mean for rule in rules) for budget in BUDGETS}
+    return [f"{budget:.0%}" for budget in BUDGETS if shares[budget] < best[budget]]
 
 
 class Courts:
@@ -199,7 +212,7 @@ def main() -> None:
     parser.add_argument("--artifacts", type=Path, default=Args.artifacts, help="folder of the artifacts")
     try:
         made = train(Args(**vars(parser.parse_args())))
-    except (SourceError, ArtifactError) as error:
+    except (SourceError, ArtifactError, BelowBaselineError) as error:
         sys.exit(str(error))
     print(*(f"{name:32} {value:.4f}" for name, value in made.metrics.items()), sep="\n")
     print(f"version {made.version} is in {Args.artifacts / 'policy'}; judge it beside the others: make eval-policy")

@@ -53,6 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "population", lambda mirror, data, artifacts: people)
         patch.setattr(train, "ProcessPoolExecutor", AtOnce)
+        patch.setattr(train, "behind", lambda shares, people: [])  # so small a network is no match for a rule
         patch.setattr(train, "SEEDS", (100, 101))
         patch.setattr("training.policy.policies.PRICES", np.array([0.0, 2.0, 11.0]))
         patch.setattr("training.policy.warm.STEPS", 20)
@@ -154,7 +155,22 @@ def test_who_serves_is_chosen_on_customers_trained_with_among_masked_pid_runs(
     monkeypatch.setattr(train, "population", lambda mirror, data, artifacts: people)
     monkeypatch.setattr(train, "ProcessPoolExecutor", AtOnce)
     monkeypatch.setattr(train, "run", lambda kind, args, people, number: made[kind, args.seed])
+    monkeypatch.setattr(train, "behind", lambda shares, people: [])
     train.train(Args(artifacts=tmp_path, seeds=(0,)))
 
     chosen = json.loads((tmp_path / "policy" / HISTORY).read_text())["chosen"]
     assert chosen == {"kind": "warm", "seed": 50}
+
+
+def test_what_is_below_a_baseline_is_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    people = Population(CUSTOMERS, CUSTOMERS[:20], pd.DataFrame())
+    monkeypatch.setattr(train, "SEEDS", (100, 101))
+    monkeypatch.setattr(train, "population", lambda mirror, data, artifacts: people)
+    monkeypatch.setattr(train, "ProcessPoolExecutor", AtOnce)
+    poor = {budget: -1.0 for budget in BUDGETS}
+    monkeypatch.setattr(train, "run", lambda kind, args, *_: Run(kind, args, Trained(Torch(), []), poor, 0.0))
+
+    assert train.behind({budget: 2.0 for budget in BUDGETS}, people) == []
+    with pytest.raises(train.BelowBaselineError, match="10%, 30%, 60% of the money"):
+        train.train(Args(artifacts=tmp_path, seeds=(0,)))
+    assert not (tmp_path / "policy").exists()
