@@ -2,14 +2,12 @@
 
 from datetime import timedelta
 from functools import partial
-from math import ceil
 
 from fastapi import FastAPI
 
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Limits
-from services.policy.handler import Desk, decide
-from services.policy.index import Rules
+from services.policy.handler import Desk, decide, rules_of
 from services.policy.ledger import Ledger, default_shards
 from services.policy.network import Network
 from services.policy.pace import Pace
@@ -37,13 +35,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
         ledger=ledger,
         pace=await Pace.open(store, ledger, settings.budget_days, clock()),
         policy=policy,
-        limits=Limits(
-            cooldown=timedelta(days=settings.cooldown_days),
-            fatigue_cap=settings.fatigue_cap,
-            fatigue_window=timedelta(days=settings.fatigue_window_days),
-            holdout_share=settings.holdout_share,
-            holdout_salt=settings.holdout_salt,
-        ),
+        limits=limits_of(settings),
         offer_for=timedelta(days=settings.offer_days),
         clock=clock,
     )
@@ -54,11 +46,20 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
     )
 
 
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        cooldown=timedelta(days=settings.cooldown_days),
+        fatigue_cap=settings.fatigue_cap,
+        fatigue_window=timedelta(days=settings.fatigue_window_days),
+        holdout_share=settings.holdout_share,
+        holdout_salt=settings.holdout_salt,
+    )
+
+
 def chosen(settings: Settings) -> Policy:
     """Raises `ArtifactError` where the trained policy is chosen and not there."""
     exploration = Exploration(settings.explore)
-    # Where the cap is 0 the gate allows nothing, whatever a policy takes it to be.
-    rules = Rules(cooldown=ceil(settings.cooldown_days), cap=max(settings.fatigue_cap, 1))
+    rules = rules_of(limits_of(settings))
     match settings.policy:
         case "ppo":
             return PPOPolicy(Network.load(settings.artifacts / "policy"), exploration, rules)

@@ -1,10 +1,9 @@
 """A one-step expected-value rule, chosen by name: what a trained policy has to beat."""
 
 from services.policy.policy import GREEDILY, Choice, Exploration, Situation, uniform
+from services.policy.world import WORLD
 from shared.messages import OFFERS, ScoredCustomer
 
-RETENTION_EFFECT = 0.5
-"""Share of the churn risk that an accepted offer removes. Assumed: no public data identify it."""
 TYPICAL_CHARGES = 64.76
 """Money a month, where it is not given: the mean of the 7,043 Telco customers. An offer still needs the real one."""
 
@@ -17,7 +16,7 @@ def bill(customer: ScoredCustomer) -> float:
 class BaselinePolicy:
     """Contact where it is worth most, if it is worth anything: over the next bill V,
 
-    value(level) = P(accept | level) · V · (risk · RETENTION_EFFECT − discount) − what a contact costs.
+    value(level) = P(accept | level) · V · (risk · effect − discount) − what a contact costs.
 
     It sees one step: not the budget's price, nor how contact tires. It explores uniformly.
     """
@@ -35,15 +34,13 @@ class BaselinePolicy:
         best = max(free, key=values.__getitem__, default=None)
         drawn = self._exploration.draw(customer.event_id, best, lambda: uniform(allowed))
         accept, value = (0.0, 0.0) if drawn.level is None else (customer.accept_probs[drawn.level], values[drawn.level])
-        retention = 1 - customer.churn_risk * (1 - accept * RETENTION_EFFECT)
+        retention = 1 - customer.churn_risk * (1 - accept * WORLD.effect)
         return Choice(drawn.level, value, retention, drawn.propensity, action_probs=drawn.action_probs)
 
 
 def _values(customer: ScoredCustomer) -> list[float]:
     """Money that a contact is worth, by level."""
-    from services.policy.world import WORLD  # here, because it imports this module
-
-    v, saved = bill(customer), customer.churn_risk * RETENTION_EFFECT
+    v, saved = bill(customer), customer.churn_risk * WORLD.effect
     return [
         accept * v * (saved - percent / 100) - WORLD.contact_cost
         for percent, accept in zip(OFFERS, customer.accept_probs, strict=True)

@@ -145,8 +145,8 @@ def _situation(
     )
 
 
-def _rules(limits: Limits) -> Rules:
-    """Where the cap is 0 the gate allows nothing, whatever is seen of it."""
+def rules_of(limits: Limits) -> Rules:
+    """As a policy takes them. Where the cap is 0 the gate allows nothing, whatever is seen of it."""
     return Rules(cooldown=ceil(limits.cooldown / DAY), cap=max(limits.fatigue_cap, 1))
 
 
@@ -169,7 +169,7 @@ def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: 
             expected_value=choice.expected_value,
             propensity=choice.propensity,
             action_probs=choice.action_probs,
-            observation=observed(situation, _rules(desk.limits)),
+            observation=observed(situation, rules_of(desk.limits)),
             policy=desk.policy.name,
             price=situation.price,
             gate=gate_says,

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.policy.baseline import RETENTION_EFFECT
 from shared.messages import OFFERS
 
 Floats = NDArray[np.float64]
@@ -33,7 +32,7 @@ class World(NamedTuple):
     """In which the scorer's churn risk comes true. The Telco label bears no dates; a campaign lasts a quarter."""
     value_days: int = 365
     """Bills that count, from the first day of the quarter: a year, as contracts and plans of businesses run."""
-    effect: float = RETENTION_EFFECT
+    effect: float = 0.5
     """Share of the hazard that an accepted offer removes while it holds. Between nothing and all."""
     held_days: tuple[int, ...] = (15, 35, 50, 60)
     """How long an accepted offer holds, by level: a kind word two weeks, 15 % two bills; each percent adds less."""

@@ -18,6 +18,7 @@ from services.shield.rules import violations
 from shared.messages import Brief
 from tests.messenger.builders import SAM
 from tests.messenger.tiny import EVERY, Tiny, converted, greedily, texts
+from training.messenger.base import SPECIAL
 
 START = ("", " Hi", " Hello", " Thank you", " We", " [PLAN]", " Is the")
 """Beginnings of a text; with the 64 prompts, 448 places to go on from."""
@@ -37,7 +38,7 @@ async def test_texts_come_in_slots_without_an_end_of_text(artifact: Artifact) ->
     assert all(len(some) <= 4 for some in written)
     everything = [text for some in written for text in some]
     assert len(everything) > 100
-    assert all(text == text.strip() and "<" not in text for text in everything)
+    assert all(text == text.strip() and not any(special in text for special in SPECIAL) for text in everything)
     assert any("[NAME]" in text for text in everything)
 
 

@@ -76,6 +76,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="quarters at once, a core each")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
     args = parser.parse_args()
+    if args.seeds < 2:
+        parser.error("an interval takes at least 2 quarters: --seeds 2")
     try:
         customers = population(settings.data, args.data, settings.artifacts).held_out
         print(contest(customers, args.policies, args.seeds, args.copies, args.jobs))

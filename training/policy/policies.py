@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from services.policy.baseline import RETENTION_EFFECT
 from services.policy.index import Problem
 from services.policy.network import Network
 from services.policy.observation import OBSERVATION, observe
@@ -70,7 +69,7 @@ class OneStep:
     def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
         hazard, accept, bill = quarter.customers[who]
         risk = -np.expm1(-hazard * quarter.world.risk_days)
-        value = accept * bill[:, None] * (risk[:, None] * RETENTION_EFFECT - DISCOUNTS) - WORLD.contact_cost
+        value = accept * bill[:, None] * (risk[:, None] * WORLD.effect - DISCOUNTS) - WORLD.contact_cost
         return daily(_paid_for(quarter, who, np.where(value.max(axis=1) > 0, value.argmax(axis=1), NOTHING)))
 
 
