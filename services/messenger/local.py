@@ -1,6 +1,7 @@
 """The trained writer on this machine's processor: CTranslate2 in 8 bits, no torch."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -13,8 +14,14 @@ LONGEST = 64
 """Tokens of a text, its end included; what has not ended by then is dropped."""
 
 
+FIGURE = re.compile(r"[0-9%]")
+
+
 class LocalWriter:
-    """Draws texts from the whole distribution that PPO shaped: temperature 1, no top-k, no top-p."""
+    """Draws texts from the whole distribution that PPO shaped: temperature 1, no top-k, no top-p.
+
+    But no figures: every number of a message stands in a slot, so that none can be invented.
+    """
 
     name = "local"
 
@@ -22,6 +29,7 @@ class LocalWriter:
         self.version = f"{self.name}/{artifact.version}"
         self._model, self._candidates = artifact.writer, candidates
         self._reward = Reward(artifact.reward) if artifact.reward else None
+        self._figures = [[token] for token in self._model.tokenizer.get_vocab() if FIGURE.search(token)]
         self._tokens = lru_cache(lambda asked: self._model.tokenizer.encode(asked).tokens)
 
     async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
@@ -40,6 +48,7 @@ class LocalWriter:
             include_prompt_in_result=False,
             return_scores=True,
             return_end_token=True,
+            suppress_sequences=self._figures,
         )
         decode = self._model.tokenizer.decode
         return [

@@ -1,6 +1,7 @@
 """The local writer against transformers on the same weights, and what it does with what it draws."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from itertools import product
 from math import exp, sqrt
@@ -11,7 +12,7 @@ import torch
 
 from services.messenger import local
 from services.messenger.artifact import Artifact, LanguageModel
-from services.messenger.local import LONGEST, LocalWriter
+from services.messenger.local import FIGURE, LONGEST, LocalWriter
 from services.messenger.prompt import complete, prompt
 from services.messenger.rank import Draft
 from services.shield.rules import violations
@@ -40,6 +41,18 @@ async def test_texts_come_in_slots_without_an_end_of_text(artifact: Artifact) ->
     assert len(everything) > 100
     assert all(text == text.strip() and not any(special in text for special in SPECIAL) for text in everything)
     assert any("[NAME]" in text for text in everything)
+
+
+async def test_what_is_a_figure_is_never_drawn(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny model has learnt no figures; so what it says most is taken for one."""
+    assert [token for token in ("0", "%", "\u01202", "10", "[NAME]", "off") if FIGURE.search(token)] == [
+        *("0", "%", "\u01202", "10")
+    ]
+    monkeypatch.setattr(local, "FIGURE", re.compile("NAME"))
+    written = await LocalWriter(artifact, 4).write(EVERY)
+
+    assert sum(map(len, written)) > 100
+    assert not any("[NAME]" in text for some in written for text in some)
 
 
 async def test_what_was_learnt_passes_the_shield(artifact: Artifact) -> None:

@@ -7,18 +7,24 @@ import numpy as np
 
 @dataclass
 class Proportional:
-    """Ziegler et al. (2019), section 2.2: β ← β · (1 + clip(KL/target − 1, ±0.2) · n/horizon)."""
+    """Ziegler et al. (2019), section 2.2: β ← β · (1 + clip(KL/target − 1, ±0.2) · n/horizon).
+
+    Divergence begins at 0, so nothing is lowered before half of the target has been seen.
+    """
 
     target: float
     """Nats a text."""
     beta: float = 0.1
-    horizon: int = 500
+    horizon: int = 250
     """Texts over which an error of 0.2 would change β by a fifth."""
+    _warm: bool = field(default=False, init=False)
 
     def step(self, kl: float, texts: int) -> float:
         """β after `texts` that diverged by `kl` each."""
-        error = float(np.clip(kl / self.target - 1, -0.2, 0.2))
-        self.beta *= 1 + error * texts / self.horizon
+        self._warm = self._warm or kl > self.target / 2
+        if self._warm:
+            error = float(np.clip(kl / self.target - 1, -0.2, 0.2))
+            self.beta *= 1 + error * texts / self.horizon
         return self.beta
 
 

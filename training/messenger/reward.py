@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from training.messenger.base import rate
 from training.messenger.data import Pair
-from training.messenger.lm import LM, Batch, adapted, joined, merged
+from training.messenger.lm import LM, Batch, adapted, joined, merged, quicker
 
 
 class RewardModel(nn.Module):
@@ -112,7 +112,8 @@ def train(
             group["lr"] = args.learning_rate * rate(step / len(batches))
         prompts, chosen, rejected = zip(*(pairs[row] for row in rows), strict=True)
         both = joined(lm.tokenizer, prompts + prompts, chosen + rejected, args.longest)
-        better, worse = model(both.to(model.head.weight.device)).chunk(2)
+        with quicker():
+            better, worse = model(both.to(model.head.weight.device)).float().chunk(2)
         loss = preference_loss(better, worse)
         optimizer.zero_grad()
         loss.backward()

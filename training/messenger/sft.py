@@ -15,7 +15,7 @@ from tqdm import tqdm
 from shared.settings import Settings
 from training.messenger.base import rate
 from training.messenger.data import Example, demonstrations, dialogues
-from training.messenger.lm import LM, adapted, encode, load, log_probabilities, logits, merged, save
+from training.messenger.lm import LM, adapted, encode, load, log_probabilities, logits, merged, quicker, save
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = args.learning_rate * rate(step / args.steps)
         chosen = torch.randint(len(examples), (args.batch,), generator=order).tolist()
-        loss = nats(tuned, [examples[row] for row in chosen], args.longest)
+        with quicker():
+            loss = nats(tuned, [examples[row] for row in chosen], args.longest)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learning, 1.0)

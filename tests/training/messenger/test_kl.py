@@ -20,9 +20,8 @@ def test_the_raw_rule_is_the_mission_s() -> None:
     assert rule.step(1.9, 1) == pytest.approx(0.1)
 
 
-def test_the_steady_rule_waits_until_half_of_the_target_was_seen() -> None:
-    rule = Factor(target=4.0, beta=0.1)
-
+@pytest.mark.parametrize("rule", [Proportional(target=4.0, beta=0.1), Factor(target=4.0, beta=0.1)])
+def test_steady_rules_wait_until_half_of_the_target_was_seen(rule: Proportional | Factor) -> None:
     assert {rule.step(0.0, 1) for _ in range(50)} == {0.1}
 
 
