@@ -1,6 +1,7 @@
 """What the stages learn from: the domain's own synthetic texts, or the public dialogues of the catalogue."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,12 +64,16 @@ def preferences(name: str, mirror: Path | None, data: Path, *splits: str) -> Pre
     return Preferences([Pair(asked, f" {chosen}", f" {rejected}") for asked, chosen, rejected in columns])
 
 
-def labelled(about: Sequence[Brief], first: Sequence[str], second: Sequence[str], seed: int) -> Preferences:
-    """By the stated rubric, with a person's noise."""
-    odds, rng = rubric.odds(about, first, second), np.random.default_rng(seed)
+def labelled(about: Sequence[Brief], answers: Sequence[Sequence[str]], seed: int) -> Preferences:
+    """By the stated rubric, with a person's noise.
+
+    `answers` [k, briefs] are k texts of each brief: its k (k − 1) / 2 pairs follow each other.
+    """
+    triples = [(brief, *two) for brief, *texts in zip(about, *answers, strict=True) for two in combinations(texts, 2)]
+    odds, rng = rubric.odds(*zip(*triples, strict=True)), np.random.default_rng(seed)
     pairs = [
         Pair(prompt(brief), f" {a}", f" {b}") if better else Pair(prompt(brief), f" {b}", f" {a}")
-        for brief, a, b, better in zip(about, first, second, rubric.label(odds, rng), strict=True)
+        for (brief, a, b), better in zip(triples, rubric.label(odds, rng), strict=True)
     ]
     return Preferences(pairs, rubric.ceiling(odds))
 

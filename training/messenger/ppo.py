@@ -26,7 +26,7 @@ from training.messenger.safety import broken
 @dataclass(frozen=True)
 class Args:
     seed: int = 0
-    updates: int = 60
+    updates: int = 80
     texts: int = 128
     """Between two updates."""
     epochs: int = 2
@@ -39,13 +39,13 @@ class Args:
     value: float = 0.1
     trace: float = 0.95
     """λ of the generalised advantage; nothing is discounted, a text is short."""
-    target: float = 6.0
+    target: float = 8.0
     """Nats that a text may diverge."""
     control: Literal["proportional", "factor", "raw"] = "proportional"
     beta: float = 0.1
-    unsafe: float = 2.0
+    unsafe: float = 4.0
     """Penalty of each rule of the shield that a text breaks; a spread of the reward model is 1."""
-    unended: float = 4.0
+    unended: float = 8.0
     """And of a text that does not end."""
 
 

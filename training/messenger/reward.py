@@ -62,6 +62,8 @@ class Args:
     epochs: int = 2
     batch: int = 32
     """Pairs."""
+    together: int = 1
+    """Pairs that follow each other and share their texts, each of which is then read once (Ouyang et al. 2022)."""
     longest: int = 128
     learning_rate: float = 5e-4
 
@@ -102,18 +104,22 @@ def train(
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learning, weight_decay=0.0)
     order, points = np.random.default_rng(args.seed), []
+    groups = np.arange(len(pairs)).reshape(-1, args.together)
     batches = [
-        part
+        part.ravel()
         for _ in range(args.epochs)
-        for part in np.array_split(order.permutation(len(pairs)), args.steps(len(pairs)) // args.epochs)
+        for part in np.array_split(order.permutation(groups), args.steps(len(pairs)) // args.epochs)
     ]
     for step, rows in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = args.learning_rate * rate(step / len(batches))
-        prompts, chosen, rejected = zip(*(pairs[row] for row in rows), strict=True)
-        both = joined(lm.tokenizer, prompts + prompts, chosen + rejected, args.longest)
+        chosen = [(pairs[row].prompt, pairs[row].chosen) for row in rows]
+        rejected = [(pairs[row].prompt, pairs[row].rejected) for row in rows]
+        place = {read: at for at, read in enumerate(dict.fromkeys(chosen + rejected))}
+        batch = joined(lm.tokenizer, *zip(*place, strict=True), args.longest)
         with quicker():
-            better, worse = model(both.to(model.head.weight.device)).float().chunk(2)
+            scores = model(batch.to(model.head.weight.device)).float()
+        better, worse = (scores[[place[read] for read in side]] for side in (chosen, rejected))
         loss = preference_loss(better, worse)
         optimizer.zero_grad()
         loss.backward()

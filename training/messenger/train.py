@@ -54,12 +54,14 @@ class Args:
     artifacts: Path = ARTIFACTS
     threads: int = 2
     demonstrations: int = 20_000
-    pairs: int = 3_000
+    asked: int = 4_000
+    """Briefs whose texts the reward model learns from: four each, and all six pairs of them."""
+    answers: int = 4
     held_out: int = 1_000
     """Pairs that the reward model is measured on, and texts that PPO is compared on with SFT."""
     base: BaseArgs = field(default_factory=BaseArgs)
     sft: SFTArgs = field(default_factory=SFTArgs)
-    reward: RewardArgs = field(default_factory=RewardArgs)
+    reward: RewardArgs = field(default_factory=lambda: RewardArgs(batch=96, together=6, learning_rate=1e-3))
     people_pairs: int = 2_000
     people: RewardArgs = field(default_factory=lambda: RewardArgs(epochs=1, longest=96))
     """Of the reward model on what people preferred in HH-RLHF."""
@@ -158,17 +160,18 @@ def _people(lm: LM, args: Args, history: dict[str, Any]) -> None:
 
 def _reward(lm: LM, args: Args, history: dict[str, Any]) -> reward.RewardModel:
     """Of pairs that `lm` wrote; in the spread of what it writes."""
-    number, seed = args.pairs + args.held_out, args.reward.seed + 21
-    about = briefs(np.random.default_rng(seed), number)
-    first, second = (written(lm, about, args.ppo.most) for _ in range(2))
-    cut = slice(args.pairs), slice(args.pairs, None)
-    learnt, tested = (labelled(about[rows], first[rows], second[rows], seed) for rows in cut)
-    with (stage := Stage("reward", args.reward.steps(args.pairs))) as show:
+    seed = args.reward.seed + 21
+    about = briefs(np.random.default_rng(seed), args.asked + args.held_out)
+    learnt, tested = (
+        labelled(some, [written(lm, some, args.ppo.most) for _ in range(answers)], seed)
+        for some, answers in ((about[: args.asked], args.answers), (about[args.asked :], 2))
+    )
+    with (stage := Stage("reward", args.reward.steps(len(learnt.pairs)))) as show:
         judge, _ = reward.train(lm, learnt.pairs, args.reward, show)
     found = reward.report(judge, tested.pairs, args.reward.longest)
-    history["reward"] = stage.history() | found._asdict() | {"ceiling": tested.ceiling, "pairs": args.pairs}
-    asked = [prompt(brief) for brief in about[cut[1]]]
-    judge.normalise(judge.score(asked, [f" {text}" for text in first[cut[1]]], args.reward.longest))
+    history["reward"] = stage.history() | found._asdict() | {"ceiling": tested.ceiling, "pairs": len(learnt.pairs)}
+    prompts, *texts = zip(*tested.pairs, strict=True)
+    judge.normalise(judge.score(prompts * 2, [text for some in texts for text in some], args.reward.longest))
     return judge
 
 

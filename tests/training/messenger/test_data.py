@@ -1,3 +1,4 @@
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def test_labels_follow_the_rubric_as_often_as_its_ceiling_says() -> None:
     rng = np.random.default_rng(0)
     about = briefs(rng, 2_000)
     first, second = ([write(brief, rng, 0.3) for brief in about] for _ in range(2))
-    found = labelled(about, first, second, seed=1)
+    found = labelled(about, [first, second], seed=1)
     better = [
         rubric.score(brief, pair.chosen.strip()) >= rubric.score(brief, pair.rejected.strip())
         for brief, pair in zip(about, found.pairs, strict=True)
@@ -31,6 +32,18 @@ def test_labels_follow_the_rubric_as_often_as_its_ceiling_says() -> None:
     assert np.mean(better) == pytest.approx(found.ceiling, abs=0.03)
     assert 0.75 < found.ceiling < 0.85
     assert [pair.prompt for pair in found.pairs] == [prompt(brief) for brief in about]
+
+
+def test_all_pairs_of_a_brief_s_texts_are_labelled_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    about = briefs(rng, 20)
+    answers = [[write(brief, rng, 0.3) for brief in about] for _ in range(4)]
+    pairs = labelled(about, answers, seed=1).pairs
+
+    assert [pair.prompt for pair in pairs] == [prompt(brief) for brief in about for _ in range(6)]
+    for row, texts in enumerate(zip(*answers, strict=True)):
+        said = [{pair.chosen.strip(), pair.rejected.strip()} for pair in pairs[6 * row : 6 * row + 6]]
+        assert said == [{a, b} for a, b in combinations(texts, 2)]
 
 
 def test_a_conversation_is_written_out_turn_by_turn() -> None:

@@ -1,10 +1,14 @@
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from tests.training.messenger.tiny import tiny
+from training.messenger import reward
 from training.messenger.data import Pair
-from training.messenger.lm import LM, encode
+from training.messenger.lm import LM, Batch, encode, joined
 from training.messenger.reward import Args, RewardModel, accuracy, preference_loss, report, train
 
 
@@ -41,6 +45,28 @@ def test_normalised_scores_have_a_mean_of_0_and_a_spread_of_1(lm: LM) -> None:
         scores = model.score(["Message:"] * 50, texts, 99)
         assert scores.mean() == pytest.approx(0, abs=1e-4)
         assert scores.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_texts_that_pairs_share_are_read_once_and_count_in_each(lm: LM, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" thank you", " please stay", " do it at once", " thank you"]
+    pairs = [Pair("Message:", a, b) for a, b in combinations(texts, 2) if a != b]
+    read: list[int] = []
+
+    def counted(*args: Any) -> Batch:
+        read.append(len(args[1]))
+        return joined(*args)
+
+    monkeypatch.setattr(reward, "joined", counted)
+    _, points = train(lm, pairs, Args(batch=5, together=5, epochs=1))
+    model = RewardModel(lm, 0)
+    with torch.no_grad():
+        chosen, rejected = (
+            model(encode(lm.tokenizer, ["Message:"] * 5, side, 99))
+            for side in zip(*(p[1:] for p in pairs), strict=True)
+        )
+
+    assert read == [3]
+    assert points[0].loss == pytest.approx(preference_loss(chosen, rejected).item(), abs=0.02)  # bfloat16
 
 
 def test_it_learns_what_is_preferred_and_leaves_the_model_it_came_from_alone(lm: LM) -> None:
