@@ -6,9 +6,9 @@ from shared.artifacts import Manifest
 
 CARD = """# Message writer {version}
 
-An OPT of 5 million parameters (6 layers of 256, its own BPE of 1,024 tokens), in 8 bits for CTranslate2, and the reward
-model that ranks what it writes. Base, SFT, reward model and PPO were trained by `{made_by}`; `training.json` holds
-their histories, `sft.jsonl` what the model wrote before PPO.
+An OPT of 3.5 million parameters (4 layers of 256, its own BPE of 1,024 tokens), in 8 bits for CTranslate2, and the
+reward model that ranks what it writes. Base, SFT, reward model and PPO were trained by `{made_by}`; `training.json`
+holds their histories, `sft.jsonl` what the model wrote before PPO.
 
 ## Use
 

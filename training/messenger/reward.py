@@ -6,7 +6,7 @@ The score is a linear function of what the model makes of the last real token of
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,17 @@ class RewardModel(nn.Module):
         self.head = nn.Linear(width, 1, bias=False).to(lm.model.device)
         nn.init.normal_(self.head.weight, std=1 / (width + 1) ** 0.5)  # Stiennon et al. 2020
         self.mean, self.spread = 0.0, 1.0
+
+    @classmethod
+    def of(cls, lm: LM, mean: float = 0.0) -> Self:
+        """As `export.as_lm` leaves it: a score is logit 0 at the end, less `mean`. Nothing is learnt any more."""
+        model = cls.__new__(cls)
+        nn.Module.__init__(model)
+        model.tokenizer, model.lm, model.mean, model.spread = lm.tokenizer, lm.model, mean, 1.0
+        weight = lm.model.get_output_embeddings().weight[:1]
+        model.head = nn.Linear(weight.shape[1], 1, bias=False).to(weight.device)
+        model.head.weight = nn.Parameter(weight.detach().clone())
+        return model.requires_grad_(False)
 
     def forward(self, batch: Batch) -> Tensor:
         """[n], with a mean of 0 and a spread of 1 over what it was normalised by."""

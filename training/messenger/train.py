@@ -47,7 +47,7 @@ class Args:
     """A pretrained model by name or folder; without one a base is trained."""
     eight_bit: bool = False
     resume: bool = False
-    """Go on from the base that an earlier run left in `models`."""
+    """Take from `models` the stages that an earlier run has finished, up to PPO."""
     mirror: Path = field(default_factory=lambda: Settings().data)
     data: Path = Path("data")
     models: Path = Path("models/messenger")
@@ -106,11 +106,7 @@ def train(args: Args) -> Manifest:
     history: dict[str, Any] = {}
     lm = _base(args, history)
     _people(lm, args, history)
-    with (stage := Stage("sft", args.sft.steps)) as show:
-        pairs = demonstrations(args.demonstrations, args.sft.seed + 11)
-        lm, _ = sft.train(lm, pairs[256:], args.sft, pairs[:256], show)
-    history["sft"] = stage.history()
-    save(lm, args.models / "sft")
+    lm = _sft(lm, args, history)
     judge = _reward(lm, args, history)
     about = briefs(np.random.default_rng(args.ppo.seed + 31), 4_096)
     asked = briefs(np.random.default_rng(args.ppo.seed + 32), args.held_out, held_out=True)
@@ -125,29 +121,41 @@ def train(args: Args) -> Manifest:
         "tokens_per_second": points[-1].tokens / points[-1].seconds,
     }
     save(lm, args.models / "merged")
-    save(as_lm(judge), args.models / "reward")
     return export(
         lm, judge, [{"brief": brief.model_dump(mode="json"), "text": text} for brief, text in before], history, args
     )
 
 
+def _kept(stage: str, args: Args) -> dict[str, Any] | None:
+    """The history of a stage that is not to be done again."""
+    file = args.models / f"{stage}.json"
+    return dict(json.loads(file.read_text())) if args.resume and file.exists() else None
+
+
+def _keep(stage: str, history: Mapping[str, Any], args: Args) -> None:
+    args.models.mkdir(parents=True, exist_ok=True)
+    (args.models / f"{stage}.json").write_text(json.dumps(history))
+
+
 def _base(args: Args, history: dict[str, Any]) -> LM:
     if args.model:
         return load(args.model, args.eight_bit)
-    kept = args.models / "base.json"
-    if args.resume and kept.exists():
-        history["base"] = json.loads(kept.read_text())
+    if kept := _kept("base", args):
+        history["base"] = kept
         return load(args.models / "base")
     with (stage := Stage("base", args.base.steps)) as show:
         lm, _ = base.train(args.base, show)
-    history["base"] = stage.history()
     save(lm, args.models / "base")
-    kept.write_text(json.dumps(history["base"]))
+    history["base"] = stage.history()
+    _keep("base", history["base"], args)
     return lm
 
 
 def _people(lm: LM, args: Args, history: dict[str, Any]) -> None:
     """A reward model of what people preferred, measured on the test split; no message is written by it."""
+    if kept := _kept("people", args):
+        history["people"] = kept
+        return
     learnt, tested = (
         preferences("hh-rlhf", args.mirror, args.data, *splits).pairs for splits in (("train", "valid"), ("test",))
     )
@@ -156,10 +164,27 @@ def _people(lm: LM, args: Args, history: dict[str, Any]) -> None:
         judge, _ = reward.train(lm, learnt, args.people, show)
     found = reward.report(judge, tested, args.people.longest)
     history["people"] = stage.history() | found._asdict() | {"pairs": len(learnt), "tested": len(tested)}
+    _keep("people", history["people"], args)
+
+
+def _sft(lm: LM, args: Args, history: dict[str, Any]) -> LM:
+    if kept := _kept("sft", args):
+        history["sft"] = kept
+        return load(args.models / "sft")
+    with (stage := Stage("sft", args.sft.steps)) as show:
+        pairs = demonstrations(args.demonstrations, args.sft.seed + 11)
+        lm, _ = sft.train(lm, pairs[256:], args.sft, pairs[:256], show)
+    save(lm, args.models / "sft")
+    history["sft"] = stage.history()
+    _keep("sft", history["sft"], args)
+    return lm
 
 
 def _reward(lm: LM, args: Args, history: dict[str, Any]) -> reward.RewardModel:
     """Of pairs that `lm` wrote; in the spread of what it writes."""
+    if kept := _kept("reward", args):
+        history["reward"] = kept
+        return reward.RewardModel.of(load(args.models / "reward"), kept["mean"])
     seed = args.reward.seed + 21
     about = briefs(np.random.default_rng(seed), args.asked + args.held_out)
     learnt, tested = (
@@ -169,9 +194,16 @@ def _reward(lm: LM, args: Args, history: dict[str, Any]) -> reward.RewardModel:
     with (stage := Stage("reward", args.reward.steps(len(learnt.pairs)))) as show:
         judge, _ = reward.train(lm, learnt.pairs, args.reward, show)
     found = reward.report(judge, tested.pairs, args.reward.longest)
-    history["reward"] = stage.history() | found._asdict() | {"ceiling": tested.ceiling, "pairs": len(learnt.pairs)}
     prompts, *texts = zip(*tested.pairs, strict=True)
     judge.normalise(judge.score(prompts * 2, [text for some in texts for text in some], args.reward.longest))
+    save(as_lm(judge), args.models / "reward")
+    history["reward"] = stage.history() | found._asdict()
+    history["reward"] |= {
+        "ceiling": tested.ceiling,
+        "pairs": len(learnt.pairs),
+        "mean": judge.mean / judge.spread,
+    }
+    _keep("reward", history["reward"], args)
     return judge
 
 
@@ -230,7 +262,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m training.messenger.train", description=__doc__.partition("\n")[0])
     parser.add_argument("--model", help="a pretrained model, by folder or name on the hub; else a base is trained")
     parser.add_argument("--eight-bit", action="store_true", help="hold that model in 8 bits (bitsandbytes)")
-    parser.add_argument("--resume", action="store_true", help="go on from the base that an earlier run left")
+    parser.add_argument("--resume", action="store_true", help="take the stages before PPO from an earlier run")
     parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
     parser.add_argument("--data", type=Path, default=Args.data, help="folder of the data sets made ready")
     parser.add_argument(

@@ -46,7 +46,7 @@ def trained() -> RewardModel:
 @pytest.fixture
 def judge(trained: RewardModel, tmp_path: Path) -> Judge:
     save(as_lm(trained), tmp_path)
-    return Judge(load(tmp_path))
+    return Judge.of(load(tmp_path))
 
 
 def test_a_reward_model_reads_as_it_was_saved_but_for_its_mean(trained: RewardModel, judge: Judge) -> None:

@@ -1,6 +1,7 @@
 """The whole of `make train-messenger` on a model that is too small to be good; what serves is what was trained."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,24 @@ def test_the_report_is_of_what_serves(made: tuple[Args, Manifest], tmp_path: Pat
     page = (tmp_path / "messenger.html").read_text()
     assert manifest.version in page
     assert "<script>alert" not in page
+
+
+def test_a_run_that_resumes_takes_what_was_finished_and_learns_the_same(
+    made: tuple[Args, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args, _ = made
+    for stage in (base, sft, reward):
+        monkeypatch.setattr(stage, "train", None)
+    again = train.train(replace(args, resume=True, artifacts=tmp_path))
+    before, after = (
+        json.loads((folder / "messenger" / "training.json").read_text()) for folder in (args.artifacts, tmp_path)
+    )
+
+    assert {stage: before[stage] for stage in ("base", "people", "sft", "reward")} == {
+        stage: after[stage] for stage in ("base", "people", "sft", "reward")
+    }
+    assert after["ppo"]["score"] == pytest.approx(before["ppo"]["score"], abs=0.05)
+    assert again.metrics["rm_accuracy"] > 0
 
 
 def test_texts_are_drawn_for_each_brief(made: tuple[Args, Manifest]) -> None:

@@ -37,7 +37,7 @@ LIBRARIES = ("torch", "trl", "transformers", "peft", "accelerate", "numpy")
 
 def outcomes(args: Namespace, settings: Args) -> Iterator[Outcome]:
     """As they come."""
-    judge, sft = Judge(load(args.reward)), load(args.sft)
+    judge, sft = Judge.of(load(args.reward)), load(args.sft)
     torch.manual_seed(0)
     normalise(judge, sft, briefs(np.random.default_rng(41), args.fresh), settings.most)
     fresh = briefs(np.random.default_rng(42), args.fresh, held_out=True)

@@ -23,17 +23,6 @@ METRICS = ("tokens_per_second", "tokens_per_processor_second", "score", "kl", "o
 
 
 class Judge(RewardModel):
-    """The reward model as `training.messenger.export.as_lm` leaves it: a text's score is logit 0 at its end."""
-
-    def __init__(self, lm: LM) -> None:
-        nn.Module.__init__(self)
-        self.tokenizer, self.lm = lm.tokenizer, lm.model
-        weight = lm.model.get_output_embeddings().weight[:1]
-        self.head = nn.Linear(weight.shape[1], 1, bias=False)
-        self.head.weight = nn.Parameter(weight.detach().clone())
-        self.mean, self.spread = 0.0, 1.0
-        self.requires_grad_(False)
-
     def linear(self) -> nn.Linear:
         """The score of what the model makes of a token, normalised."""
         found = nn.Linear(self.head.in_features, 1)
