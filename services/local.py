@@ -15,10 +15,11 @@ from shared import telemetry
 from shared.bus import Bus, Envelope, LocalBus, Receive
 from shared.service import Clock, Service, utc_now
 from shared.settings import Settings
-from shared.store import Document, Documents, Key, SQLiteStore, Store
+from shared.store import DEAD_LETTERS, Document, Documents, Key, SQLiteStore, Store
 from shared.topology import SUBSCRIPTIONS
 
-DEAD_LETTERS = "dead-letters"
+EVERY = 60.0
+"""Seconds between two looks at the calendar."""
 
 
 async def pipeline(settings: Settings, bus: LocalBus, store: Store, clock: Clock = utc_now) -> list[Service]:
@@ -45,10 +46,11 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
     bus, store = LocalBus(), SQLiteStore(settings.state)
     services = await pipeline(settings, bus, store)
     telemetry.say("LocalBus: messages in memory, for one process", state=str(settings.state))
-    running = asyncio.create_task(bus.run())
+    running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick(services))
     try:
         yield bus, store
     finally:
+        ticking.cancel()
         bus.close()
         try:
             await running
@@ -56,6 +58,17 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
             for service in services:
                 service.stop()
             store.close()
+
+
+async def tick(services: Sequence[Service]) -> None:
+    """Let services do what is due, again and again."""
+    while True:
+        for service in services:
+            try:
+                await service.tick()
+            except Exception as error:  # the calendar goes on
+                telemetry.failed(service.name, "", error)
+        await asyncio.sleep(EVERY)
 
 
 async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:

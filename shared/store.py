@@ -14,6 +14,8 @@ CUSTOMERS, PLANS, VERDICTS, DECISIONS = "customers", "plans", "verdicts", "decis
 A document of these names its `customer_id`, and is `due` when something is next to be done about it, in seconds of Unix
 time; where nothing is, it is then forgotten.
 """
+EARLY, DEAD_LETTERS = "early-outcomes", "dead-letters"
+"""Outcomes ahead of their decision; and in one process, what could never be handled."""
 
 Key = tuple[str, str]
 """Collection and id."""
@@ -45,6 +47,12 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """Raise if the store cannot be reached."""
+
+
+async def traces(store: Store, customer_id: str) -> list[Key]:
+    """All that is stored of a customer, but that they must not be contacted."""
+    collections = CUSTOMERS, PLANS, VERDICTS, DECISIONS, EARLY, DEAD_LETTERS
+    return [key for collection in collections for key in await store.about(collection, customer_id)]
 
 
 class SQLiteStore:

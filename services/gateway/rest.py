@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 from services.gateway.handler import recall
 from shared.bus import Bus, Envelope
 from shared.messages import CustomerEvent, Decision
-from shared.service import MAX_BYTES, attributes, in_words
+from shared.service import MAX_BYTES, attributes, in_words, utc_now
 from shared.settings import Settings
 from shared.store import Store
 from shared.topology import INPUTS, TOPICS
@@ -44,7 +44,7 @@ async def retain(request: Request) -> Response:
 
 @router.get("/decisions/{event_id:path}")
 async def decision(request: Request, event_id: Annotated[str, Path(min_length=1, max_length=128)]) -> Response:
-    if found := await recall(request.app.state.store, event_id):
+    if found := await recall(request.app.state.store, event_id, utc_now()):
         return Response(found, media_type="application/json")
     raise HTTPException(404, f"No decision about event {event_id!r}. If it was published just now, ask again.")
 
@@ -97,7 +97,7 @@ async def _wait(request: Request, event_id: str) -> str | None:
     """The decision, if it comes in time. Any instance may receive it, so it is looked for in the store."""
     store: Store = request.app.state.store
     pause, end = FIRST_LOOK, time.monotonic() + request.app.state.settings.answer_seconds
-    while not (found := await recall(store, event_id)) and time.monotonic() < end:
+    while not (found := await recall(store, event_id, utc_now())) and time.monotonic() < end:
         await asyncio.sleep(pause)
         pause = min(LAST_LOOK, pause * 1.5)
     return found
