@@ -180,7 +180,9 @@ class Action(Value):
     contact: bool
     offer_level: Annotated[int, Field(ge=0, lt=len(OFFERS))] = 0
     offer_percentage: int = 0
-    delay_days: Annotated[int, Field(ge=0, le=7)] = 0
+    delay_days: Annotated[int, Field(ge=0, le=7)] = Field(
+        default=0, description="the customer is looked at again after so many days; 0 is at their next event"
+    )
     estimated_retention_prob: Probability
 
 

@@ -76,8 +76,8 @@ def chosen(settings: Settings) -> Policy:
             return BaselinePolicy(exploration)
 
 
-def create() -> FastAPI:
-    app = web.create_app(build)
+def create(connect: web.Connect = web.google_cloud) -> FastAPI:
+    app = web.create_app(build, connect)
 
     @app.post("/reviews")
     async def reviews(request: Request) -> dict[str, int]:

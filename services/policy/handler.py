@@ -25,6 +25,8 @@ from shared.store import CUSTOMERS, PLANS, Change, Document, Documents, Key, Sto
 
 GRACE = timedelta(days=2)
 """After an offer's last day: it ends later where the customer lives, and an answer takes its time."""
+STALE = timedelta(days=90)
+"""After which a customer of whom nothing new was heard is not looked at again."""
 
 
 class Desk(NamedTuple):
@@ -142,12 +144,14 @@ def _plan(message: Message, cents: int, awaited: int, desk: Desk, now: datetime)
 
 
 def _review(customer: ScoredCustomer, allowed: gate.Allowed, choice: Choice, now: datetime) -> Review | None:
-    """Where the policy wants to look again, and may hope to do something then. A risk is worked out anew, by then."""
-    if not choice.delay_days or gate.FOR_EVER & set(allowed.reasons):
+    """Where the policy wants to look again, may hope to do something then, and still knows something."""
+    known_at = customer.times.get("occurred_at") or customer.times.get("scored_at") or now
+    if not choice.delay_days or gate.FOR_EVER & set(allowed.reasons) or now - known_at > STALE:
         return None
     facts = customer.model_dump(mode="json", include=set(Facts.model_fields), exclude_none=True)
     if customer.churn_risk_source == "model":
-        del facts["churn_risk"]
+        del facts["churn_risk"]  # it is worked out anew
+    facts["occurred_at"] = known_at.isoformat()
     return Review(at=now + choice.delay_days * DAY, event_id=customer.event_id, facts=facts)
 
 

@@ -47,8 +47,7 @@ async def _look_again(desk: Desk, bus: Bus, now: datetime) -> int:
 def _event(customer_id: str, due: Review) -> CustomerEvent:
     """The same each time it is made."""
     event_id = str(uuid5(EVENTS, f"review of {due.event_id}"))
-    named = {"customer_id": customer_id, "event_id": event_id, "occurred_at": due.at}
-    return CustomerEvent.parse(to_json({**due.facts, **named}), "")
+    return CustomerEvent.parse(to_json({**due.facts, "customer_id": customer_id, "event_id": event_id}), "")
 
 
 def _crossed_off(key: Key, sent: Review | None, desk: Desk, now: datetime) -> Change:

@@ -21,7 +21,7 @@ class Contact(Value):
 
 
 class Review(Value):
-    """When to look at the customer again, and what the event knew of them that decided so."""
+    """When to look at the customer again, and what was known of them and when, by the event that decided so."""
 
     at: datetime
     event_id: str

@@ -72,7 +72,9 @@ async def test_an_outcome_told_thrice_counts_once(word: str) -> None:
     await report(at, customer, word, word)
 
     assert await at.ledger.balance() == once
-    assert once.reserved == (2_000 if status_of({word}) == "reserved" else 1_000), f"{other.customer_id} keeps what was promised"
+    assert once.reserved == (2_000 if status_of({word}) == "reserved" else 1_000), (
+        f"{other.customer_id} keeps what was promised"
+    )
 
 
 def kept(at: Desk) -> Documents:
