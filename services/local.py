@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+from pydantic_core import from_json
+
 from services.gateway.app import build as build_gateway
 from services.messenger.app import build as build_messenger
 from services.policy.app import build as build_policy
@@ -38,6 +40,16 @@ async def pipeline(settings: Settings, bus: LocalBus, store: Store, clock: Clock
 def listen(service: Service, bus: LocalBus) -> None:
     for subscription in service.subscriptions:
         bus.subscribe(subscription, service.receive)
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
+    """What this machine remembers, and nothing at work on it."""
+    store = SQLiteStore(settings.state)
+    try:
+        yield LocalBus(), store
+    finally:
+        store.close()
 
 
 @asynccontextmanager
@@ -89,8 +101,18 @@ def _keeper(store: Store) -> Receive:
 
 def _kept(found: Documents, *, envelope: Envelope) -> dict[Key, Document]:
     letter = {
+        "customer_id": envelope.attributes.get("customer_id") or _customer_in(envelope.data),
         "topic": envelope.topic,
         "data": b64encode(envelope.data).decode(),
         "attributes": dict(envelope.attributes),
     }
     return {(DEAD_LETTERS, envelope.id): letter}
+
+
+def _customer_in(data: bytes) -> str | None:
+    """Whom it is about, as far as it can be read: so it goes when they are erased."""
+    try:
+        customer_id = from_json(data)["customer_id"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return customer_id if isinstance(customer_id, str) else None

@@ -106,14 +106,11 @@ class SQLiteStore:
     def _change(self, keys: Sequence[Key], change: Change) -> Documents:
         found = {key: self._get(key) for key in keys}
         written = change(found)
-        self._db.executemany(
-            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
-            [(*key, to_json(body)) for key, body in written.items() if body is not None],
-        )
-        self._db.executemany(
-            "DELETE FROM documents WHERE collection = ? AND id = ?",
-            [key for key, body in written.items() if body is None],
-        )
+        for key, body in written.items():
+            if body is None:
+                self._db.execute("DELETE FROM documents WHERE collection = ? AND id = ?", key)
+            else:
+                self._db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (*key, to_json(body)))
         return {**found, **written}
 
     def _get(self, key: Key) -> Document | None:

@@ -145,8 +145,10 @@ def _plan(message: Message, cents: int, awaited: int, desk: Desk, now: datetime)
 
 def _review(customer: ScoredCustomer, allowed: gate.Allowed, choice: Choice, now: datetime) -> Review | None:
     """Where the policy wants to look again, may hope to do something then, and still knows something."""
+    if not choice.delay_days or gate.FOR_EVER & set(allowed.reasons):
+        return None
     known_at = customer.times.get("occurred_at") or customer.times.get("scored_at") or now
-    if not choice.delay_days or gate.FOR_EVER & set(allowed.reasons) or now - known_at > STALE:
+    if now - known_at > STALE:
         return None
     facts = customer.model_dump(mode="json", include=set(Facts.model_fields), exclude_none=True)
     if customer.churn_risk_source == "model":
