@@ -151,7 +151,9 @@ async def test_whom_no_day_allows_to_contact_is_not_looked_at_again(facts: Any, 
 async def test_what_is_known_gets_too_old_to_look_at_again() -> None:
     calendar = await Calendar.of(WaitingPolicy(days=7))
     await calendar.decide(scored(times={"scored_at": NOON}))
-    while (await calendar.tick(days=7))["reviewed"]:
+    for _ in range(20):
+        if not (await calendar.tick(days=7))["reviewed"]:
+            break
         event = calendar.sent[-1]
         assert event.occurred_at == NOON
         await calendar.decide(scored(event_id=event.event_id, times={"occurred_at": event.occurred_at}))
