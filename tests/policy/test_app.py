@@ -65,6 +65,7 @@ async def test_a_policy_is_chosen_by_name_and_says_whether_it_explores(
     await bus.drain()
 
     assert f"the policy is {name} and explores in 20% of decisions" in caplog.text
+    assert "the local key, which everybody knows: set RETENTION_HASH_KEY" in caplog.text
     [envelope] = decided
     message = KINDS[envelope.topic].parse(envelope.data, "")
     assert isinstance(message, Decision | PlannedContact)

@@ -13,7 +13,9 @@ import pytest
 from services import local
 from services.__main__ import main
 from services.gateway.app import create
+from shared.bus import LocalBus
 from shared.messages import Decision
+from shared.service import Service
 from tests.emulators import free_port
 from tests.processes import process, wait
 
@@ -138,6 +140,24 @@ def test_a_customer_is_erased_at_the_command_line(
     with pytest.raises(SystemExit, match="2"):
         erase()
     assert "opt-outs would be lost" in capsys.readouterr().err
+
+
+async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(local, "EVERY", 0.001)
+    ticks = asyncio.Queue[str]()
+
+    async def fail() -> dict[str, int]:
+        ticks.put_nowait("failing")
+        raise OSError("not now")
+
+    async def work() -> dict[str, int]:
+        ticks.put_nowait("working")
+        return {}
+
+    services = [Service("gateway", LocalBus(), {Decision: print}, tick=tick) for tick in (fail, work)]
+    ticking = asyncio.create_task(local.tick(services))
+    assert [await asyncio.wait_for(ticks.get(), 10) for _ in range(4)] == ["failing", "working"] * 2
+    ticking.cancel()
 
 
 def test_a_busy_port_is_said_plainly(tmp_path: Path):
