@@ -39,7 +39,7 @@ async def _look_again(desk: Desk, bus: Bus, now: datetime) -> int:
         events = [_event(customer_id, due) for (_, customer_id), due in found.items() if due]
         # Published first: who is sent twice is decided once, and who is crossed off unsent would be lost.
         await bus.publish([Envelope(event.topic, event.data, attributes(event)) for event in events])
-        await desk.store.update_all([([key], _crossed_off(key, due, desk, now)) for key, due in found.items()])
+        await desk.store.update_all([([key], _crossed_off(key, desk, now)) for key in keys])
         reviewed += len(events)
     return reviewed
 
@@ -50,14 +50,12 @@ def _event(customer_id: str, due: Review) -> CustomerEvent:
     return CustomerEvent.parse(to_json({**due.facts, "customer_id": customer_id, "event_id": event_id}), "")
 
 
-def _crossed_off(key: Key, sent: Review | None, desk: Desk, now: datetime) -> Change:
+def _crossed_off(key: Key, desk: Desk, now: datetime) -> Change:
     def change(found: Documents) -> dict[Key, Document | None]:
+        state = CustomerState.of(found[key])
         if not _is_due(found[key], now):
             return {}
-        state = CustomerState.of(found[key])
-        if state.review is None:
-            return {key: None}
-        return {key: state.reviewed(None).document(key[1], now + desk.keep)} if state.review == sent else {}
+        return {key: state.reviewed(None).document(key[1], now + desk.keep) if state.review else None}
 
     return change
 
@@ -92,15 +90,15 @@ def _expired(key: Key, shard_key: Key, desk: Desk, now: datetime) -> Change:
 async def _forget(collection: str, desk: Desk, now: datetime) -> int:
     forgotten = 0
     while keys := await desk.store.due(collection, now, TOGETHER):
-        await desk.store.update_all([([key], _removed(key, now)) for key in keys])
+        await desk.store.update_all([([key], _removed(key)) for key in keys])
         forgotten += len(keys)
     return forgotten
 
 
-def _removed(key: Key, now: datetime) -> Change:
-    return lambda found: {key: None} if _is_due(found[key], now) else {}
+def _removed(key: Key) -> Change:
+    return lambda found: {key: None}
 
 
 def _is_due(document: Document | None, now: datetime) -> bool:
-    """Still: somebody may have been faster."""
+    """Still: an event or an outcome may have come meanwhile."""
     return document is not None and document["due"] <= now.timestamp()

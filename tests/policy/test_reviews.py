@@ -1,6 +1,7 @@
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from services.policy.settle import settle
 from shared.bus import Bus, Envelope, LocalBus
 from shared.messages import CustomerEvent, Decision, Message, PlannedContact, ScoredCustomer
 from shared.settings import Settings
-from shared.store import CUSTOMERS, DECISIONS, PLANS, VERDICTS, SQLiteStore, Store
+from shared.store import CUSTOMERS, DECISIONS, PLANS, VERDICTS, Key, SQLiteStore, Store
 from tests.policy.builders import NOON, DearestPolicy, TickingClock, desk, outcome, scored
 
 
@@ -171,6 +172,43 @@ async def test_the_contact_of_a_reviewed_customer_keeps_its_cooldown() -> None:
     assert isinstance(first, PlannedContact)
     assert isinstance(second, Decision)
     assert second.metadata.gate == ("cooldown",)
+
+
+class BusyStore(SQLiteStore):
+    """Once, something happens between finding what is due and doing it."""
+
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
+
+    async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
+        keys = await super().due(collection, now, limit)
+        if keys and self.meanwhile:
+            happens, self.meanwhile = self.meanwhile, None
+            await happens()
+        return keys
+
+
+async def test_an_event_that_comes_meanwhile_is_reviewed_on_its_own_day() -> None:
+    calendar = await Calendar.of(WaitingPolicy(days=3), store=(store := BusyStore()))
+    await calendar.decide(scored())
+    store.meanwhile = partial(calendar.decide, scored(event_id="newer", tenure=99.0))
+    await calendar.tick(days=3)
+    assert (await calendar.tick(days=2))["reviewed"] == 0
+    assert (await calendar.tick(days=1))["reviewed"] == 1
+
+    assert calendar.sent[-1].tenure == 99
+
+
+async def test_who_accepts_while_the_offer_is_ended_has_it_and_is_not_forgotten() -> None:
+    calendar = await Calendar.of(DearestPolicy(), store=(store := BusyStore()))
+    await calendar.decide(scored())
+    calendar.clock.now += timedelta(days=17)
+    store.meanwhile = partial(settle, [outcome(scored(), "accepted")], desk=calendar.desk)
+    await calendar.tick()
+
+    plan = (await store.read([(PLANS, "event of customer-1")]))[PLANS, "event of customer-1"]
+    assert plan
+    assert plan["status"] == "committed"
+    assert await calendar.desk.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
 async def test_an_offer_that_has_ended_without_an_answer_gives_its_money_back_once() -> None:
