@@ -12,7 +12,7 @@ from google.cloud import pubsub_v1
 parser = argparse.ArgumentParser(description="Report what became of a decision.")
 parser.add_argument("event_id")
 parser.add_argument("customer_id")
-parser.add_argument("outcome", choices=["accepted", "declined", "churned", "opted-out"])
+parser.add_argument("outcome", choices="accepted declined churned retained delivered bounced opted-out".split())
 project = os.environ.get("GOOGLE_CLOUD_PROJECT", "retention-local")  # noqa: TID251, an example stands alone
 parser.add_argument("--project", default=project)
 arguments = vars(parser.parse_args())

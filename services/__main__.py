@@ -2,6 +2,7 @@
 
 python -m services                            serve it at http://localhost:8080
 python -m services replay IN.jsonl OUT.jsonl  run a file of customer events through it
+python -m services erase CUSTOMER_ID          forget a customer
 """
 
 import argparse
@@ -13,7 +14,11 @@ from pydantic import ValidationError
 
 from services import local, replay
 from services.gateway.app import create
+from services.policy.erase import erase
+from services.policy.ledger import Ledger
+from shared import web
 from shared.artifacts import ArtifactError
+from shared.pseudonyms import HashKeyError, Pseudonyms
 from shared.settings import Settings
 
 
@@ -24,6 +29,9 @@ def main() -> None:
     again = commands.add_parser("replay", help="run a file of customer events through the pipeline")
     again.add_argument("events", type=Path, metavar="IN.jsonl", help="customer events, one JSON object a line")
     again.add_argument("decisions", type=Path, metavar="OUT.jsonl", help="where the decisions go, one a line")
+    forget = commands.add_parser("erase", help="forget a customer: all that is stored of them, but that they opted out")
+    forget.add_argument("customer_id", metavar="CUSTOMER_ID")
+    forget.add_argument("--cloud", action="store_true", help="in Firestore, instead of on this machine")
     arguments = parser.parse_args()
     try:
         settings = Settings()
@@ -38,10 +46,23 @@ def main() -> None:
         except ArtifactError as error:
             parser.error(str(error))
         print("\n".join(f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()))
+    elif arguments.command == "erase":
+        try:
+            documents = asyncio.run(_erase(arguments.customer_id, settings, arguments.cloud))
+        except HashKeyError as error:
+            parser.error(str(error))
+        print(f"Erased: {documents} documents." if documents else "Nothing is stored of this customer.")
     else:
         port = settings.port
         print(f"http://localhost:{port} (its interface: http://localhost:{port}/docs); Ctrl-C ends it", flush=True)
         uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=port, log_level="warning")
+
+
+async def _erase(customer_id: str, settings: Settings, cloud: bool) -> int:
+    async with (web.google_cloud if cloud else local.stored)(settings) as (_, store):
+        ledger = await Ledger.found(store)
+        pseudonyms = await Pseudonyms.open(store, settings.hash_key)
+        return await erase(customer_id, store, ledger, pseudonyms) if ledger else 0
 
 
 if __name__ == "__main__":

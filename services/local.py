@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+from pydantic_core import from_json
+
 from services.gateway.app import build as build_gateway
 from services.messenger.app import build as build_messenger
 from services.policy.app import build as build_policy
@@ -15,10 +17,11 @@ from shared import telemetry
 from shared.bus import Bus, Envelope, LocalBus, Receive
 from shared.service import Clock, Service, utc_now
 from shared.settings import Settings
-from shared.store import Document, Documents, Key, SQLiteStore, Store
+from shared.store import DEAD_LETTERS, Document, Documents, Key, SQLiteStore, Store
 from shared.topology import SUBSCRIPTIONS
 
-DEAD_LETTERS = "dead-letters"
+EVERY = 60.0
+"""Seconds between two looks at the calendar."""
 
 
 async def pipeline(settings: Settings, bus: LocalBus, store: Store, clock: Clock = utc_now) -> list[Service]:
@@ -40,15 +43,26 @@ def listen(service: Service, bus: LocalBus) -> None:
 
 
 @asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
+    """What this machine remembers, and nothing at work on it."""
+    store = SQLiteStore(settings.state)
+    try:
+        yield LocalBus(), store
+    finally:
+        store.close()
+
+
+@asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
     """The pipeline, running; what is under way is finished before it stops."""
     bus, store = LocalBus(), SQLiteStore(settings.state)
     services = await pipeline(settings, bus, store)
     telemetry.say("LocalBus: messages in memory, for one process", state=str(settings.state))
-    running = asyncio.create_task(bus.run())
+    running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick(services))
     try:
         yield bus, store
     finally:
+        ticking.cancel()
         bus.close()
         try:
             await running
@@ -56,6 +70,17 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
             for service in services:
                 service.stop()
             store.close()
+
+
+async def tick(services: Sequence[Service]) -> None:
+    """Let services do what is due, again and again."""
+    while True:
+        for service in services:
+            try:
+                await service.tick()
+            except Exception as error:  # the calendar goes on
+                telemetry.failed(service.name, "", error)
+        await asyncio.sleep(EVERY)
 
 
 async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:
@@ -76,8 +101,18 @@ def _keeper(store: Store) -> Receive:
 
 def _kept(found: Documents, *, envelope: Envelope) -> dict[Key, Document]:
     letter = {
+        "customer_id": envelope.attributes.get("customer_id") or _customer_in(envelope.data),
         "topic": envelope.topic,
         "data": b64encode(envelope.data).decode(),
         "attributes": dict(envelope.attributes),
     }
     return {(DEAD_LETTERS, envelope.id): letter}
+
+
+def _customer_in(data: bytes) -> str | None:
+    """Whom it is about, as far as it can be read: so it goes when they are erased."""
+    try:
+        customer_id = from_json(data)["customer_id"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return customer_id if isinstance(customer_id, str) else None

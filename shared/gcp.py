@@ -6,8 +6,9 @@ Their emulators are used where PUBSUB_EMULATOR_HOST and FIRESTORE_EMULATOR_HOST 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from random import random
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from google.api_core import exceptions, retry
 from google.cloud import firestore, pubsub_v1
@@ -81,6 +82,15 @@ class FirestoreStore:
         groups = [updates[start : start + TOGETHER] for start in range(0, len(updates), TOGETHER)]
         return [documents for group in groups for documents in await self._update_group(group)]
 
+    async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
+        until = firestore.FieldFilter("due", "<=", now.timestamp())
+        query = self._client.collection(collection).where(filter=until).order_by("due").limit(limit)
+        return await _keys(collection, query)
+
+    async def about(self, collection: str, customer_id: str) -> list[Key]:
+        theirs = firestore.FieldFilter("customer_id", "==", customer_id)
+        return await _keys(collection, self._client.collection(collection).where(filter=theirs))
+
     async def check(self) -> None:
         await self.read([("checks", "reachable")])
 
@@ -100,7 +110,7 @@ class FirestoreStore:
                 results.append({**found, **written})
             batch = self._client.batch()
             for key, document in after.items():
-                if document is not None and document is not before[key]:
+                if document is not before[key]:
                     self._write(batch, snapshots[key], before[key], document)
             try:
                 if len(batch):
@@ -112,16 +122,24 @@ class FirestoreStore:
                         d for alone in await asyncio.gather(*(self._update_group([u]) for u in updates)) for d in alone
                     ]
                 await asyncio.sleep(min(0.5, 0.005 * 2**attempt) * random())
-        raise Contention(f"{['/'.join(key) for key in before]} changed {ATTEMPTS} times meanwhile")
+        others = ", ".join(sorted({collection for collection, _ in before}))  # no ids: this is logged
+        raise Contention(f"documents of {others} changed {ATTEMPTS} times meanwhile")
 
     def _write(
-        self, batch: firestore.AsyncWriteBatch, read: firestore.DocumentSnapshot, old: Document | None, new: Document
+        self,
+        batch: firestore.AsyncWriteBatch,
+        read: firestore.DocumentSnapshot,
+        old: Document | None,
+        new: Document | None,
     ) -> None:
         if old is None:
             batch.create(read.reference, new)
+            return
+        unchanged = self._client.write_option(last_update_time=read.update_time)
+        if new is None:
+            batch.delete(read.reference, option=unchanged)
         else:
             gone = {field: firestore.DELETE_FIELD for field in old.keys() - new.keys()}
-            unchanged = self._client.write_option(last_update_time=read.update_time)
             batch.update(read.reference, {**new, **gone}, option=unchanged)
 
     async def _snapshots(self, keys: Sequence[Key]) -> dict[Key, firestore.DocumentSnapshot]:
@@ -135,6 +153,11 @@ class FirestoreStore:
         if collection not in self._collections:
             self._collections[collection] = self._client.collection(collection)
         return self._collections[collection].document(document_id(name))
+
+
+async def _keys(collection: str, query: firestore.AsyncQuery) -> list[Key]:
+    """Of the documents that `query` finds; their fields stay where they are."""
+    return [(collection, unquote(found.id)) async for found in query.select([]).stream()]
 
 
 def document_id(name: str) -> str:

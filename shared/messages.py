@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import from_json
 
 EVENTS = UUID("5d9be7d3-6a1f-4b2e-9a3c-0f8e1c7a2b44")
@@ -161,7 +161,9 @@ class Reason(Value):
     contribution: float
 
 
-class ScoredCustomer(Customer, Message):
+class ScoredCustomer(Facts, Message):
+    """All facts go on, so that a review can send them through again."""
+
     topic = "scored-customers"
 
     churn_risk: Probability
@@ -178,7 +180,9 @@ class Action(Value):
     contact: bool
     offer_level: Annotated[int, Field(ge=0, lt=len(OFFERS))] = 0
     offer_percentage: int = 0
-    delay_days: Annotated[int, Field(ge=0, le=7)] = 0
+    delay_days: Annotated[int, Field(ge=0, le=7)] = Field(
+        default=0, description="the customer is looked at again after so many days; 0 is at their next event"
+    )
     estimated_retention_prob: Probability
 
 
@@ -267,21 +271,46 @@ class Decision(Deliberation, Message):
 
 
 class Outcome(Message):
-    """What became of a decision. `withheld` is the shield's: the message was never sent."""
+    """What became of a decision, or what a customer wrote or wants. `withheld` is the shield's: it was never sent."""
 
     topic = "outcomes"
 
-    outcome: Literal["accepted", "declined", "churned", "opted-out", "withheld"]
+    event_id: Annotated[str, Field(max_length=128, pattern=PLAIN)] = ""
+    """Empty where it is of a customer and of no event: they write out of the blue."""
+    outcome: Literal[
+        "accepted",
+        "declined",
+        "churned",
+        "retained",
+        "delivered",
+        "bounced",
+        "opted-out",
+        "replied",
+        "erased",
+        "withheld",
+    ]
+    text: str | None = Field(default=None, description="what the customer wrote; it is read, and never stored")
     occurred_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.event_id and self.outcome not in UNASKED:
+            raise ValueError(f"event_id: what was {self.outcome}? Only {', '.join(UNASKED)} need none")
+        if self.outcome == "replied" and self.text is None:
+            raise ValueError("text: a reply has one")
+        return self
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
         """The same outcome of the same event is the same message, whoever reports it, however often."""
-        outcome = _object(data)
-        return cls.model_validate(
-            outcome | {"id": uuid5(EVENTS, f"{outcome.get('event_id')}/{outcome.get('outcome')}")}
-        )
+        outcome = {name: value for name, value in _object(data).items() if value is not None}
+        said = outcome.get("event_id") or message_id, outcome.get("outcome"), outcome.get("text")
+        identity = "/".join(str(part) for part in said if part is not None)
+        return cls.model_validate(outcome | {"id": uuid5(EVENTS, identity)})
 
+
+UNASKED = ("opted-out", "replied", "erased")
+"""Outcomes that may be of no event."""
 
 KINDS: dict[str, type[Message]] = {
     kind.topic: kind for kind in (CustomerEvent, ScoredCustomer, PlannedContact, DraftedMessage, Decision, Outcome)

@@ -19,6 +19,8 @@ MAX_BYTES = 256 * 1024
 Handler = Callable[[Sequence[Any]], Awaitable[Sequence[Sequence[Message]]]]
 """Messages that wait together in; for each of them, the messages that follow out. Idempotent: it may run again."""
 
+Tick = Callable[[], Awaitable[Mapping[str, int]]]
+"""Does what is due by now, and says how much of it there was."""
 
 Clock = Callable[[], datetime]
 
@@ -38,17 +40,27 @@ def ready() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+async def nothing_due() -> dict[str, int]:
+    return {}
+
+
 class Unprocessable(ValueError):
     """This message can never be handled, however often it comes."""
 
 
 class Service:
     def __init__(
-        self, name: str, bus: Bus, handlers: Mapping[type[Message], Handler], stop: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        bus: Bus,
+        handlers: Mapping[type[Message], Handler],
+        stop: Callable[[], None] = lambda: None,
+        tick: Tick = nothing_due,
     ) -> None:
-        """`stop` is called when nothing will be handled any more."""
+        """`tick` is called now and then, and `stop` when nothing will be handled any more."""
         self.name = name
         self.stop = stop
+        self.tick = tick
         self.subscriptions = subscriptions(name)
         self._bus = bus
         self._kinds = {kind.topic: (kind, handler) for kind, handler in handlers.items()}

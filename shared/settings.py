@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.artifacts import ARTIFACTS
 
+LOCAL_KEY = SecretStr("a key that everybody knows")
+"""Does for one machine, and for trying things out."""
+
 
 def _zone(name: str) -> str:
     try:
@@ -37,6 +40,8 @@ class Settings(BaseSettings):
     """Kaggle's own variable; its file `~/.kaggle/kaggle.json` does too."""
     port: int = 8080
     """Of the gateway, in one process."""
+    hash_key: SecretStr = Field(default=LOCAL_KEY, min_length=16)
+    """Secret with which customers are hashed, for logs and for the list of those who opted out. It can never change."""
     push_url: str = "http://{service}:8080/"
     """Where Pub/Sub pushes to."""
 
@@ -74,6 +79,8 @@ class Settings(BaseSettings):
     """Changes who they are."""
     offer_days: int = Field(default=14, ge=1, le=365)
     """How long an offer stands."""
+    keep_days: float = Field(default=365, gt=0, le=3650)
+    """How long decisions and what is known of a customer are kept after their last change."""
     time_zones: Annotated[tuple[Annotated[str, AfterValidator(_zone)], ...], Field(min_length=1)] = (
         "America/New_York",
         "America/Los_Angeles",

@@ -2,21 +2,28 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic_core import from_json, to_json
 
-CUSTOMERS = "customers"
-"""What the policy remembers of each customer, and the shield reads their consent from."""
+CUSTOMERS, PLANS, VERDICTS, DECISIONS = "customers", "plans", "verdicts", "decisions"
+"""What the policy remembers of each customer and decided for each event, the shield judged and the gateway heard.
+
+A document of these names its `customer_id`, and is `due` when something is next to be done about it, in seconds of Unix
+time; where nothing is, it is then forgotten.
+"""
+EARLY, DEAD_LETTERS = "early-outcomes", "dead-letters"
+"""Outcomes ahead of their decision; and in one process, what could never be handled."""
 
 Key = tuple[str, str]
 """Collection and id."""
 
 Document = dict[str, Any]
 Documents = Mapping[Key, Document | None]
-Change = Callable[[Documents], Mapping[Key, Document]]
-"""What is there in, what to write out. It may run more than once; only what its last run made is written."""
+Change = Callable[[Documents], Mapping[Key, Document | None]]
+"""What is there in, what to write out; None removes. It may run more than once; only what its last run made counts."""
 
 
 class Store(Protocol):
@@ -32,8 +39,20 @@ class Store(Protocol):
     async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
         """Updates that wait together: each sees what those before it wrote, and they may share a commit."""
 
+    async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
+        """Documents that are due by `now`, the longest due first."""
+
+    async def about(self, collection: str, customer_id: str) -> list[Key]:
+        """All documents that name this customer."""
+
     async def check(self) -> None:
         """Raise if the store cannot be reached."""
+
+
+async def traces(store: Store, customer_id: str) -> list[Key]:
+    """All that is stored of a customer, but that they must not be contacted."""
+    collections = CUSTOMERS, PLANS, VERDICTS, DECISIONS, EARLY, DEAD_LETTERS
+    return [key for collection in collections for key in await store.about(collection, customer_id)]
 
 
 class SQLiteStore:
@@ -50,6 +69,8 @@ class SQLiteStore:
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS documents (collection TEXT, id TEXT, body BLOB, PRIMARY KEY (collection, id))"
         )
+        for field in ("due", "customer_id"):
+            self._db.execute(f"CREATE INDEX IF NOT EXISTS {field} ON documents (collection, {_field(field)})")
 
     async def read(self, keys: Sequence[Key]) -> Documents:
         return {key: self._get(key) for key in keys}
@@ -67,6 +88,15 @@ class SQLiteStore:
             raise
         return written
 
+    async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
+        due = _field("due")
+        query = f"SELECT collection, id FROM documents WHERE collection = ? AND {due} <= ? ORDER BY {due} LIMIT ?"
+        return self._db.execute(query, (collection, now.timestamp(), limit)).fetchall()
+
+    async def about(self, collection: str, customer_id: str) -> list[Key]:
+        query = f"SELECT collection, id FROM documents WHERE collection = ? AND {_field('customer_id')} = ?"
+        return self._db.execute(query, (collection, customer_id)).fetchall()
+
     async def check(self) -> None:
         self._db.execute("SELECT 1 FROM documents LIMIT 1")
 
@@ -76,12 +106,17 @@ class SQLiteStore:
     def _change(self, keys: Sequence[Key], change: Change) -> Documents:
         found = {key: self._get(key) for key in keys}
         written = change(found)
-        self._db.executemany(
-            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
-            [(*key, to_json(body)) for key, body in written.items()],
-        )
+        for key, body in written.items():
+            if body is None:
+                self._db.execute("DELETE FROM documents WHERE collection = ? AND id = ?", key)
+            else:
+                self._db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (*key, to_json(body)))
         return {**found, **written}
 
     def _get(self, key: Key) -> Document | None:
         row = self._db.execute("SELECT body FROM documents WHERE collection = ? AND id = ?", key).fetchone()
         return from_json(row[0]) if row else None
+
+
+def _field(name: str) -> str:
+    return f"json_extract(CAST(body AS TEXT), '$.{name}')"

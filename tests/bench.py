@@ -45,8 +45,9 @@ from shared import telemetry
 from shared.artifacts import ARTIFACTS, MANIFEST
 from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent, Outcome, ScoredCustomer
+from shared.pseudonyms import Pseudonyms
 from shared.service import Queue, Service, ready, utc_now
-from shared.settings import Settings
+from shared.settings import LOCAL_KEY, Settings
 from shared.store import SQLiteStore
 from tests.emulators import emulators, free_port
 from tests.policy.builders import situation
@@ -256,8 +257,8 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
     ledger = await Ledger.open(store, 1e7, 256)
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
     pace = await Pace.open(store, ledger, 90, utc_now())
-    desk = Desk(store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now)
-    handlers = {ScoredCustomer: partial(decide, desk=desk), Outcome: partial(settle, store=store, ledger=ledger)}
+    desk = Desk(store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now, Pseudonyms(LOCAL_KEY))
+    handlers = {ScoredCustomer: partial(decide, desk=desk), Outcome: partial(settle, desk=desk)}
     queue = Queue(Service("policy", LocalBus(), handlers))
 
     async def by_service(customer: ScoredCustomer) -> None:
@@ -268,21 +269,22 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
         await decide([customer], desk=desk)
 
     a_second = await rate(scored, by_service if in_service else by_handler)
-    return {customer.event_id: await store.read(keys_of(customer, ledger)) for customer in scored}, a_second
+    plans = {c.event_id: await store.read(keys_of(c.event_id, c.customer_id, desk)) for c in scored}
+    return plans, a_second
 
 
 async def written(scored: Sequence[ScoredCustomer], plans: Plans) -> float:
     """The rate of reading the same documents and writing the same ones, and nothing else."""
     client = AsyncClient(project=f"bench-{uuid4().hex[:8]}")
-    shards = {client.document(*key) for documents in plans.values() for key in list(documents)[2:]}
+    shards = {client.document(*key) for documents in plans.values() for key in list(documents)[3:]}
     await asyncio.gather(*(s.set({"allotment": 10**9, "reserved": 0, "committed": 0}) for s in shards))
 
     async def batch(customer: ScoredCustomer) -> None:
         documents = plans[customer.event_id]
-        plan, state, shard = (client.collection(collection).document(name) for collection, name in documents)
-        plan_document, state_document, _ = documents.values()
+        plan, state, suppression, shard = (client.collection(place).document(name) for place, name in documents)
+        plan_document, state_document, *_ = documents.values()
         while True:
-            found = {s.reference.path: s async for s in client.get_all([plan, state, shard])}
+            found = {s.reference.path: s async for s in client.get_all([plan, state, suppression, shard])}
             read = {path: snapshot.to_dict() for path, snapshot in found.items()}
             batch = client.batch()
             batch.create(plan, plan_document)

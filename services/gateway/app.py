@@ -1,5 +1,6 @@
 """How the gateway is put together."""
 
+from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -9,13 +10,14 @@ from services.gateway.rest import router
 from shared import web
 from shared.bus import Bus
 from shared.messages import Decision
-from shared.service import Service
+from shared.service import Clock, Service, utc_now
 from shared.settings import Settings
 from shared.store import Store
 
 
-async def build(settings: Settings, bus: Bus, store: Store) -> Service:
-    return Service("gateway", bus, {Decision: partial(remember, store=store)})
+async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
+    keep = timedelta(days=settings.keep_days)
+    return Service("gateway", bus, {Decision: partial(remember, store=store, keep=keep, clock=clock)})
 
 
 def create(build: web.Build = build, connect: web.Connect = web.google_cloud) -> FastAPI:

@@ -1,8 +1,9 @@
-"""The REST front: publish events, and read what was decided about them."""
+"""The REST front: publish events, read what was decided about them, and forget customers."""
 
 import asyncio
 import time
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -12,17 +13,18 @@ from pydantic_core import from_json, to_json
 
 from services.gateway.handler import recall
 from shared.bus import Bus, Envelope
-from shared.messages import CustomerEvent, Decision
-from shared.service import MAX_BYTES, attributes, in_words
+from shared.messages import CustomerEvent, Decision, Outcome
+from shared.service import MAX_BYTES, attributes, in_words, utc_now
 from shared.settings import Settings
-from shared.store import Store
+from shared.store import Store, traces
 from shared.topology import INPUTS, TOPICS
 from shared.web import PubSubMessage, limited_body
 
 MAX_PUBLISH = 14 * 1024 * 1024
 """Bytes of a request: Pub/Sub takes 10 MB, and base64 makes it a third more."""
+Found = TypeVar("Found")
 FIRST_LOOK, LAST_LOOK = 0.002, 0.25
-"""Seconds between two looks for a decision: at first, and at most."""
+"""Seconds between two looks for what is to come: at first, and at most."""
 
 router = APIRouter()
 
@@ -33,7 +35,8 @@ async def retain(request: Request) -> Response:
     """Publish one customer event and answer with its decision, or with 202 and the place to ask for it."""
     event = _event(await limited_body(request, MAX_BYTES))
     await _bus(request).publish([Envelope(event.topic, event.data, attributes(event))])
-    if decision := await _wait(request, event.event_id):
+    store: Store = request.app.state.store
+    if decision := await _until(request, lambda: recall(store, event.event_id, utc_now())):
         if Decision.model_validate_json(decision).customer_id != event.customer_id:
             raise HTTPException(409, f"Event {event.event_id!r} is of another customer: an event has an id of its own.")
         return Response(decision, media_type="application/json")
@@ -44,9 +47,26 @@ async def retain(request: Request) -> Response:
 
 @router.get("/decisions/{event_id:path}")
 async def decision(request: Request, event_id: Annotated[str, Path(min_length=1, max_length=128)]) -> Response:
-    if found := await recall(request.app.state.store, event_id):
+    if found := await recall(request.app.state.store, event_id, utc_now()):
         return Response(found, media_type="application/json")
     raise HTTPException(404, f"No decision about event {event_id!r}. If it was published just now, ask again.")
+
+
+@router.delete("/customers/{customer_id:path}")
+async def erase(request: Request, customer_id: Annotated[str, Path(min_length=1, max_length=128)]) -> Response:
+    """Forget a customer: all that is stored of them goes. That they opted out is known still, by a hash."""
+    store: Store = request.app.state.store
+    if not (found := await traces(store, customer_id)):
+        return Response(to_json({"status": "nothing is stored of this customer"}), media_type="application/json")
+    outcome = Outcome.parse(to_json({"customer_id": customer_id, "outcome": "erased"}), str(uuid4()))
+    await _bus(request).publish([Envelope(outcome.topic, outcome.data)])
+
+    async def gone() -> bool:
+        return not await traces(store, customer_id)
+
+    if await _until(request, gone):
+        return Response(to_json({"status": "erased", "documents": len(found)}), media_type="application/json")
+    return Response(to_json({"status": "under way; ask again"}), 202, media_type="application/json")
 
 
 class Publish(BaseModel):
@@ -93,11 +113,10 @@ def _event(body: bytes) -> CustomerEvent:
         raise HTTPException(422, in_words(error)) from error
 
 
-async def _wait(request: Request, event_id: str) -> str | None:
-    """The decision, if it comes in time. Any instance may receive it, so it is looked for in the store."""
-    store: Store = request.app.state.store
+async def _until(request: Request, look: Callable[[], Awaitable[Found]]) -> Found:
+    """What `look` finds, if it comes in time. Any instance may do the work, so it is looked for in the store."""
     pause, end = FIRST_LOOK, time.monotonic() + request.app.state.settings.answer_seconds
-    while not (found := await recall(store, event_id)) and time.monotonic() < end:
+    while not (found := await look()) and time.monotonic() < end:
         await asyncio.sleep(pause)
         pause = min(LAST_LOOK, pause * 1.5)
     return found

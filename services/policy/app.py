@@ -3,23 +3,25 @@
 from datetime import timedelta
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Limits
-from services.policy.handler import Desk, decide, rules_of
+from services.policy.handler import GRACE, Desk, decide, rules_of
 from services.policy.ledger import Ledger, default_shards
 from services.policy.network import Network
 from services.policy.pace import Pace
 from services.policy.policy import Exploration, Policy
 from services.policy.ppo import PPOPolicy
 from services.policy.priced import IndexPolicy
+from services.policy.reviews import review
 from services.policy.settle import settle
 from shared import telemetry, web
 from shared.bus import Bus
-from shared.messages import Outcome, ScoredCustomer
-from shared.service import Clock, Service, utc_now
-from shared.settings import Settings
+from shared.messages import Message, Outcome, ScoredCustomer
+from shared.pseudonyms import Pseudonyms
+from shared.service import Clock, Handler, Service, utc_now
+from shared.settings import LOCAL_KEY, Settings
 from shared.store import SQLiteStore, Store
 
 
@@ -27,23 +29,28 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
     policy = chosen(settings)
     explores = f"explores in {settings.explore:.0%} of decisions" if settings.explore else "does not explore"
     telemetry.say(f"the policy is {policy.name} and {explores}", version=policy.version)
+    if settings.hash_key == LOCAL_KEY:
+        telemetry.say("customers are hashed with the local key, which everybody knows: set RETENTION_HASH_KEY")
     # One writer at a time needs one shard only.
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
+    limits, offer_for = limits_of(settings), timedelta(days=settings.offer_days)
     desk = Desk(
         store=store,
         ledger=ledger,
         pace=await Pace.open(store, ledger, settings.budget_days, clock()),
         policy=policy,
-        limits=limits_of(settings),
-        offer_for=timedelta(days=settings.offer_days),
+        limits=limits,
+        offer_for=offer_for,
         clock=clock,
+        pseudonyms=await Pseudonyms.open(store, settings.hash_key),
+        keep=max(timedelta(days=settings.keep_days), limits.cooldown, limits.fatigue_window, offer_for + GRACE),
     )
-    return Service(
-        "policy",
-        bus,
-        {ScoredCustomer: partial(decide, desk=desk), Outcome: partial(settle, store=store, ledger=ledger)},
-    )
+    handlers: dict[type[Message], Handler] = {
+        ScoredCustomer: partial(decide, desk=desk),
+        Outcome: partial(settle, desk=desk),
+    }
+    return Service("policy", bus, handlers, tick=partial(review, desk=desk, bus=bus))
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -69,5 +76,13 @@ def chosen(settings: Settings) -> Policy:
             return BaselinePolicy(exploration)
 
 
-def create() -> FastAPI:
-    return web.create_app(build)
+def create(connect: web.Connect = web.google_cloud) -> FastAPI:
+    app = web.create_app(build, connect)
+
+    @app.post("/reviews")
+    async def reviews(request: Request) -> dict[str, int]:
+        """Do what is due by now. A scheduler asks for it; asked again, it does nothing twice."""
+        done: dict[str, int] = await request.app.state.service.tick()
+        return done
+
+    return app

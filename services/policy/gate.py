@@ -18,6 +18,10 @@ class Limits(NamedTuple):
     holdout_salt: str
 
 
+FOR_EVER = {"opted-out", "holdout"}
+"""Reasons that no later day undoes."""
+
+
 class Allowed(NamedTuple):
     """Which offer levels a customer may be contacted with: all False is no contact. `reasons` say what is not."""
 
@@ -32,9 +36,11 @@ class Allowed(NamedTuple):
 NOTHING = (False,) * len(OFFERS)
 
 
-def allow(customer: ScoredCustomer, state: CustomerState, funds: int, now: datetime, limits: Limits) -> Allowed:
+def allow(
+    customer: ScoredCustomer, state: CustomerState, opted_out: bool, funds: int, now: datetime, limits: Limits
+) -> Allowed:
     """`funds` is what the customer's shard of the budget holds, in cents."""
-    if forbidden := _no_contact(customer, state, now, limits):
+    if forbidden := _no_contact(customer.customer_id, state, opted_out, now, limits):
         return Allowed(NOTHING, forbidden)
     costs = [offer_cost(level, customer.monthly_charges) for level in range(len(OFFERS))]
     offers = tuple(cost is not None and cost <= funds for cost in costs)
@@ -74,12 +80,14 @@ def may(since: Any, held: Any, contacts: Any, cooldown: Any, cap: Any) -> Any:
     return rested & free & fresh
 
 
-def _no_contact(customer: ScoredCustomer, state: CustomerState, now: datetime, limits: Limits) -> tuple[str, ...]:
+def _no_contact(
+    customer_id: str, state: CustomerState, opted_out: bool, now: datetime, limits: Limits
+) -> tuple[str, ...]:
     contacts = len(state.since(now - limits.fatigue_window))
     facts = state.days_since_contact(now), state.days_held(now), contacts
     keeps = {
-        "opted-out": not (customer.opted_out or state.opted_out),
-        "holdout": not held_out(customer.customer_id, limits),
+        "opted-out": not opted_out,
+        "holdout": not held_out(customer_id, limits),
         **kept(*facts, limits.cooldown / DAY, limits.fatigue_cap),
     }
     return tuple(name for name, is_kept in keeps.items() if not is_kept)

@@ -17,13 +17,16 @@ from services.policy.ledger import Ledger, offer_cost, shard_in
 from services.policy.observation import observed
 from services.policy.pace import Pace
 from services.policy.policy import Choice, Policy, Situation
-from services.policy.state import DAY, Contact, CustomerState
-from shared.messages import KINDS, OFFERS, Action, Decision, Message, Metadata, PlannedContact, ScoredCustomer
+from services.policy.state import DAY, Contact, CustomerState, Review
+from shared.messages import KINDS, OFFERS, Action, Decision, Facts, Message, Metadata, PlannedContact, ScoredCustomer
+from shared.pseudonyms import Pseudonyms
 from shared.service import Clock, Unprocessable
-from shared.store import CUSTOMERS, Change, Document, Documents, Key, Store
+from shared.store import CUSTOMERS, PLANS, Change, Document, Documents, Key, Store
 
-PLANS = "plans"
-"""What was decided for each event, as it was said, and what became of the money reserved for it."""
+GRACE = timedelta(days=2)
+"""After an offer's last day: it ends later where the customer lives, and an answer takes its time."""
+STALE = timedelta(days=90)
+"""After which a customer of whom nothing new was heard is not looked at again."""
 
 
 class Desk(NamedTuple):
@@ -36,6 +39,9 @@ class Desk(NamedTuple):
     limits: Limits
     offer_for: timedelta
     clock: Clock
+    pseudonyms: Pseudonyms
+    keep: timedelta = timedelta(days=365)
+    """How long decisions and customers are remembered after their last change; the gate looks back no further."""
 
 
 class Moment(NamedTuple):
@@ -60,7 +66,7 @@ async def _commit(
     customers: Sequence[ScoredCustomer], said: dict[str, Message], desk: Desk, moment: Moment, *, final: bool
 ) -> list[ScoredCustomer]:
     """Decide, once each, and put what is to be said into `said`. Returns those whose shard is short of money."""
-    keys = [keys_of(customer, desk.ledger) for customer in customers]
+    keys = [keys_of(customer.event_id, customer.customer_id, desk) for customer in customers]
     changes = [_change(customer, k, said, desk, moment, final) for customer, k in zip(customers, keys, strict=True)]
     found = await desk.store.update_all(list(zip(keys, changes, strict=True)))
     desk.pace.saw({shard: documents[shard] for (*_, shard), documents in zip(keys, found, strict=True)})
@@ -70,20 +76,21 @@ async def _commit(
     return [customer for customer in customers if customer.event_id not in said]
 
 
-def keys_of(message: Message, ledger: Ledger) -> tuple[Key, Key, Key]:
-    """What was decided for the event, what is remembered of its customer, and the shard that pays for them."""
-    return (PLANS, message.event_id), (CUSTOMERS, message.customer_id), ledger.shard_of(message.customer_id)
+def keys_of(event_id: str, customer_id: str, desk: Desk) -> tuple[Key, Key, Key, Key]:
+    """What was decided for the event, what is remembered of its customer, whether they opted out, and who pays."""
+    state, suppression = (CUSTOMERS, customer_id), desk.pseudonyms.suppression(customer_id)
+    return (PLANS, event_id), state, suppression, desk.ledger.shard_of(customer_id)
 
 
 def _change(
     customer: ScoredCustomer,
-    keys: tuple[Key, Key, Key],
+    keys: tuple[Key, Key, Key, Key],
     said: dict[str, Message],
     desk: Desk,
     moment: Moment,
     final: bool,
 ) -> Change:
-    plan_key, customer_key, shard_key = keys
+    plan_key, customer_key, suppression_key, shard_key = keys
     now = moment.now
 
     def change(found: Documents) -> dict[Key, Document]:
@@ -93,7 +100,8 @@ def _change(
                 raise Unprocessable(f"event {customer.event_id!r} is of another customer")
             return {}
         state, shard = CustomerState.of(found[customer_key]), shard_in(found[shard_key])
-        allowed = gate.allow(customer, state, shard.free, now, desk.limits)
+        opted_out = bool(customer.opted_out or found[suppression_key])
+        allowed = gate.allow(customer, state, opted_out, shard.free, now, desk.limits)
         short = allowed.contact and shard.free < _dearest(customer)
         if short and not final and not desk.ledger.dry(_dearest(customer)):
             return {}  # it is decided when the shard has had its chance to borrow
@@ -103,27 +111,50 @@ def _change(
         awaited = round(cents * customer.accept_probs[choice.level or 0])
         message = _message(situation, choice, cents, desk, now)
         said[customer.event_id] = message
-        written: dict[Key, Document] = {
-            plan_key: {
-                "topic": message.topic,
-                "message": message.data.decode(),
-                "customer_id": customer.customer_id,
-                "cents": cents,
-                "awaited": awaited,
-                "status": "reserved" if cents else "free",
-            }
-        }
+        written = {plan_key: _plan(message, cents, awaited, desk, now)}
         if choice.level is not None:
             memory = max(desk.limits.fatigue_window, desk.limits.cooldown)
-            contact = Contact(event_id=customer.event_id, at=now, level=choice.level)
-            written[customer_key] = state.contacted(contact, memory).document()
-        elif customer.opted_out and not state.opted_out:  # the shield may be about to let an earlier contact pass
-            written[customer_key] = state.model_copy(update={"opted_out": True}).document()
+            state = state.contacted(Contact(event_id=customer.event_id, at=now, level=choice.level), memory)
+        review = _review(customer, allowed, choice, now)
+        if choice.level is not None or review or state.review:
+            written[customer_key] = state.reviewed(review).document(customer.customer_id, now + desk.keep)
+        if customer.opted_out and not found[suppression_key]:  # the shield may be about to let an earlier contact pass
+            written[suppression_key] = {"at": now.isoformat()}
         if cents:
             written[shard_key] = shard.reserve(cents, awaited)
         return written
 
     return change
+
+
+def _plan(message: Message, cents: int, awaited: int, desk: Desk, now: datetime) -> Document:
+    """What was decided, as it is said, and what becomes of the money reserved for it: due when the offer has ended."""
+    until = now + desk.offer_for + GRACE
+    return {
+        "topic": message.topic,
+        "message": message.data.decode(),
+        "customer_id": message.customer_id,
+        "cents": cents,
+        "awaited": awaited,
+        "status": "reserved" if cents else "free",
+        "outcomes": [],
+        "until": until.timestamp(),
+        "due": (until if cents else now + desk.keep).timestamp(),
+    }
+
+
+def _review(customer: ScoredCustomer, allowed: gate.Allowed, choice: Choice, now: datetime) -> Review | None:
+    """Where the policy wants to look again, may hope to do something then, and still knows something."""
+    if not choice.delay_days or gate.FOR_EVER & set(allowed.reasons):
+        return None
+    known_at = customer.times.get("occurred_at") or customer.times.get("scored_at") or now
+    if now - known_at > STALE:
+        return None
+    facts = customer.model_dump(mode="json", include=set(Facts.model_fields), exclude_none=True)
+    if customer.churn_risk_source == "model":
+        del facts["churn_risk"]  # it is worked out anew
+    facts["occurred_at"] = known_at.isoformat()
+    return Review(at=now + choice.delay_days * DAY, event_id=customer.event_id, facts=facts)
 
 
 def _dearest(customer: ScoredCustomer) -> int:

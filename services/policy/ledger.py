@@ -57,12 +57,14 @@ class Shard(Value):
     def reserve(self, cents: int, awaited: int = 0) -> Document:
         return self._with(reserved=cents, awaited=awaited)
 
-    def release(self, cents: int, awaited: int = 0) -> Document:
-        return self._with(reserved=-cents, awaited=-awaited)
+    def move(self, cents: int, awaited: int, before: str, after: str) -> Document:
+        """A promise is no longer what it was `before`: reserved, committed (spent), or released."""
 
-    def commit(self, cents: int, awaited: int = 0) -> Document:
-        """What was reserved is spent."""
-        return self._with(reserved=-cents, awaited=-awaited, committed=cents)
+        def step(part: str) -> int:
+            return (after == part) - (before == part)
+
+        reserved, committed = step("reserved"), step("committed")
+        return self._with(reserved=reserved * cents, awaited=reserved * awaited, committed=committed * cents)
 
     def _with(self, **more: int) -> Document:
         old = self.model_dump()
@@ -99,6 +101,12 @@ class Ledger:
         if total is None or total["cents"] != cents:
             await store.update([TOTAL, *ledger.keys], lambda found: _resized(found, ledger.keys, cents))
         return ledger
+
+    @classmethod
+    async def found(cls, store: Store) -> Self | None:
+        """The budget as it is, where there is one."""
+        total = (await store.read([TOTAL]))[TOTAL]
+        return cls(store, total["shards"]) if total else None
 
     def shard_of(self, customer_id: str) -> Key:
         return self.keys[crc32(customer_id.encode()) % len(self.keys)]

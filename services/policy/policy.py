@@ -36,6 +36,7 @@ class Choice(NamedTuple):
     retention: float
     propensity: float
     delay_days: int = 0
+    """When to look at the customer again, of itself: 0 is at the next event."""
     action_probs: tuple[float, ...] = ()
 
 

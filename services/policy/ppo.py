@@ -41,8 +41,8 @@ class PPOPolicy:
 def greedy(said: list[float], allowed: Allowed, waits: bool) -> tuple[int | None, int]:
     """The level, or None for no contact, and the days of delay.
 
-    Where it `waits`, a preferred offer that is not allowed is waited for: the money may be free again tomorrow, and a
-    lesser offer would use up a contact. Where the bill is not known it would wait for ever.
+    Where it `waits`, a preferred offer that is not allowed is waited for, a day at least: the money may be free again
+    tomorrow, and a lesser offer would use up a contact. Where the bill is not known it would wait for ever.
     """
     delays = said[DELAY]
     delay = delays.index(max(delays))
@@ -53,7 +53,7 @@ def greedy(said: list[float], allowed: Allowed, waits: bool) -> tuple[int | None
     if allowed.offers[preferred]:
         return preferred, delay
     if waits:
-        return None, delay
+        return None, max(delay, 1)
     return max((level for level, free in enumerate(allowed.offers) if free), key=offers.__getitem__), delay
 
 

@@ -1,14 +1,16 @@
 """How the shield is put together."""
 
+from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
 
-from services.shield.handler import check
+from services.shield.handler import Shield, check
 from services.shield.hours import deliver_after
 from shared import web
 from shared.bus import Bus
 from shared.messages import DraftedMessage
+from shared.pseudonyms import Pseudonyms
 from shared.service import Clock, Service, utc_now
 from shared.settings import Settings
 from shared.store import Store
@@ -16,8 +18,9 @@ from shared.store import Store
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     deliver_after(clock(), settings.time_zones)  # zones that share no waking hour are refused now, not at night
-    handler = partial(check, store=store, zones=settings.time_zones, clock=clock)
-    return Service("shield", bus, {DraftedMessage: handler})
+    pseudonyms = await Pseudonyms.open(store, settings.hash_key)
+    shield = Shield(store, pseudonyms, settings.time_zones, timedelta(days=settings.keep_days), clock)
+    return Service("shield", bus, {DraftedMessage: partial(check, shield=shield)})
 
 
 def create() -> FastAPI:

@@ -4,56 +4,67 @@ The verdict is kept under its event's id. A repeat finds it there and says it ag
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from services.shield.hours import deliver_after, known
 from services.shield.rules import violations
 from shared import telemetry
 from shared.messages import Action, Decision, DraftedMessage, Message, Outcome, Safety
+from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
-from shared.store import CUSTOMERS, Change, Document, Documents, Key, Store
-
-VERDICTS = "verdicts"
+from shared.store import VERDICTS, Change, Document, Documents, Key, Store
 
 
-async def check(
-    drafts: Sequence[DraftedMessage], *, store: Store, zones: Sequence[str], clock: Clock
-) -> list[list[Message]]:
-    """`zones` are those where a customer may live whose own zone is unknown."""
+class Shield(NamedTuple):
+    """What judging takes."""
+
+    store: Store
+    pseudonyms: Pseudonyms
+    zones: Sequence[str]
+    """Where a customer may live whose own zone is unknown."""
+    keep: timedelta
+    """How long a verdict is kept."""
+    clock: Clock
+
+
+async def check(drafts: Sequence[DraftedMessage], *, shield: Shield) -> list[list[Message]]:
     said: dict[str, Decision] = {}
-    found = await store.update_all([(_keys(draft), _change(draft, said, zones, clock)) for draft in drafts])
+    changes = [(_keys(draft, shield), _change(draft, said, shield)) for draft in drafts]
+    found = await shield.store.update_all(changes)
     for draft, documents in zip(drafts, found, strict=True):
         if draft.event_id in said:
-            _count(draft, said[draft.event_id])
+            _count(draft, said[draft.event_id], shield.pseudonyms.of(draft.customer_id))
         elif kept := documents[VERDICTS, draft.event_id]:
             said[draft.event_id] = Decision.model_validate_json(kept["decision"])
     return [_following(said[draft.event_id]) for draft in drafts]
 
 
-def _keys(draft: DraftedMessage) -> tuple[Key, Key]:
-    return (VERDICTS, draft.event_id), (CUSTOMERS, draft.customer_id)
+def _keys(draft: DraftedMessage, shield: Shield) -> tuple[Key, Key]:
+    return (VERDICTS, draft.event_id), shield.pseudonyms.suppression(draft.customer_id)
 
 
-def _change(draft: DraftedMessage, said: dict[str, Decision], zones: Sequence[str], clock: Clock) -> Change:
-    verdict, customer = _keys(draft)
+def _change(draft: DraftedMessage, said: dict[str, Decision], shield: Shield) -> Change:
+    verdict, suppression = _keys(draft, shield)
 
     def change(found: Documents) -> dict[Key, Document]:
         said.pop(draft.event_id, None)
         if found[verdict]:
             return {}
-        opted_out = (found[customer] or {}).get("opted_out", False)  # read last: it may be newer than the decision
-        decision = _withheld(draft, ["opted-out"], clock) if opted_out else _judged(draft, zones, clock)
+        opted_out, now = found[suppression] is not None, shield.clock()  # read last: it may be newer than the decision
+        decision = _withheld(draft, ["opted-out"], now) if opted_out else _judged(draft, shield.zones, now)
         said[draft.event_id] = decision
-        return {verdict: {"decision": decision.data.decode()}}
+        due = (now + shield.keep).timestamp()
+        return {verdict: {"decision": decision.data.decode(), "customer_id": draft.customer_id, "due": due}}
 
     return change
 
 
-def _judged(draft: DraftedMessage, zones: Sequence[str], clock: Clock) -> Decision:
+def _judged(draft: DraftedMessage, zones: Sequence[str], now: datetime) -> Decision:
     broken: list[str] = []
     for candidate in draft.candidates:
         if not (wrong := violations(candidate.text, draft.brief)):
             own = known(draft.time_zone)
-            now = clock()
             return Decision.after(
                 draft,
                 message=candidate.text,
@@ -62,26 +73,26 @@ def _judged(draft: DraftedMessage, zones: Sequence[str], clock: Clock) -> Decisi
                 times={**draft.times, "checked_at": now},
             )
         broken += [f"{candidate.writer}: {rule}" for rule in wrong]
-    return _withheld(draft, broken, clock)
+    return _withheld(draft, broken, now)
 
 
-def _withheld(draft: DraftedMessage, broken: Sequence[str], clock: Clock) -> Decision:
+def _withheld(draft: DraftedMessage, broken: Sequence[str], now: datetime) -> Decision:
     kept = 1 - draft.metadata.churn_risk
     return Decision.after(
         draft,
         decision=Action(contact=False, estimated_retention_prob=kept),
         metadata=draft.metadata.model_copy(update={"reserved": 0.0, "expected_value": 0.0}),
         safety=Safety(passed=False, violations=tuple(broken)),
-        times={**draft.times, "checked_at": clock()},
+        times={**draft.times, "checked_at": now},
     )
 
 
-def _count(draft: DraftedMessage, decision: Decision) -> None:
+def _count(draft: DraftedMessage, decision: Decision, customer: str) -> None:
     """What should be seen of a new verdict."""
     if not decision.decision.contact:
-        telemetry.count("withheld", event_id=draft.event_id, violations=decision.safety.violations)
+        telemetry.count("withheld", event_id=draft.event_id, customer=customer, violations=decision.safety.violations)
     elif not known(draft.time_zone):
-        telemetry.count("unknown_time_zone", event_id=draft.event_id)
+        telemetry.count("unknown_time_zone", event_id=draft.event_id, customer=customer)
 
 
 def _following(decision: Decision) -> list[Message]:

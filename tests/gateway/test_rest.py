@@ -1,5 +1,6 @@
 """The REST front, through the web app itself, on the whole system in one process."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -204,3 +205,51 @@ async def test_a_push_is_taken_and_a_wrong_one_is_refused(client: httpx.AsyncCli
     assert (
         await client.post("/", json={"message": {"data": "%"}, "subscription": "decisions.gateway"})
     ).status_code == 400
+
+
+async def test_a_customer_is_forgotten_and_asked_again_there_is_nothing(client: httpx.AsyncClient):
+    for customer in (SAM, {**SAM, "customer_id": "other/1", "event_id": "other"}):
+        assert (await client.post("/retain", json={"event_id": "e", **customer})).status_code == 200
+    first = await client.delete("/customers/C12345")
+    second = await client.delete("/customers/C12345")
+    assert first.json() == {"status": "erased", "documents": 4}
+    assert second.json() == {"status": "nothing is stored of this customer"}
+    assert (await client.get("/decisions/e")).status_code == 404
+    assert (await client.get("/decisions/other")).status_code == 200
+    assert (await client.delete("/customers/other%2F1")).json()["status"] == "erased"
+
+
+async def test_who_opted_out_and_was_forgotten_is_not_contacted(client: httpx.AsyncClient):
+    await client.post("/retain", json={**SAM, "event_id": "e"})
+    stop = {"customer_id": "C12345", "outcome": "replied", "text": "Please stop texting me"}
+    await client.post(PUBLISH.format("outcomes"), json={"messages": [message(stop)]})
+    await client.delete("/customers/C12345")
+    decision = (await client.post("/retain", json={**SAM, "event_id": "later"})).json()
+    assert decision["metadata"]["gate"] == ["opted-out"]
+
+
+async def test_what_of_a_customer_could_not_be_read_is_forgotten_too(client: httpx.AsyncClient):
+    poison = {"customer_id": "poison", "tenure": -1}
+    await client.post(PUBLISH.format("customer-events"), json={"messages": [message(poison)]})
+    for _ in range(50):
+        answer = (await client.delete("/customers/poison")).json()
+        if answer["status"] == "erased":
+            break
+        await asyncio.sleep(0.02)
+    assert answer == {"status": "erased", "documents": 1}
+
+
+@pytest.mark.parametrize(("customer_id", "code"), [("a" * 129, 422), ("a%07b", 200), ("%00", 200)])
+async def test_what_is_no_customers_id_has_left_nothing(client: httpx.AsyncClient, customer_id: str, code: int):
+    assert (await client.delete(f"/customers/{customer_id}")).status_code == code
+
+
+async def test_a_decision_is_told_no_longer_than_it_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Whether or not it was removed in time."""
+    monkeypatch.setenv("RETENTION_STATE", str(tmp_path / "state.sqlite"))
+    monkeypatch.setenv("RETENTION_KEEP_DAYS", str(2 / 86_400))
+    async with serving(local.connect) as client:
+        assert (await client.post("/retain", json={**SAM, "event_id": "e"})).status_code == 200
+        assert (await client.get("/decisions/e")).status_code == 200
+        await asyncio.sleep(2)
+        assert (await client.get("/decisions/e")).status_code == 404

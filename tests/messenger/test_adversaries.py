@@ -1,7 +1,7 @@
 """Customers who are orders, markup or noise come out harmless: nothing of them reaches a model, and what leaves passes
 the shield or is withheld."""
 
-from datetime import date
+from datetime import date, timedelta
 from itertools import product
 
 import pytest
@@ -12,9 +12,11 @@ from services.messenger.local import LocalWriter
 from services.messenger.prompt import prompt
 from services.messenger.writers import TemplateWriter, Writer
 from services.policy.brief import brief
-from services.shield.handler import check
+from services.shield.handler import Shield, check
 from services.shield.rules import violations
 from shared.messages import Customer, Decision, DraftedMessage
+from shared.pseudonyms import Pseudonyms
+from shared.settings import LOCAL_KEY
 from shared.store import SQLiteStore
 from tests.messenger.builders import FixedWriter, noon, planned
 from tests.messenger.tiny import EVERY
@@ -55,9 +57,8 @@ async def test_what_leaves_passes_the_shield_or_is_withheld(writer: Writer, offe
     plans = [planned(known, f"event-{n}", time_zone="UTC") for n, known in enumerate(briefs)]
 
     drafts = [m for some in await draft(plans, writer=writer, clock=noon) for m in some]
-    answers = await check(
-        [m for m in drafts if isinstance(m, DraftedMessage)], store=SQLiteStore(), zones=["UTC"], clock=noon
-    )
+    shield = Shield(SQLiteStore(), Pseudonyms(LOCAL_KEY), ["UTC"], timedelta(days=1), noon)
+    answers = await check([m for m in drafts if isinstance(m, DraftedMessage)], shield=shield)
 
     sent = 0
     for known, [decision, *_] in zip(briefs, answers, strict=True):

@@ -13,7 +13,9 @@ from services.policy.ledger import Ledger
 from services.policy.pace import Pace
 from services.policy.policy import Choice, Policy, Situation
 from shared.messages import EVENTS, OFFERS, Outcome, ScoredCustomer
+from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
+from shared.settings import LOCAL_KEY
 from shared.store import Change, Document, Documents, Key, SQLiteStore, Store
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
@@ -80,6 +82,7 @@ def outcome(customer: ScoredCustomer, word: str) -> Outcome:
             "event_id": customer.event_id,
             "customer_id": customer.customer_id,
             "outcome": word,
+            "text": "Who is this?" if word == "replied" else None,
         }
     )
 
@@ -103,6 +106,7 @@ async def desk(
         limits=LIMITS._replace(**limits),
         offer_for=timedelta(days=14),
         clock=clock,
+        pseudonyms=Pseudonyms(LOCAL_KEY),
     )
 
 

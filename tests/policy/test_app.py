@@ -1,15 +1,17 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.policy import app
 from services.policy.ledger import TOTAL
+from services.policy.settle import Early
 from shared.artifacts import ArtifactError
 from shared.bus import Envelope, LocalBus
 from shared.messages import KINDS, OFFERS, Decision, PlannedContact
 from shared.settings import Settings
 from shared.store import SQLiteStore
-from tests.policy.builders import noon, outcome, scored
+from tests.policy.builders import TickingClock, noon, outcome, scored
 from tests.policy.networks import artifact
 
 
@@ -22,7 +24,8 @@ async def test_the_policy_decides_what_arrives_and_learns_what_became_of_it() ->
 
     for topic in ("planned-contacts", "decisions", "outcomes.policy.dead"):
         bus.subscribe(f"{topic}.test", hear)
-    service = await app.build(Settings(holdout_share=0, budget=100), bus, store, noon)
+    clock = TickingClock()
+    service = await app.build(Settings(holdout_share=0, budget=100), bus, store, clock)
 
     async def receive(message: object) -> list[Exception | None]:
         topic = message.topic
@@ -30,6 +33,8 @@ async def test_the_policy_decides_what_arrives_and_learns_what_became_of_it() ->
 
     assert await receive(scored()) == [None]
     assert await receive(outcome(scored(), "accepted")) == [None]
+    assert isinstance((await receive(outcome(scored("stranger"), "accepted")))[0], Early)
+    clock.now += timedelta(hours=2)
     assert await receive(outcome(scored("stranger"), "accepted")) == [None]
     assert await receive(scored(event_id="next")) == [None]
     await bus.drain()
@@ -60,6 +65,7 @@ async def test_a_policy_is_chosen_by_name_and_says_whether_it_explores(
     await bus.drain()
 
     assert f"the policy is {name} and explores in 20% of decisions" in caplog.text
+    assert "the local key, which everybody knows: set RETENTION_HASH_KEY" in caplog.text
     [envelope] = decided
     message = KINDS[envelope.topic].parse(envelope.data, "")
     assert isinstance(message, Decision | PlannedContact)

@@ -141,10 +141,12 @@ async def test_an_opt_out_can_be_read_by_the_shield_and_forgets_no_contact() -> 
     await decided(scored(event_id="one"), at)
     await decided(scored(event_id="two", opted_out=True), at)
 
-    state = (await at.store.read([(CUSTOMERS, "customer-1")]))[CUSTOMERS, "customer-1"]
+    state, suppression = (CUSTOMERS, "customer-1"), at.pseudonyms.suppression("customer-1")
+    found = await at.store.read([state, suppression])
+    state = found[state]
 
+    assert found[suppression] is not None
     assert state
-    assert state["opted_out"] is True
     assert [contact["event_id"] for contact in state["contacts"]] == ["one"]
 
 
@@ -243,7 +245,7 @@ async def test_released_money_is_found_again_after_a_moment() -> None:
     clock = TickingClock()
     at = await desk(budget=30, shards=4, policy=DearestPolicy(), clock=clock)
     await decide(crowd(10), desk=at)
-    await settle([outcome(c, "declined") for c in crowd(10)], store=at.store, ledger=at.ledger)
+    await settle([outcome(c, "declined") for c in crowd(10)], desk=at)
     clock.now += timedelta(seconds=5)
 
     messages = await decide([scored(f"late-{i}") for i in range(2)], desk=at)
@@ -320,7 +322,7 @@ async def test_the_policy_is_shown_what_is_remembered_of_the_customer_and_what_m
     clock, policy = TickingClock(), WatchingPolicy()
     at = await desk(policy=policy, clock=clock)
     first = await decided(scored(event_id="one"), at)
-    await settle([outcome(scored(event_id="one"), "accepted")], store=at.store, ledger=at.ledger)
+    await settle([outcome(scored(event_id="one"), "accepted")], desk=at)
     clock.now += timedelta(days=20)
     second = await decided(scored(event_id="two"), at)
 

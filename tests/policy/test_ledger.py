@@ -55,7 +55,7 @@ class Escrow(RuleBasedStateMachine):
             return
         key, cents, awaited = self.promised.pop(data.draw(st.integers(0, len(self.promised) - 1)))
         shard = shard_in(self.documents[key])
-        self.documents[key] = (shard.commit if accepted else shard.release)(cents, awaited)
+        self.documents[key] = shard.move(cents, awaited, "reserved", "committed" if accepted else "released")
         self.spent += cents if accepted else 0
 
     @rule(keys=st.permutations(keys), need=Cents)
@@ -95,9 +95,9 @@ def test_no_more_is_settled_than_is_reserved() -> None:
     shard = Shard(allotment=100, reserved=30)
 
     with pytest.raises(ValueError, match="reserved"):
-        shard.release(31)
+        shard.move(31, 0, "reserved", "released")
     with pytest.raises(ValueError, match="reserved"):
-        shard.commit(31)
+        shard.move(31, 0, "reserved", "committed")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_an_offer_that_there_is_no_money_for_is_waited_for() -> None:
     wants, dear = said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6), Allowed((True, True, True, False))
 
     assert greedy(wants, dear, waits=True) == (None, 6)
+    assert greedy(said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9)), dear, waits=True) == (None, 1), "for a day at least"
     assert greedy(wants, dear, waits=False) == (1, 6), "where the bill is not known it would wait for ever"
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from shared.store import Document, Documents, Key, SQLiteStore, Store
+from shared.store import Change, Document, Documents, Key, SQLiteStore, Store
 
 A, B = ("things", "a"), ("things", "b")
 
@@ -120,3 +121,69 @@ async def test_a_file_remembers_after_the_process(tmp_path: Path):
     second = SQLiteStore(tmp_path / "state.sqlite")
     assert await second.read([A]) == {A: {"n": 1}}
     second.close()
+
+
+NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
+
+
+def dated(*names: str | int) -> list[tuple[list[Key], Change]]:
+    """Of each name a document of that customer; a number is due so many seconds after noon."""
+    keys = [("things", str(name)) for name in names]
+    return [
+        (
+            [key],
+            put(key, {"customer_id": key[1], "due": NOON.timestamp() + name} if isinstance(name, int) else {"n": 1}),
+        )
+        for key, name in zip(keys, names, strict=True)
+    ]
+
+
+async def test_what_is_due_is_found_the_longest_due_first(store: Store):
+    await store.update_all(dated(0, 1, -3, "never", -20))
+    other = ("others", "x")
+    await store.update([other], put(other, {"due": NOON.timestamp() - 1}))
+    assert await store.due("things", NOON, 10) == [("things", "-20"), ("things", "-3"), ("things", "0")]
+    assert await store.due("things", NOON, 2) == [("things", "-20"), ("things", "-3")]
+    assert await store.due("things", NOON - timedelta(days=1), 10) == []
+
+
+async def test_what_is_no_longer_due_is_no_longer_found(store: Store):
+    await store.update_all(dated(0))
+    key = ("things", "0")
+    await store.update([key], put(key, {"due": NOON.timestamp() + 60}))
+    assert await store.due("things", NOON, 10) == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "__x__", "ü ☂", "100%"])
+async def test_what_names_a_customer_is_found(store: Store, name: str):
+    mine, others = ("things", f"1 of {name}"), ("things", "2")
+    await store.update_all([([mine], put(mine, {"customer_id": name})), ([others], put(others, {"customer_id": "o"}))])
+    await store.update_all([([A], add_one)])
+    assert await store.about("things", name) == [mine]
+    assert await store.about("other", name) == []
+
+
+async def test_what_is_removed_was_never_there(store: Store):
+    await store.update_all(dated(0))
+    key = ("things", "0")
+    assert await store.update([key, A], lambda found: {key: None}) == {key: None, A: None}
+    assert await store.read([key]) == {key: None}
+    assert await store.due("things", NOON, 10) == await store.about("things", "0") == []
+    await store.update([key], put(key, {"n": 2}))
+    assert await store.read([key]) == {key: {"n": 2}}
+
+
+async def test_removing_what_is_not_there_is_nothing(store: Store):
+    assert await store.update([A], lambda found: {A: None}) == {A: None}
+
+
+async def test_what_changes_at_the_same_time_is_not_removed_unseen(store: Store):
+    """A's number is taken to B again and again while others add to it: nothing of it is lost."""
+
+    def take(found: Documents) -> dict[Key, Document | None]:
+        n = {key: (document or {"n": 0})["n"] for key, document in found.items()}
+        return {A: None, B: {"n": n[A] + n[B]}}
+
+    await asyncio.gather(*(store.update(*task) for _ in range(10) for task in (([A], add_one), ([A, B], take))))
+    await store.update([A, B], take)
+    assert await store.read([A, B]) == {A: None, B: {"n": 10}}

@@ -4,19 +4,27 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.shield import app
-from services.shield.handler import check
+from services.shield.handler import Shield, check
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import Action, Candidate, Decision, DraftedMessage, Message, Outcome
-from shared.settings import Settings
-from shared.store import CUSTOMERS, SQLiteStore, Store
+from shared.pseudonyms import Pseudonyms
+from shared.settings import LOCAL_KEY, Settings
+from shared.store import SQLiteStore, Store
 from tests.shield.builders import GOOD, INVENTED, NOON, PUSHY, drafted
 
 ZONES = ("America/New_York", "Pacific/Honolulu")
 
 
+PSEUDONYMS = Pseudonyms(LOCAL_KEY)
+
+
+def shield(store: Store, now: datetime = NOON) -> Shield:
+    return Shield(store, PSEUDONYMS, ZONES, timedelta(days=30), lambda: now)
+
+
 async def checked(draft: DraftedMessage, store: Store | None = None, now: datetime = NOON) -> list[Message]:
-    [messages] = await check([draft], store=store or SQLiteStore(), zones=ZONES, clock=lambda: now)
+    [messages] = await check([draft], shield=shield(store or SQLiteStore(), now))
     return list(messages)
 
 
@@ -27,8 +35,8 @@ async def decision(draft: DraftedMessage, store: Store | None = None, now: datet
 
 
 async def opted_out(store: Store, customer_id: str = "customer-1") -> None:
-    key = (CUSTOMERS, customer_id)
-    await store.update([key], lambda _: {key: {"contacts": [], "opted_out": True}})
+    key = PSEUDONYMS.suppression(customer_id)
+    await store.update([key], lambda _: {key: {"at": NOON.isoformat()}})
 
 
 async def test_a_good_message_is_let_pass_as_it_was_decided() -> None:
@@ -129,7 +137,7 @@ async def test_a_repeat_says_the_same_word_for_word_whatever_the_time(text: str)
 async def test_a_repeat_within_a_batch_says_the_same() -> None:
     drafts = [drafted(GOOD), drafted(PUSHY, event_id="event-2"), drafted(GOOD)]
 
-    one, other, third = await check(drafts, store=SQLiteStore(), zones=ZONES, clock=lambda: NOON)
+    one, other, third = await check(drafts, shield=shield(SQLiteStore()))
 
     assert one == third
     assert [message.event_id for message in other] == ["event-2", "event-2"]

@@ -26,6 +26,7 @@ class Cloud:
         self.publisher, self.subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
         self.firestore = firestore.Client(project=project)
         self.rest = httpx.Client(base_url=urls["gateway"], timeout=30)
+        self.reviews = f"{urls['policy']}/reviews"
         self.mine = f"projects/{project}/subscriptions/mine"
         self.subscriber.create_subscription(name=self.mine, topic=f"projects/{project}/topics/decisions")
 
@@ -129,6 +130,29 @@ def test_an_outcome_settles_what_was_reserved(cloud: Cloud):
         "reserved": before["reserved"] - cents,
         "committed": before["committed"] + cents,
     }
+
+
+def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: Cloud):
+    event = {**SAM, "customer_id": "leaving/1"}
+    assert cloud.rest.post("/retain", json={**event, "event_id": "first"}).status_code == 200
+    cloud.publish("outcomes", {"customer_id": "leaving/1", "outcome": "replied", "text": "Stop texting me!"})
+    end = time.monotonic() + PATIENCE
+    while not list(cloud.firestore.collection("suppressed").stream()) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert cloud.rest.delete("/customers/leaving%2F1").json()["status"] == "erased"
+    assert cloud.rest.delete("/customers/leaving%2F1").json()["status"] == "nothing is stored of this customer"
+    later = cloud.rest.post("/retain", json={**event, "event_id": "later"}).json()
+    assert later["metadata"]["gate"] == ["opted-out"]
+
+
+def test_offers_that_have_ended_give_their_money_back_when_the_calendar_is_asked(cloud: Cloud):
+    balance = cloud.balance()
+    assert httpx.post(cloud.reviews, timeout=60).json()["expired"] == 0
+    reserved = [plan for plan in cloud.firestore.collection("plans").stream() if plan.get("status") == "reserved"]
+    for plan in reserved:
+        plan.reference.update({"due": time.time()})
+    assert httpx.post(cloud.reviews, timeout=60).json()["expired"] == len(reserved) > 0
+    assert cloud.balance() == balance | {"reserved": 0}
 
 
 def _decided(cloud: Cloud) -> list[Decision]:

@@ -1,5 +1,6 @@
 """The command line: the whole system in one process, as a new user meets it."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,8 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services import local
 from services.__main__ import main
+from services.gateway.app import create
+from shared.bus import LocalBus
 from shared.messages import Decision
+from shared.service import Service
 from tests.emulators import free_port
 from tests.processes import process, wait
 
@@ -106,6 +111,53 @@ def test_make_ups_process_serves_and_remembers(tmp_path: Path):
         wait(f"{url}/readyz", tmp_path / "log")
         assert httpx.get(f"{url}/decisions/e").json() == decision
         assert httpx.post(f"{url}/retain", json=event, timeout=30).json() == decision
+
+
+def test_a_customer_is_erased_at_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("RETENTION_STATE", str(tmp_path / "state.sqlite"))
+
+    async def retained() -> None:
+        app = create(local.gateway, local.connect)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+        ):
+            assert (await client.post("/retain", json={"customer_id": "c 1"})).status_code == 200
+
+    def erase() -> str:
+        monkeypatch.setattr(sys, "argv", ["services", "erase", "c 1"])
+        main()
+        return capsys.readouterr().out
+
+    assert erase() == "Nothing is stored of this customer.\n"
+    asyncio.run(retained())
+    assert erase().startswith("Erased: ")
+    assert erase() == "Nothing is stored of this customer.\n"
+    monkeypatch.setenv("RETENTION_HASH_KEY", "another key than before")
+    with pytest.raises(SystemExit, match="2"):
+        erase()
+    assert "opt-outs would be lost" in capsys.readouterr().err
+
+
+async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(local, "EVERY", 0.001)
+    ticks = asyncio.Queue[str]()
+
+    async def fail() -> dict[str, int]:
+        ticks.put_nowait("failing")
+        raise OSError("not now")
+
+    async def work() -> dict[str, int]:
+        ticks.put_nowait("working")
+        return {}
+
+    services = [Service("gateway", LocalBus(), {Decision: print}, tick=tick) for tick in (fail, work)]
+    ticking = asyncio.create_task(local.tick(services))
+    assert [await asyncio.wait_for(ticks.get(), 10) for _ in range(4)] == ["failing", "working"] * 2
+    ticking.cancel()
 
 
 def test_a_busy_port_is_said_plainly(tmp_path: Path):

@@ -1,6 +1,7 @@
 """The promises, told as stories through all four services on the real models, on the bus and store of one process."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -9,9 +10,12 @@ import pytest
 
 from services import local
 from services.policy.ledger import Ledger
+from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import Decision, Outcome
-from shared.settings import Settings
+from shared.pseudonyms import Pseudonyms
+from shared.service import Service
+from shared.settings import LOCAL_KEY, Settings
 from shared.store import SQLiteStore
 from tests.customers import SAM
 
@@ -28,12 +32,13 @@ class House:
         self.heard: list[Decision] = []
         self.dead: list[Envelope] = []
         self.spent: list[int] = []
+        self.services: list[Service] = []
 
     @classmethod
     async def build(cls, *, copies: int = 1, shuffle: Random | None = None, **settings: object) -> "House":
         fixed = {"writer": "template", **settings}  # what is promised here does not hang on who writes
         house = cls(SQLiteStore(), LocalBus(copies=copies, shuffle=shuffle, batch=16), Settings(**fixed))
-        await local.pipeline(house.settings, house.bus, house.store, lambda: house.now)
+        house.services = await local.pipeline(house.settings, house.bus, house.store, lambda: house.now)
         house.bus.subscribe("decisions.test", house._hear)
         house.bus.subscribe("customer-events.scorer.dead.test", house._bury)
         return house
@@ -61,6 +66,12 @@ class House:
     async def outcome(self, decision: Decision, outcome: str) -> None:
         message = {"event_id": decision.event_id, "customer_id": decision.customer_id, "outcome": outcome}
         await self.publish(message, topic=Outcome.topic)
+
+    async def tick(self) -> list[Decision]:
+        """What is decided because it is due."""
+        for service in self.services:
+            await service.tick()
+        return await self.publish()
 
 
 @pytest.fixture
@@ -186,6 +197,58 @@ async def test_who_opts_out_while_the_message_is_drafted_does_not_get_it(house: 
     assert decision.message is None
     assert decision.safety.violations == ("opted-out",)
     assert (await house.balance()).reserved == 0
+
+
+async def test_who_texts_stop_out_of_the_blue_is_never_contacted(house: House):
+    stop = {"customer_id": SAM["customer_id"], "outcome": "replied", "text": "Leave me alone!"}
+    await house.publish(stop, topic="outcomes")
+    [decision] = await house.publish(SAM)
+    assert not decision.decision.contact
+    assert decision.metadata.gate == ("opted-out",)
+
+
+async def test_who_texts_keep_has_the_offer(house: House):
+    [decision] = await house.publish(SAM)
+    await house.publish({"customer_id": SAM["customer_id"], "outcome": "replied", "text": "keep"}, topic="outcomes")
+    balance = await house.balance()
+    assert (balance.reserved, balance.committed) == (0, round(100 * decision.metadata.reserved))
+
+
+async def test_who_waits_for_money_is_looked_at_again_the_day_after_and_has_it_when_it_is_there():
+    house = await House.build(budget=15)
+    decisions = await house.publish(*crowd(100))
+    waiting = {d.customer_id for d in decisions if d.decision.delay_days == 1 and not d.decision.contact}
+    due = {d.customer_id for d in decisions if d.decision.delay_days == 1}
+    offered = [d for d in decisions if d.decision.offer_level]
+    assert waiting
+    assert offered
+    assert await house.tick() == []
+    for decision in offered:
+        await house.outcome(decision, "declined")
+    house.now += timedelta(days=1)
+    again = await house.tick()
+    assert sorted(d.customer_id for d in again) == sorted(due)
+    assert any(d.decision.offer_level for d in again if d.customer_id in waiting)
+    assert await house.tick() == [], "once each"
+
+
+async def test_logs_name_nobody(house: House, capsys: pytest.CaptureFixture[str]):
+    telemetry.start()
+    try:
+        await house.publish({**SAM, "event_id": "a"}, {"event_id": "b", "customer_id": "C12345", "tenure": -1})
+        await house.publish({"customer_id": "C12345", "outcome": "replied", "text": "STOP, says Sam"}, topic="outcomes")
+        await house.publish({"customer_id": "C12345", "outcome": "accepted", "event_id": "never"}, topic="outcomes")
+        await house.publish({"customer_id": "C12345", "outcome": "erased"}, topic="outcomes")
+    finally:
+        logging.getLogger("retention").handlers = []
+        logging.getLogger("retention").propagate = True
+    said = capsys.readouterr().err
+    assert {"dead_letters", "unknown_time_zone", "handler failed", "erased"} <= {
+        json.loads(line)["message"] for line in said.splitlines()
+    }
+    assert "C12345" not in said
+    assert "Sam" not in said
+    assert Pseudonyms(LOCAL_KEY).of("C12345") in said
 
 
 async def test_a_message_at_night_waits_for_the_morning_where_the_customer_is(house: House):

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid5
@@ -23,10 +23,11 @@ from services.messenger.local import LocalWriter
 from services.messenger.prompt import complete, prompt
 from services.messenger.writers import TemplateWriter, Writer
 from services.policy.brief import brief as briefed
-from services.shield.handler import check
+from services.shield.handler import Shield, check
 from services.shield.rules import violations
 from shared.messages import EVENTS, Action, Brief, Customer, Decision, Metadata, PlannedContact
-from shared.settings import Settings
+from shared.pseudonyms import Pseudonyms
+from shared.settings import LOCAL_KEY, Settings
 from shared.store import SQLiteStore
 from training.messenger import judge
 from training.messenger.arena import Rate
@@ -162,9 +163,10 @@ async def _written(writer: Writer, about: Sequence[Brief]) -> list[list[str]]:
 async def _decided(writer: Writer, customers: Sequence[Brief]) -> list[Decision]:
     """Through the messenger's and the shield's own handlers."""
     store, said = SQLiteStore(), []
+    shield = Shield(store, Pseudonyms(LOCAL_KEY), ["UTC"], timedelta(days=1), lambda: NOON)
     for some in tqdm(_parts([*enumerate(customers)]), unit=" batches", disable=None):
         drafted = await draft([_planned(*each) for each in some], writer=writer, clock=lambda: NOON)
-        said += await check([m for [m] in drafted], store=store, zones=["UTC"], clock=lambda: NOON)  # type: ignore[misc]
+        said += await check([m for [m] in drafted], shield=shield)  # type: ignore[misc]
     store.close()
     return [decision for decision, *_ in said]  # type: ignore[misc]
 

@@ -77,7 +77,7 @@ class Life:
 
     async def _settle(self, outcomes: list[Outcome]) -> None:
         start = time.perf_counter()
-        await settle(outcomes, store=self.desk.store, ledger=self.desk.ledger)
+        await settle(outcomes, desk=self.desk)
         self.seconds += time.perf_counter() - start
 
 

@@ -26,7 +26,8 @@ from services.policy.pace import Pace, planned
 from services.policy.policy import Policy
 from services.policy.world import Customers
 from shared.artifacts import ArtifactError
-from shared.settings import Settings
+from shared.pseudonyms import Pseudonyms
+from shared.settings import LOCAL_KEY, Settings
 from shared.store import SQLiteStore
 from training.data.sources import SourceError
 from training.policy.bound import Portfolio
@@ -117,7 +118,7 @@ async def _lived(
     clock, days = Clock(), quarter.rules.quarter
     ledger = await Ledger.open(store, budget, 1, clock)
     pace = await Pace.open(store, ledger, days, clock())
-    desk = Desk(store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock)
+    desk = Desk(store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock, Pseudonyms(LOCAL_KEY))
     life = Life(quarter, desk, clock, budget)
     path, prices = [], []
     for day in tqdm(range(days), unit=" days", disable=not progress):

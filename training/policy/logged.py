@@ -47,7 +47,7 @@ class History:
         """Raises `TableError` where nobody is reported as churned: then it is not known who stayed, either."""
         self._bills = bills
         once = {each.event_id: each for each in decisions}  # a repeat says the same
-        times = {event_id: _at(each) for event_id, each in once.items()}
+        times = {event_id: decided_at(each) for event_id, each in once.items()}
         self._accepted = {each.event_id for each in outcomes if each.outcome == "accepted"}
         self._left: dict[str, list[datetime]] = defaultdict(list)
         for each in outcomes:
@@ -57,7 +57,7 @@ class History:
             raise TableError("no outcome says who churned, so it is not known who stayed")
         self._end = max([*times.values(), *(each.occurred_at for each in outcomes if each.occurred_at)])
         self._of: dict[str, list[Decision]] = defaultdict(list)
-        for decision in sorted(once.values(), key=_at):
+        for decision in sorted(once.values(), key=decided_at):
             self._of[decision.customer_id].append(decision)
 
     def bill(self, customer_id: str) -> float:
@@ -68,26 +68,29 @@ class History:
         for decisions in self._of.values():
             over = None
             for number, decision in enumerate(decisions):
-                if over and _at(decision) < over:
+                if over and decided_at(decision) < over:
                     skipped["follows from an earlier one"] += 1
                 elif len(decision.metadata.observation) < len(OBSERVATION) or not decision.metadata.propensity:
                     skipped["without an observation or a propensity"] += 1
-                elif (until := _at(decision) + days) > self._end:
+                elif (until := decided_at(decision) + days) > self._end:
                     skipped["its days are not over"] += 1
                 else:
                     over = until
-                    yield decision, self._reward([each for each in decisions[number:] if _at(each) < until], days)
+                    yield (
+                        decision,
+                        self._reward([each for each in decisions[number:] if decided_at(each) < until], days),
+                    )
 
     def _reward(self, made: Sequence[Decision], days: timedelta) -> float:
         """Of the decisions made within these days."""
-        customer, first = made[0].customer_id, _at(made[0])
+        customer, first = made[0].customer_id, decided_at(made[0])
         stayed = min([days, *(at - first for at in self._left.get(customer, []) if at >= first)])
         discounts = sum(each.decision.offer_percentage / 100 for each in made if each.event_id in self._accepted)
         messages = sum(each.decision.contact for each in made)
         return self.bill(customer) * (stayed / DAY / MONTH - discounts) - WORLD.contact_cost * messages
 
 
-def _at(decision: Decision) -> datetime:
+def decided_at(decision: Decision) -> datetime:
     return decision.times["decided_at"]
 
 
@@ -139,7 +142,7 @@ def parsed(file: Path, parse: Callable[[bytes], Kind], skipped: Counter[str]) ->
     return found
 
 
-def _decision(line: bytes) -> Decision:
+def dated(line: bytes) -> Decision:
     decision = Decision.model_validate_json(line)
     if "decided_at" not in decision.times:
         raise ValueError("without a time")
@@ -156,7 +159,7 @@ def main() -> None:
     parser.add_argument("table", type=Path, help="the .csv to write")
     args, skipped = parser.parse_args(), Counter[str]()
     try:
-        decisions = parsed(args.decisions, _decision, skipped)
+        decisions = parsed(args.decisions, dated, skipped)
         outcomes = parsed(args.outcomes, lambda line: Outcome.parse(line, ""), skipped)
         events = parsed(args.bills, lambda line: CustomerEvent.parse(line, ""), skipped) if args.bills else []
         bills = {each.customer_id: each.monthly_charges for each in events if each.monthly_charges is not None}

@@ -1,0 +1,111 @@
+"""What customers mean by what they write: that they want no more messages, or that they take the offer.
+
+Plain words and a few patterns. To miss a STOP is worse than to see one too many, so what is unclear is one. English,
+and the plainest words of some neighbours.
+"""
+
+import re
+import unicodedata
+
+KEYWORDS = set(
+    "stop stopp stopall unsubscribe unsub unsubcribe unsuscribe unsubscibe unsubscribed quit cancel end revoke optout"
+    " remove enough cease desist arret alto basta parar baja stpo sotp stp tsop stoop stahp".split()
+)
+"""Each, as all that is said between two stops, ends contact: those of the carriers, and how they are misspelt."""
+AROUND = set(
+    "please pls plz ok okay now all just it this that thanks thank you ty hi hello hey the and i said the a again sir"
+    " no yes sorry really right immediately today messages message texts text sms msgs msg service guys asap"
+    " u kindly already".split()
+)
+"""Words that change nothing about a keyword beside them."""
+KEEPING = set(
+    "keep yes yeah yep ok okay sure please pls i we ill id want wanna would will like love to hi hello thanks thank"
+    " you it my me this that the offer discount deal price rate plan savings let lets us so much great".split()
+)
+"""All words of a text that takes the offer are among these, and KEEP is."""
+
+_contact = (
+    r"(?:text|txt|messag|msg|sms|contact|call|writ|e ?mail|send|bother|spam|harass|pester|reach|annoy|bug|mail)\w*"
+)
+_sent = r"(?:texts?|txts?|messages?|msgs?|sms|e ?mails?|spam|ads?|promo\w*|offers|contact|calls?|stuff|crap)"
+_any = r"(?:any|all|more|of|these|those|the|this|your|such)"
+_me = r"(?:me|us|my (?:\w+ )?(?:number|name|contact|phone|details|info)|this number)"
+_leave = r"(?:stop|quit|cease|end|cancel|unsub\w*|opt(?:ed|ing)? ?out|remove|take me off|leave me alone)"
+_negated = re.compile(
+    r"\b(?:do not|dont|cannot|can not|cant|never|not|wont|wouldnt|couldnt|didnt|doesnt|non|without|no need to)"
+    r" (?:(?:want|like|wish|need|have|going|plan)(?: (?:you|u|it|them|this|these))?(?: to)? |gonna |wanna |please )*"
+    rf"{_leave}(?:ping)?\b"
+)
+"""Who says that they do not want to stop does not say stop."""
+_stops = re.compile(
+    "|".join(
+        (
+            # what is to stop
+            rf"\b(?:stop|quit|cease|no more|enough|discontinue|done with)(?: \w+){{0,4}} (?:{_contact}|{_sent})\b",
+            rf"\b(?:end|cancel|no|unwanted)(?: {_any})* {_sent}\b|\bno more$|\bno more of\b|\bnever again\b|\bno mas\b",
+            r"\bstop (?:it|this|that|already|please|pls|now|you|u|immediately)\b",
+            r"\bcancel (?:it|this|these|all|everything|(?:my |the )?subscription)\b|\bdiscontinue$",
+            r"^(?:please |pls |just |hey |ok |kindly )*(?:stop|quit|cease) \w+ing\b",
+            # what not to do
+            rf"(?:\b(?:dont|do not|never|not to|no longer)|^not)(?: \w+){{0,5}} {_contact}(?: \w+)?"
+            r" (?:me|us|here|again|any ?more|any|ever|anything|my phone|this (?:number|phone))\b",
+            r"\b(?:dont|do not|never|no longer|not) (?:\w+ ){0,2}(?:want|wish|need|care|like|prefer) (?:\w+ ){0,3}"
+            rf"(?:{_contact}|{_sent}|hear)\b|\bnot to be {_contact}|\bdo not (?:call|disturb)\b|\bdnc\b",
+            rf"\b(?:dont|do not) use {_me}|\bnot wanted\b|\b(?:dont|do not|no)(?: \w+){{0,2}} (?:consent|permission)\b",
+            # the words for it
+            r"\bunsub\w*|\bunsuscribe\w*|\bopt(?:ed|ing)?(?: \w+)? out\b|\boptout\b",
+            rf"\b(?:remove|delete|erase|drop|take|get|scratch|lose|forget) {_me}\b|\boff (?:this|your|the) list\b",
+            r"\b(?:withdraw|revoke)\w*(?: \w+)? (?:consent|permission)\b",
+            r"\b(?:did not|didnt|never) (?:sign|consent|agree)",
+            # asking for it
+            r"\b(?:want|need|like|wish|ask\w*|beg\w*|told|tell\w*)(?: (?:you|u|it|this|these|them|this all))? to "
+            r"(?:stop|unsubscribe|quit)\b",
+            r"\bmake (?:it|this|these|them) stop\b|\bhow (?:do|can|to)(?: (?:i|we|you))? stop\b",
+            r"\b(?:can|could|will|would|wont|cant) (?:you|u|this|these|they)(?: all)?(?: please| just| pls)? stop\b",
+            r"\b(?:please|pls|plz|just|said|must|should|need|kindly|beg you|time) (?:stop|remove)$",
+            # anger, and what makes no sense otherwise
+            r"\bleave (?:me|us) (?:alone|be|in peace)\b|\blet me be\b|\b(?:go|stay) away\b|\bget lost\b|\bback off\b",
+            r"\b(?:piss|fuck|bugger|sod) off\b|\b(?:fuck|screw) (?:you|u)\b|\bshut up\b|\bannoying\b",
+            r"\b(?:not|un|no longer) ?interested\b|\bwrong (?:number|person)\b|\bspam(?:mers?|ming)?\b|\bharass\w*",
+            r"\b(?:report(?:ing|ed)?|sue|suing|block(?:ing|ed)?) (?:you|u|this|your number)\b",
+        )
+    )
+)
+_sign, _mark = re.compile(r"[^\w' ]+|_"), re.compile(r"[.,!?;:()\"\n–—…]+")
+_ours = re.compile(r"reply stop to opt out", re.I)
+"""Stands in our own messages, which some phones quote."""
+_pictures = re.compile("[🛑🚫⛔🖕✋]")
+
+
+def says_stop(text: str) -> bool:
+    """Whether any part of it asks for no more contact; a part ends with a punctuation mark, or with any sign at all."""
+    spoken = _spoken(text)
+    parts = [plain for end in (_sign, _mark) for part in end.split(spoken) if (plain := _plain(part))]
+    return _is_keyword(_plain(spoken)) or any(_is_keyword(part) or _wants_out(part) for part in parts)
+
+
+def means_keep(text: str) -> bool:
+    """Whether it says KEEP and nothing that puts it in doubt."""
+    words = set(_plain(_spoken(text)).split())
+    return "keep" in words and words <= KEEPING
+
+
+def _spoken(text: str) -> str:
+    text = _pictures.sub(" . stop . ", _ours.sub("", text)).replace("’", "'")
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _plain(part: str) -> str:
+    """Words alone, without accents and apostrophes, no letter more than twice in a row; s t o p is stop."""
+    bare = "".join(c for c in unicodedata.normalize("NFD", part) if not unicodedata.combining(c))
+    bare = re.sub(r"(\w)\1{2,}", r"\1\1", _sign.sub(" ", bare.replace("'", "").replace("0", "o")))
+    return re.sub(r"\b(\w(?: \w){3,})\b", lambda spaced: spaced[0].replace(" ", ""), " ".join(bare.split()))
+
+
+def _is_keyword(part: str) -> bool:
+    words = set(part.split())
+    return bool(words & KEYWORDS) and words <= KEYWORDS | AROUND
+
+
+def _wants_out(part: str) -> bool:
+    return bool(_stops.search(_negated.sub(" ", part)))
