@@ -2,17 +2,20 @@
 
 python -m services                            serve it at http://localhost:8080
 python -m services replay IN.jsonl OUT.jsonl  run a file of customer events through it
+python -m services dead-letters list          what could not be handled, and why; also: show ID, replay [ID...]
 """
 
 import argparse
 import asyncio
+import logging
 from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
 
-from services import local, replay
+from services import letters, local, replay
 from services.gateway.app import create
+from shared import telemetry
 from shared.artifacts import ArtifactError
 from shared.settings import Settings
 
@@ -24,6 +27,9 @@ def main() -> None:
     again = commands.add_parser("replay", help="run a file of customer events through the pipeline")
     again.add_argument("events", type=Path, metavar="IN.jsonl", help="customer events, one JSON object a line")
     again.add_argument("decisions", type=Path, metavar="OUT.jsonl", help="where the decisions go, one a line")
+    _dead_letters(
+        commands.add_parser("dead-letters", help="what could not be handled: list it, show it, send it again")
+    )
     arguments = parser.parse_args()
     try:
         settings = Settings()
@@ -38,10 +44,25 @@ def main() -> None:
         except ArtifactError as error:
             parser.error(str(error))
         print("\n".join(f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()))
+    elif arguments.command == "dead-letters":
+        telemetry.start(logging.ERROR)
+        try:
+            asyncio.run(letters.run(arguments, settings))
+        except (ArtifactError, LookupError) as error:
+            parser.error(str(error))
     else:
         port = settings.port
         print(f"http://localhost:{port} (its interface: http://localhost:{port}/docs); Ctrl-C ends it", flush=True)
         uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=port, log_level="warning")
+
+
+def _dead_letters(parser: argparse.ArgumentParser) -> None:
+    """Those of RETENTION_STATE; of Pub/Sub where PUBSUB_EMULATOR_HOST is set, or with --cloud."""
+    parser.add_argument("--cloud", action="store_true", help="those in Pub/Sub, project RETENTION_PROJECT")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="a line each: id, subscription, reason").set_defaults(ids=[])
+    actions.add_parser("show", help="all of one").add_argument("ids", nargs=1, metavar="ID")
+    actions.add_parser("replay", help="send them again, all or some").add_argument("ids", nargs="*", metavar="ID")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,15 @@ from urllib.parse import quote
 from google.api_core import exceptions, retry
 from google.cloud import firestore, pubsub_v1
 
-from shared.bus import Bus, Envelope
+from shared.bus import Bus, Envelope, revived
 from shared.settings import Settings
 from shared.store import Change, Document, Documents, Key, Store
-from shared.topology import TOPICS
+from shared.topology import SUBSCRIPTIONS, TOPICS, Subscription
 
 PATIENCE = 20.0
 """Seconds until a publish that Pub/Sub does not take is given up, and with it the message that caused it."""
+LOOK = 5.0
+"""Seconds to wait for a dead letter before there is none."""
 TOGETHER = 64
 """Updates of a batch; Firestore takes 500 writes."""
 ATTEMPTS = 30
@@ -55,6 +57,50 @@ class PubSubBus:
 
     def close(self) -> None:
         self._client.stop()
+
+
+class PubSubLetters:
+    """The dead letters that `deploy.topology` has kept. They are held while one looks at them, and then given back."""
+
+    def __init__(self, project: str) -> None:
+        self._subscriptions = f"projects/{project}/subscriptions/"
+        self._bus = PubSubBus(project)
+        self._client = pubsub_v1.SubscriberClient()
+        self._held: dict[str, tuple[str, str]] = {}
+
+    async def kept(self) -> list[Envelope]:
+        found = await asyncio.gather(*(asyncio.to_thread(self._pull, s) for s in SUBSCRIPTIONS))
+        return [letter for letters in found for letter in letters]
+
+    async def replay(self, letters: Sequence[Envelope]) -> None:
+        for letter in letters:
+            await self._bus.publish([revived(letter)])
+            subscription, ack_id = self._held.pop(letter.id)
+            self._client.acknowledge(subscription=subscription, ack_ids=[ack_id])
+
+    def close(self) -> None:
+        for subscription, ack_id in self._held.values():
+            self._client.modify_ack_deadline(subscription=subscription, ack_ids=[ack_id], ack_deadline_seconds=0)
+        self._client.close()
+        self._bus.close()
+
+    def _pull(self, s: Subscription) -> list[Envelope]:
+        """All of them: until none comes in a while, or those that are held come again."""
+        keep, found = f"{self._subscriptions}{s.dead}.keep", dict[str, Envelope]()
+        while True:
+            try:
+                pulled = self._client.pull(subscription=keep, max_messages=1000, timeout=LOOK).received_messages
+            except exceptions.DeadlineExceeded:
+                pulled = []
+            except exceptions.NotFound as error:
+                raise LookupError(f"there is no subscription {keep}. Run: python -m deploy.topology") from error
+            new = [p for p in pulled if p.message.message_id not in found]
+            for p in pulled:
+                name = p.message.message_id
+                self._held[name] = keep, p.ack_id
+                found[name] = Envelope(s.dead, p.message.data, dict(p.message.attributes), name)
+            if not new:
+                return list(found.values())
 
 
 class Contention(Exception):

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Kaggle's own variable; its file `~/.kaggle/kaggle.json` does too."""
     port: int = 8080
     """Of the gateway, in one process."""
+    pubsub_emulator_host: str | None = Field(default=None, validation_alias="PUBSUB_EMULATOR_HOST")
+    """Google's own variable: where its emulator is; `dead-letters` then looks there."""
     push_url: str = "http://{service}:8080/"
     """Where Pub/Sub pushes to."""
 

@@ -67,6 +67,14 @@ class SQLiteStore:
             raise
         return written
 
+    def all(self, collection: str) -> dict[str, Document]:
+        """By id, in the order they were written."""
+        rows = self._db.execute("SELECT id, body FROM documents WHERE collection = ? ORDER BY rowid", [collection])
+        return {name: from_json(body) for name, body in rows}
+
+    def delete(self, keys: Sequence[Key]) -> None:
+        self._db.executemany("DELETE FROM documents WHERE collection = ? AND id = ?", keys)
+
     async def check(self) -> None:
         self._db.execute("SELECT 1 FROM documents LIMIT 1")
 
