@@ -1,15 +1,22 @@
-"""Google Cloud's Pub/Sub and Firestore behind the two ports. The only module of the services that imports google.*.
+"""Google's Pub/Sub, Firestore and identity behind our ports. The only module of the services that imports google.*.
 
 Their emulators are used where PUBSUB_EMULATOR_HOST and FIRESTORE_EMULATOR_HOST say so; Google's clients read them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from random import random
+from typing import Any
 from urllib.parse import quote
 
 from google.api_core import exceptions, retry
+from google.auth import jwt
+from google.auth.exceptions import TransportError
+from google.auth.transport.requests import Request
 from google.cloud import firestore, pubsub_v1
 
 from shared.bus import Bus, Envelope, revived
@@ -19,8 +26,11 @@ from shared.topology import SUBSCRIPTIONS, TOPICS, Subscription
 
 PATIENCE = 20.0
 """Seconds until a publish that Pub/Sub does not take is given up, and with it the message that caused it."""
-LOOK = 5.0
-"""Seconds to wait for a dead letter before there is none."""
+WAIT = 5.0
+"""Seconds to wait for a dead letter before there is none, and for Google's keys."""
+ISSUERS = ("accounts.google.com", "https://accounts.google.com")
+FRESH, NEW = 3600.0, 60.0
+"""Seconds until Google's keys are fetched again; and, where a token names one that is not among them."""
 TOGETHER = 64
 """Updates of a batch; Firestore takes 500 writes."""
 ATTEMPTS = 30
@@ -89,7 +99,7 @@ class PubSubLetters:
         keep, found = f"{self._subscriptions}{s.dead}.keep", dict[str, Envelope]()
         while True:
             try:
-                pulled = self._client.pull(subscription=keep, max_messages=1000, timeout=LOOK).received_messages
+                pulled = self._client.pull(subscription=keep, max_messages=1000, timeout=WAIT).received_messages
             except exceptions.DeadlineExceeded:
                 pulled = []
             except exceptions.NotFound as error:
@@ -186,3 +196,40 @@ class FirestoreStore:
 def document_id(name: str) -> str:
     """Any id as Firestore takes them: no slash, not a dot or two, no underscores at both ends."""
     return quote(name, safe="").replace(".", "%2E").replace("_", "%5F")
+
+
+class Tokens:
+    """Identity tokens. Google's keys are fetched seldom, whatever tokens come."""
+
+    def __init__(self, certs_url: str) -> None:
+        self._url = certs_url
+        self._certs: Mapping[str, str] = {}
+        self._fetched = -inf
+        self._fetching = asyncio.Lock()
+
+    async def claims(self, token: str, audience: str) -> Mapping[str, Any]:
+        try:
+            key = jwt.decode_header(token).get("kid")
+            claims: Mapping[str, Any] = jwt.decode(token, await self._keys(key), audience=audience)
+        except (TypeError, RecursionError) as error:  # a token may be anything
+            raise ValueError(f"not a token: {error!r}") from error
+        if claims.get("iss") not in ISSUERS:
+            raise ValueError("not issued by Google")
+        return claims
+
+    async def _keys(self, wanted: object) -> Mapping[str, str]:
+        """Certificates by id. A forger may name any key, so a new one is not asked for at every token."""
+        async with self._fetching:
+            age = time.monotonic() - self._fetched
+            if age > FRESH or (age > NEW and wanted not in self._certs):
+                self._certs = await asyncio.to_thread(_fetch, self._url)
+                self._fetched = time.monotonic()
+        return self._certs
+
+
+def _fetch(url: str) -> Mapping[str, str]:
+    try:
+        answer = Request()(url, timeout=WAIT)
+        return dict(json.loads(answer.data))
+    except (TransportError, ValueError) as error:
+        raise ConnectionError(f"no keys at {url}: {error}") from error

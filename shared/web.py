@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
-from shared import telemetry
+from shared import identity, telemetry
 from shared.bus import Bus, Envelope
 from shared.service import Queue, Service, in_words, ready
 from shared.settings import Settings
@@ -48,6 +48,13 @@ def google_cloud(settings: Settings) -> AbstractAsyncContextManager[tuple[Bus, S
     return gcp.connect(settings)
 
 
+def pushers(settings: Settings) -> identity.Doorkeeper | None:
+    if settings.push_account:
+        return identity.doorkeeper(settings, settings.push_audience, [settings.push_account])
+    telemetry.say("no push account is set: whoever reaches this service may push to it")
+    return None
+
+
 def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     """The service that `build` makes, once the app has started; `app.state` then holds what it was made of."""
 
@@ -55,6 +62,7 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         telemetry.start()
         app.state.settings = settings = Settings()
+        app.state.doorkeeper = pushers(settings)
         async with connect(settings) as (app.state.bus, app.state.store):
             app.state.service = await build(settings, app.state.bus, app.state.store)
             app.state.queue = Queue(app.state.service)
@@ -68,8 +76,10 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     app = FastAPI(lifespan=lifespan, title="Retention", version="1")
 
     @app.post("/", status_code=204, include_in_schema=False)
-    async def push(request: Request) -> Response:
+    async def push(request: Request, bearer: identity.Bearer) -> Response:
         """One message by push. 2xx acknowledges; anything else, and Pub/Sub sends it again."""
+        if app.state.doorkeeper:
+            await app.state.doorkeeper.admit(bearer)
         body = await limited_body(request, MAX_BODY)
         try:
             pushed = Push.model_validate_json(body)
