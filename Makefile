@@ -34,6 +34,7 @@ check: setup
 	$(VENV)/bin/ruff check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m deploy.audit
 
 bench: setup
 	$(RUN) -m tests.bench
