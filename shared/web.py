@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -32,7 +31,7 @@ class PubSubMessage(BaseModel):
     def envelope(self, topic: str) -> Envelope:
         try:
             return Envelope(topic, base64.b64decode(self.data, validate=True), self.attributes, self.message_id)
-        except binascii.Error as error:
+        except ValueError as error:
             raise HTTPException(400, f"data is not base64: {error}") from error
 
 

@@ -149,6 +149,7 @@ async def test_events_are_published_as_to_pubsub_itself(client: httpx.AsyncClien
         ("customer-events", {"messages": []}, 400, "messages"),
         ("customer-events", {}, 400, "messages: Field required"),
         ("customer-events", {"messages": [{"data": "%%%"}]}, 400, "not base64"),
+        ("customer-events", {"messages": [{"data": "é"}]}, 400, "not base64"),
         ("customer-events", {"messages": [message(b"a" * 300_000)]}, 400, "at most 262,144 bytes"),
     ],
 )
