@@ -4,13 +4,15 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from gzip import compress, decompress
-from itertools import count
+from itertools import count, islice
 from random import Random
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 LARGE = 1024 * 1024
 """Bytes from which a dead letter is packed."""
+ATTRIBUTES = 100
+"""Of a message, at most."""
 WHY = ("reason", "subscription", "message_id", "encoding")
 """Attributes of a dead letter, besides those that it came with."""
 REPLAY_OF = "replay_of"
@@ -111,7 +113,8 @@ class LocalBus:
 def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
     """What failed for good, as it came, with the reason in its attributes.
 
-    Pub/Sub limits an attribute to 1,024 bytes, and a message with its attributes to 10 MB: so a large one is packed.
+    Pub/Sub limits an attribute to 1,024 bytes, a message to 100 of them, and both together to 10 MB: so a large one is
+    packed, and attributes beyond that are left behind.
     """
     large = len(envelope.data) > LARGE
     why = {
@@ -121,7 +124,8 @@ def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
         "encoding": "gzip" if large else "identity",
     }
     data = compress(envelope.data) if large else envelope.data
-    return Envelope(f"{subscription}.dead", data, {**envelope.attributes, **why})
+    theirs = dict(islice(envelope.attributes.items(), ATTRIBUTES - len(why)))
+    return Envelope(f"{subscription}.dead", data, {**theirs, **why})
 
 
 def revived(letter: Envelope) -> Envelope:

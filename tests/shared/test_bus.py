@@ -24,3 +24,9 @@ def test_what_fails_again_is_still_known_by_its_first_id():
 def test_what_the_publisher_calls_packed_is_not_unpacked():
     message = Envelope("things", b"x", {"encoding": "gzip"}, "m1")
     assert revived(dead_letter(message, "things.ear", "why")).data == b"x"
+
+
+def test_a_message_with_as_many_attributes_as_pubsub_takes_still_becomes_a_letter():
+    letter = dead_letter(Envelope("things", b"x", {str(n): "" for n in range(100)}, "m1"), "things.ear", "why")
+    assert len(letter.attributes) == 100
+    assert letter.attributes["reason"] == "why"
