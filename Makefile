@@ -38,7 +38,7 @@ check: setup
 
 # Ten thousand spoilt messages at every door; make test tries a few.
 fuzz: setup
-	FUZZ=10000 $(RUN) -m pytest tests/fuzz --show-capture=no --durations=0
+	FUZZ=10000 $(RUN) -m pytest tests/fuzz -p no:logging --durations=0
 
 bench: setup
 	$(RUN) -m tests.bench
