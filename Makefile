@@ -1,11 +1,11 @@
-# make setup · up · test · check · bench · data.all · train-scorer · train-risk · eval-predictors · train-policy ·
+# make setup · up · test · check · fuzz · bench · data.all · train-scorer · train-risk · eval-predictors · train-policy ·
 # eval-policy · compare-policy · train-messenger · eval-messenger · compare-messenger · lock
 
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: setup up test check bench lock train-scorer train-risk eval-predictors train-policy eval-policy compare-policy train-messenger eval-messenger compare-messenger clean
+.PHONY: setup up test check fuzz bench lock train-scorer train-risk eval-predictors train-policy eval-policy compare-policy train-messenger eval-messenger compare-messenger clean
 
 setup: $(VENV)/ready
 
@@ -34,6 +34,11 @@ check: setup
 	$(VENV)/bin/ruff check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m deploy.audit
+
+# Ten thousand spoilt messages at every door; make test tries a few.
+fuzz: setup
+	FUZZ=10000 $(RUN) -m pytest tests/fuzz -p no:logging --durations=0
 
 bench: setup
 	$(RUN) -m tests.bench

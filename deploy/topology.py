@@ -4,7 +4,7 @@ python -m deploy.topology    in the emulator that PUBSUB_EMULATOR_HOST names, el
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
@@ -18,24 +18,29 @@ PATIENCE = 60
 """Seconds to wait for Pub/Sub itself to answer."""
 
 
-def apply(project: str, push_url: Callable[[str], str]) -> None:
-    """`push_url` names each service's address. Done again, it changes nothing."""
+def apply(project: str, push_url: Callable[[str], str], token: Mapping[str, str] | None = None) -> None:
+    """`push_url` names each service's address, `token` whose identity a push shows, and to whom.
+
+    Done again, it changes nothing but where pushes go, and with which token.
+    """
     publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
     topics, subscriptions = f"projects/{project}/topics/", f"projects/{project}/subscriptions/"
     with subscriber:
         for topic in (*TOPICS, *(s.dead for s in SUBSCRIPTIONS)):
             _make(publisher.create_topic, name=topics + topic)
         for s in SUBSCRIPTIONS:
+            push = {"push_endpoint": push_url(s.service)} | ({"oidc_token": token} if token else {})
             # What nobody subscribes to is lost, so somebody keeps the dead letters.
             _make(subscriber.create_subscription, name=f"{subscriptions}{s.dead}.keep", topic=topics + s.dead)
             _make(
                 subscriber.create_subscription,
                 name=subscriptions + s.name,
                 topic=topics + s.topic,
-                push_config={"push_endpoint": push_url(s.service)},
+                push_config=push,
                 ack_deadline_seconds=ACK_SECONDS,
                 # No retry_policy: with one, the emulator loses what it could not push. Push backs off by itself.
             )
+            subscriber.modify_push_config(subscription=subscriptions + s.name, push_config=push)
 
 
 def _make(create: Callable[..., object], **request: object) -> None:
@@ -57,4 +62,6 @@ def _make(create: Callable[..., object], **request: object) -> None:
 
 if __name__ == "__main__":
     settings = Settings()
-    apply(settings.project, lambda service: settings.push_url.format(service=service))
+    account, audience = settings.push_account, settings.push_audience
+    token = {"service_account_email": account, "audience": audience} if account else None
+    apply(settings.project, lambda service: settings.push_url.format(service=service), token)

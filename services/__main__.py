@@ -3,20 +3,22 @@
 python -m services                            serve it at http://localhost:8080
 python -m services replay IN.jsonl OUT.jsonl  run a file of customer events through it
 python -m services erase CUSTOMER_ID          forget a customer
+python -m services dead-letters list          what could not be handled, and why; also: show ID, replay [ID...]
 """
 
 import argparse
 import asyncio
+import logging
 from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
 
-from services import local, replay
+from services import letters, local, replay
 from services.gateway.app import create
 from services.policy.erase import erase
 from services.policy.ledger import Ledger
-from shared import web
+from shared import telemetry, web
 from shared.artifacts import ArtifactError
 from shared.pseudonyms import HashKeyError, Pseudonyms
 from shared.settings import Settings
@@ -32,6 +34,9 @@ def main() -> None:
     forget = commands.add_parser("erase", help="forget a customer: all that is stored of them, but that they opted out")
     forget.add_argument("customer_id", metavar="CUSTOMER_ID")
     forget.add_argument("--cloud", action="store_true", help="in Firestore, instead of on this machine")
+    _dead_letters(
+        commands.add_parser("dead-letters", help="what could not be handled: list it, show it, send it again")
+    )
     arguments = parser.parse_args()
     try:
         settings = Settings()
@@ -52,6 +57,12 @@ def main() -> None:
         except HashKeyError as error:
             parser.error(str(error))
         print(f"Erased: {documents} documents." if documents else "Nothing is stored of this customer.")
+    elif arguments.command == "dead-letters":
+        telemetry.start(logging.ERROR)
+        try:
+            asyncio.run(letters.run(arguments, settings))
+        except (ArtifactError, LookupError) as error:
+            parser.error(str(error))
     else:
         port = settings.port
         print(f"http://localhost:{port} (its interface: http://localhost:{port}/docs); Ctrl-C ends it", flush=True)
@@ -63,6 +74,15 @@ async def _erase(customer_id: str, settings: Settings, cloud: bool) -> int:
         ledger = await Ledger.found(store)
         pseudonyms = await Pseudonyms.open(store, settings.hash_key)
         return await erase(customer_id, store, ledger, pseudonyms) if ledger else 0
+
+
+def _dead_letters(parser: argparse.ArgumentParser) -> None:
+    """Those of RETENTION_STATE; of Pub/Sub where PUBSUB_EMULATOR_HOST is set, or with --cloud."""
+    parser.add_argument("--cloud", action="store_true", help="those in Pub/Sub, project RETENTION_PROJECT")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="a line each: id, subscription, reason").set_defaults(ids=[])
+    actions.add_parser("show", help="all of one").add_argument("ids", nargs=1, metavar="ID")
+    actions.add_parser("replay", help="send them again, all or some").add_argument("ids", nargs="*", metavar="ID")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,20 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from gzip import compress
-from itertools import count
+from gzip import compress, decompress
+from itertools import count, islice
 from random import Random
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 LARGE = 1024 * 1024
 """Bytes from which a dead letter is packed."""
+ATTRIBUTES = 100
+"""Of a message, at most."""
+WHY = ("reason", "subscription", "message_id", "encoding")
+"""Attributes of a dead letter, besides those that it came with."""
+REPLAY_OF = "replay_of"
+"""Attribute of what is sent again: the id of the message that failed first, by which it is still known."""
 
 
 class Envelope(NamedTuple):
@@ -70,10 +76,12 @@ class LocalBus:
 
     async def run(self) -> None:
         """Deliver until `close`, and then what is under way."""
-        while not self._closing:
+        while True:
             await self._published.wait()
             self._published.clear()
             await self.drain()
+            if self._closing:
+                return
 
     def close(self) -> None:
         self._closing = True
@@ -105,10 +113,24 @@ class LocalBus:
 def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
     """What failed for good, as it came, with the reason in its attributes.
 
-    Pub/Sub limits an attribute to 1,024 bytes, and a message with its attributes to 10 MB: so a large one is packed.
+    Pub/Sub limits an attribute to 1,024 bytes, a message to 100 of them, and both together to 10 MB: so a large one is
+    packed, and attributes beyond that are left behind.
     """
-    reason = reason.encode()[:1000].decode(errors="ignore")
-    why = {"reason": reason, "subscription": subscription, "message_id": envelope.id}
-    if len(envelope.data) <= LARGE:
-        return Envelope(f"{subscription}.dead", envelope.data, {**envelope.attributes, **why})
-    return Envelope(f"{subscription}.dead", compress(envelope.data), {**envelope.attributes, **why, "encoding": "gzip"})
+    large = len(envelope.data) > LARGE
+    why = {
+        "reason": reason.encode()[:1000].decode(errors="ignore"),
+        "subscription": subscription,
+        "message_id": envelope.id,
+        "encoding": "gzip" if large else "identity",
+    }
+    data = compress(envelope.data) if large else envelope.data
+    theirs = dict(islice(envelope.attributes.items(), ATTRIBUTES - len(why)))
+    return Envelope(f"{subscription}.dead", data, {**theirs, **why})
+
+
+def revived(letter: Envelope) -> Envelope:
+    """The message of a dead letter, to be published where it first was. However often that is, it is the same one."""
+    why = letter.attributes
+    theirs = {name: value for name, value in why.items() if name not in WHY}
+    data = decompress(letter.data) if why.get("encoding") == "gzip" else letter.data
+    return Envelope(why["subscription"].rpartition(".")[0], data, {REPLAY_OF: why["message_id"], **theirs})

@@ -1,25 +1,37 @@
-"""Google Cloud's Pub/Sub and Firestore behind the two ports. The only module of the services that imports google.*.
+"""Google's Pub/Sub, Firestore and identity behind our ports. The only module of the services that imports google.*.
 
 Their emulators are used where PUBSUB_EMULATOR_HOST and FIRESTORE_EMULATOR_HOST say so; Google's clients read them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from math import inf
 from random import random
-from urllib.parse import quote, unquote
+from typing import Any
+from urllib.parse import unquote
 
 from google.api_core import exceptions, retry
+from google.auth import jwt
+from google.auth.exceptions import TransportError
+from google.auth.transport.requests import Request
 from google.cloud import firestore, pubsub_v1
 
-from shared.bus import Bus, Envelope
+from shared.bus import Bus, Envelope, revived
 from shared.settings import Settings
 from shared.store import Change, Document, Documents, Key, Store
-from shared.topology import TOPICS
+from shared.topology import SUBSCRIPTIONS, TOPICS, Subscription
 
 PATIENCE = 20.0
 """Seconds until a publish that Pub/Sub does not take is given up, and with it the message that caused it."""
+WAIT = 5.0
+"""Seconds to wait for a dead letter before there is none, and for Google's keys."""
+ISSUERS = ("accounts.google.com", "https://accounts.google.com")
+FRESH, NEW = 3600.0, 60.0
+"""Seconds until Google's keys are fetched again; and, where a token names one that is not among them."""
 TOGETHER = 64
 """Updates of a batch; Firestore takes 500 writes."""
 ATTEMPTS = 30
@@ -56,6 +68,50 @@ class PubSubBus:
 
     def close(self) -> None:
         self._client.stop()
+
+
+class PubSubLetters:
+    """The dead letters that `deploy.topology` has kept. They are held while one looks at them, and then given back."""
+
+    def __init__(self, project: str) -> None:
+        self._subscriptions = f"projects/{project}/subscriptions/"
+        self._bus = PubSubBus(project)
+        self._client = pubsub_v1.SubscriberClient()
+        self._held: dict[str, tuple[str, str]] = {}
+
+    async def kept(self) -> list[Envelope]:
+        found = await asyncio.gather(*(asyncio.to_thread(self._pull, s) for s in SUBSCRIPTIONS))
+        return [letter for letters in found for letter in letters]
+
+    async def replay(self, letters: Sequence[Envelope]) -> None:
+        for letter in letters:
+            await self._bus.publish([revived(letter)])
+            subscription, ack_id = self._held.pop(letter.id)
+            self._client.acknowledge(subscription=subscription, ack_ids=[ack_id])
+
+    def close(self) -> None:
+        for subscription, ack_id in self._held.values():
+            self._client.modify_ack_deadline(subscription=subscription, ack_ids=[ack_id], ack_deadline_seconds=0)
+        self._client.close()
+        self._bus.close()
+
+    def _pull(self, s: Subscription) -> list[Envelope]:
+        """All of them: until none comes in a while, or those that are held come again."""
+        keep, found = f"{self._subscriptions}{s.dead}.keep", dict[str, Envelope]()
+        while True:
+            try:
+                pulled = self._client.pull(subscription=keep, max_messages=1000, timeout=WAIT).received_messages
+            except exceptions.DeadlineExceeded:
+                pulled = []
+            except exceptions.NotFound as error:
+                raise LookupError(f"there is no subscription {keep}. Run: python -m deploy.topology") from error
+            new = [p for p in pulled if p.message.message_id not in found]
+            for p in pulled:
+                name = p.message.message_id
+                self._held[name] = keep, p.ack_id
+                found[name] = Envelope(s.dead, p.message.data, dict(p.message.attributes), name)
+            if not new:
+                return list(found.values())
 
 
 class Contention(Exception):
@@ -160,6 +216,46 @@ async def _keys(collection: str, query: firestore.AsyncQuery) -> list[Key]:
     return [(collection, unquote(found.id)) async for found in query.select([]).stream()]
 
 
+ESCAPED = str.maketrans({character: f"%{ord(character):02X}" for character in "%/._"})
+
+
 def document_id(name: str) -> str:
-    """Any id as Firestore takes them: no slash, not a dot or two, no underscores at both ends."""
-    return quote(name, safe="").replace(".", "%2E").replace("_", "%5F")
+    """Any id as Firestore takes them: no slash, not a dot or two, no underscores at both ends, up to 1,500 bytes."""
+    return name.translate(ESCAPED)
+
+
+class Tokens:
+    """Identity tokens. Google's keys are fetched seldom, whatever tokens come."""
+
+    def __init__(self, certs_url: str) -> None:
+        self._url = certs_url
+        self._certs: Mapping[str, str] = {}
+        self._fetched = -inf
+        self._fetching = asyncio.Lock()
+
+    async def claims(self, token: str, audience: str) -> Mapping[str, Any]:
+        try:
+            key = jwt.decode_header(token).get("kid")
+            claims: Mapping[str, Any] = jwt.decode(token, await self._keys(key), audience=audience)
+        except (TypeError, RecursionError) as error:  # a token may be anything
+            raise ValueError(f"not a token: {error!r}") from error
+        if claims.get("iss") not in ISSUERS:
+            raise ValueError("not issued by Google")
+        return claims
+
+    async def _keys(self, wanted: object) -> Mapping[str, str]:
+        """Certificates by id. A forger may name any key, so a new one is not asked for at every token."""
+        async with self._fetching:
+            age = time.monotonic() - self._fetched
+            if age > FRESH or (age > NEW and wanted not in self._certs):
+                self._certs = await asyncio.to_thread(_fetch, self._url)
+                self._fetched = time.monotonic()
+        return self._certs
+
+
+def _fetch(url: str) -> Mapping[str, str]:
+    try:
+        answer = Request()(url, timeout=WAIT)
+        return dict(json.loads(answer.data))
+    except (TransportError, ValueError) as error:
+        raise ConnectionError(f"no keys at {url}: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared import telemetry
-from shared.bus import Bus, Envelope, dead_letter
+from shared.bus import REPLAY_OF, Bus, Envelope, dead_letter
 from shared.messages import Message
 from shared.topology import subscriptions
 
@@ -79,7 +79,7 @@ class Service:
             try:
                 if len(envelope.data) > MAX_BYTES:
                     raise Unprocessable(f"{len(envelope.data):,} bytes; a message has at most {MAX_BYTES:,}")
-                messages[i] = kind.parse(envelope.data, envelope.id)
+                messages[i] = kind.parse(envelope.data, envelope.attributes.get(REPLAY_OF, envelope.id))
             except ValueError as error:
                 answers[i] = await self._bury(envelope, subscription, error)
         try:

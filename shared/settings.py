@@ -42,8 +42,24 @@ class Settings(BaseSettings):
     """Of the gateway, in one process."""
     hash_key: SecretStr = Field(default=LOCAL_KEY, min_length=16)
     """Secret with which customers are hashed, for logs and for the list of those who opted out. It can never change."""
+    pubsub_emulator_host: str | None = Field(default=None, validation_alias="PUBSUB_EMULATOR_HOST")
+    """Google's own variable: where its emulator is; `dead-letters` then looks there."""
     push_url: str = "http://{service}:8080/"
     """Where Pub/Sub pushes to."""
+    push_account: str | None = None
+    """The service account that Pub/Sub shows an identity token of; without one, anybody may push."""
+    push_audience: str = "retention"
+    """Whom that token is for. Where Cloud Run looks at it first, this is a custom audience of the services."""
+    certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
+    """Where the keys are that Google signs identity tokens with."""
+    api_keys: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = ()
+    """A JSON list of those that open the gateway (`X-API-Key`). Without these and `callers` it is open to anybody."""
+    callers: tuple[str, ...] = ()
+    """A JSON list of accounts whose identity tokens (`Authorization: Bearer`) open the gateway."""
+    callers_audience: str = "retention"
+    """Whom those tokens are for."""
+    rate: float = Field(default=1000, gt=0)
+    """Requests a second that a caller may make at each instance of the gateway; beyond that, 429."""
 
     policy: Literal["ppo", "baseline", "index"] = "ppo"
     """Which policy decides: the trained one, the one-step rule, or what is best where money has its price."""

@@ -97,6 +97,11 @@ class SQLiteStore:
         query = f"SELECT collection, id FROM documents WHERE collection = ? AND {_field('customer_id')} = ?"
         return self._db.execute(query, (collection, customer_id)).fetchall()
 
+    def all(self, collection: str) -> dict[str, Document]:
+        """By id, in the order they were written."""
+        rows = self._db.execute("SELECT id, body FROM documents WHERE collection = ? ORDER BY rowid", [collection])
+        return {name: from_json(body) for name, body in rows}
+
     async def check(self) -> None:
         self._db.execute("SELECT 1 FROM documents LIMIT 1")
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import base64
-import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
-from shared import telemetry
+from shared import identity, telemetry
 from shared.bus import Bus, Envelope
 from shared.service import Queue, Service, in_words, ready
 from shared.settings import Settings
@@ -32,7 +31,7 @@ class PubSubMessage(BaseModel):
     def envelope(self, topic: str) -> Envelope:
         try:
             return Envelope(topic, base64.b64decode(self.data, validate=True), self.attributes, self.message_id)
-        except binascii.Error as error:
+        except ValueError as error:
             raise HTTPException(400, f"data is not base64: {error}") from error
 
 
@@ -48,6 +47,19 @@ def google_cloud(settings: Settings) -> AbstractAsyncContextManager[tuple[Bus, S
     return gcp.connect(settings)
 
 
+def pushers(settings: Settings) -> identity.Doorkeeper | None:
+    if settings.push_account:
+        return identity.doorkeeper(settings, settings.push_audience, [settings.push_account])
+    telemetry.say("no push account is set: whoever reaches this service may push to it")
+    return None
+
+
+async def admitted(request: Request, bearer: identity.Bearer) -> None:
+    """That it is the push account who asks, where one is set."""
+    if keeper := request.app.state.doorkeeper:
+        await keeper.admit(bearer)
+
+
 def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     """The service that `build` makes, once the app has started; `app.state` then holds what it was made of."""
 
@@ -55,6 +67,7 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         telemetry.start()
         app.state.settings = settings = Settings()
+        app.state.doorkeeper = pushers(settings)
         async with connect(settings) as (app.state.bus, app.state.store):
             app.state.service = await build(settings, app.state.bus, app.state.store)
             app.state.queue = Queue(app.state.service)
@@ -67,7 +80,7 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, title="Retention", version="1")
 
-    @app.post("/", status_code=204, include_in_schema=False)
+    @app.post("/", status_code=204, include_in_schema=False, dependencies=[Depends(admitted)])
     async def push(request: Request) -> Response:
         """One message by push. 2xx acknowledges; anything else, and Pub/Sub sends it again."""
         body = await limited_body(request, MAX_BODY)

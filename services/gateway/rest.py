@@ -40,7 +40,7 @@ async def retain(request: Request) -> Response:
         if Decision.model_validate_json(decision).customer_id != event.customer_id:
             raise HTTPException(409, f"Event {event.event_id!r} is of another customer: an event has an id of its own.")
         return Response(decision, media_type="application/json")
-    place = f"/decisions/{quote(event.event_id)}"
+    place = f"/decisions/{quote(event.event_id, safe='')}"
     pending = {"event_id": event.event_id, "customer_id": event.customer_id, "status": "pending", "decision": place}
     return Response(to_json(pending), 202, {"Location": place}, "application/json")
 

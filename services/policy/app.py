@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 
 from services.policy.baseline import BaselinePolicy
 from services.policy.gate import Limits
@@ -79,9 +79,9 @@ def chosen(settings: Settings) -> Policy:
 def create(connect: web.Connect = web.google_cloud) -> FastAPI:
     app = web.create_app(build, connect)
 
-    @app.post("/reviews")
+    @app.post("/reviews", dependencies=[Depends(web.admitted)])
     async def reviews(request: Request) -> dict[str, int]:
-        """Do what is due by now. A scheduler asks for it; asked again, it does nothing twice."""
+        """Do what is due by now. A scheduler asks for it, known as pushes are; asked again, it does nothing twice."""
         done: dict[str, int] = await request.app.state.service.tick()
         return done
 

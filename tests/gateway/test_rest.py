@@ -98,12 +98,12 @@ async def test_retain_says_where_to_ask_when_the_decision_takes_long(tmp_path: P
     app = create(connect=deaf)
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://g") as client:
-        answer = await client.post("/retain", json={**SAM, "event_id": "e/ 1"})
+        answer = await client.post("/retain", json={**SAM, "event_id": "e/../ 1"})
         assert answer.status_code == 202
-        assert answer.headers["location"] == answer.json()["decision"] == "/decisions/e/%201"
+        assert answer.headers["location"] == answer.json()["decision"] == "/decisions/e%2F..%2F%201"
         missing = await client.get(answer.headers["location"])
         assert missing.status_code == 404
-        assert "'e/ 1'" in missing.json()["detail"]
+        assert "'e/../ 1'" in missing.json()["detail"]
         ready = await client.get("/readyz")
         assert ready.status_code == 503
         assert "nobody there" in ready.json()["bus"]
@@ -150,6 +150,7 @@ async def test_events_are_published_as_to_pubsub_itself(client: httpx.AsyncClien
         ("customer-events", {"messages": []}, 400, "messages"),
         ("customer-events", {}, 400, "messages: Field required"),
         ("customer-events", {"messages": [{"data": "%%%"}]}, 400, "not base64"),
+        ("customer-events", {"messages": [{"data": "é"}]}, 400, "not base64"),
         ("customer-events", {"messages": [message(b"a" * 300_000)]}, 400, "at most 262,144 bytes"),
     ],
 )

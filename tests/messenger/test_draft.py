@@ -2,13 +2,13 @@ import time
 from collections import Counter
 
 import pytest
-from pydantic import ValidationError
 
 from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
 from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, PlannedContact
+from shared.service import Unprocessable
 from tests.messenger.builders import NOON, SAM, FixedWriter, noon, planned
 
 NOBODY_KNOWN = Brief(offer_percentage=0)
@@ -114,7 +114,7 @@ async def test_a_repeat_drafts_the_same() -> None:
 
 async def test_an_offer_without_its_expiry_is_refused() -> None:
     """It cannot come from the policy: an offer that never ends is not for a template to make."""
-    with pytest.raises(ValidationError, match="candidates"):
+    with pytest.raises(Unprocessable, match="the plan lacks"):
         await drafted(planned(Brief(offer_percentage=10)))
 
 

@@ -72,3 +72,12 @@ async def test_a_long_reason_is_cut_to_what_an_attribute_holds():
     await bus.publish([Envelope("things", b"x")])
     await bus.drain()
     assert len(keeper.heard[0].attributes["reason"].encode()) <= 1024
+
+
+async def test_what_was_published_before_it_closed_is_delivered():
+    bus, ear = LocalBus(), Ear()
+    bus.subscribe("things.ear", ear.receive)
+    await bus.publish([Envelope("things", b"x")])
+    bus.close()
+    await bus.run()
+    assert len(ear.heard) == 1

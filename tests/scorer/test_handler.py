@@ -97,5 +97,5 @@ def test_an_app_that_stops_says_what_was_seen(monkeypatch):
         yield LocalBus(), SQLiteStore()
 
     with TestClient(web.create_app(build, connect)):
-        assert lines == ["ready"]
-    assert lines == ["ready", "scorer saw"]
+        assert lines[-1] == "ready"
+    assert lines[-2:] == ["ready", "scorer saw"]

@@ -22,8 +22,24 @@ def test_every_service_has_a_container(service: str) -> None:
 
 def test_every_setting_reaches_the_containers() -> None:
     not_theirs = {"port", "state", "artifacts", "push_url", "data", "kaggle_username", "kaggle_key"}
+    not_theirs |= {"pubsub_emulator_host"}  # set, under Google's name
     passed_on = re.findall(r"^    RETENTION_(\w+):", COMPOSE, re.MULTILINE)
     assert {name.lower() for name in passed_on} == Settings.model_fields.keys() - not_theirs
+
+
+def test_every_container_of_ours_is_read_only_and_can_gain_no_rights() -> None:
+    ours = {name: service for name, service in yaml.safe_load(COMPOSE)["services"].items() if "build" in service}
+    assert ours.keys() == {"topology", *(s.service for s in SUBSCRIPTIONS)}
+    for service in ours.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert not {"user", "privileged", "cap_add", "volumes", "tmpfs", "pid", "network_mode"} & service.keys()
+
+
+def test_the_image_runs_as_nobody() -> None:
+    last_stage = (ROOT / "deploy" / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (.*)$", last_stage, re.MULTILINE) == ["65534"]
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

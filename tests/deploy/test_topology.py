@@ -1,0 +1,27 @@
+"""What `deploy.topology` makes in the emulator."""
+
+import pytest
+
+from deploy import topology
+from shared.topology import SUBSCRIPTIONS
+
+pytestmark = pytest.mark.emulator
+TOKEN = {"service_account_email": "pusher@retention.iam.gserviceaccount.com", "audience": "retention"}
+
+
+def test_pushes_carry_a_token_once_there_is_an_account(google: dict[str, str], project: str):
+    from google.cloud import pubsub_v1
+
+    with pubsub_v1.SubscriberClient() as subscriber:
+
+        def pushes() -> list[tuple[str, str, str]]:
+            configs = [
+                subscriber.get_subscription(subscription=f"projects/{project}/subscriptions/{s.name}").push_config
+                for s in SUBSCRIPTIONS
+            ]
+            return [(c.push_endpoint, c.oidc_token.service_account_email, c.oidc_token.audience) for c in configs]
+
+        topology.apply(project, lambda service: f"http://{service}/")
+        assert pushes() == [(f"http://{s.service}/", "", "") for s in SUBSCRIPTIONS]
+        topology.apply(project, lambda service: f"https://{service}/", TOKEN)
+        assert pushes() == [(f"https://{s.service}/", *TOKEN.values()) for s in SUBSCRIPTIONS]

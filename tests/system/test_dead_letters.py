@@ -1,0 +1,155 @@
+"""What failed for good is listed, shown and sent again: in one process, and on Pub/Sub's emulator."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy import topology
+from services import local
+from services.__main__ import main
+from shared.bus import Envelope, LocalBus, dead_letter
+from shared.messages import Decision
+from shared.settings import Settings
+from shared.store import SQLiteStore
+
+SCORER = "customer-events.scorer"
+POISON = Envelope("customer-events", b'{"customer_id": "c", "tenure": "\x1b[2J"}', {"source": "crm"}, "m1")
+UNLUCKY = dead_letter(Envelope("customer-events", b'{"customer_id": "unlucky"}', {}, "m2"), SCORER, "no disk")
+"""Nothing is wrong with the message itself."""
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("RETENTION_STATE", str(tmp_path / "state.sqlite"))
+    return tmp_path / "state.sqlite"
+
+
+@pytest.fixture
+def dead_letters(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["services", "dead-letters", *arguments])
+        capsys.readouterr()
+        main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def lived(state: Path, *envelopes: Envelope) -> None:
+    """A process that these were published in, and that has ended."""
+
+    async def live() -> None:
+        bus, store = LocalBus(), SQLiteStore(state)
+        await local.pipeline(Settings(), bus, store)
+        await bus.publish(envelopes)
+        await bus.drain()
+        store.close()
+
+    asyncio.run(live())
+
+
+def remembered(state: Path) -> list[Decision]:
+    store = SQLiteStore(state)
+    decisions = [Decision.model_validate_json(kept["decision"]) for kept in store.all("decisions").values()]
+    store.close()
+    return decisions
+
+
+def test_what_failed_is_listed_and_shown_after_the_process_has_ended(state: Path, dead_letters: Command):
+    lived(state, POISON)
+    name, subscription, reason = dead_letters("list").strip().split("  ")
+    assert subscription == SCORER
+    assert "control character" in reason
+    shown = json.loads(dead_letters("show", name))
+    assert shown["topic"] == "customer-events"
+    assert shown["message_id"] == "m1"
+    assert shown["source"] == "crm"
+    assert shown["data"] == POISON.data.decode()
+
+
+def test_what_is_shown_does_not_speak_to_the_terminal(state: Path, dead_letters: Command):
+    lived(state, POISON)
+    assert "\x1b" not in dead_letters("list") + dead_letters("show", dead_letters("list").split()[0])
+
+
+def test_what_is_sent_again_gets_its_one_decision_and_is_kept_no_longer(state: Path, dead_letters: Command):
+    lived(state, UNLUCKY)
+    assert dead_letters("replay").startswith("1 sent again")
+    assert "no dead letters" in dead_letters("list")
+    [decision] = remembered(state)
+    assert decision.customer_id == "unlucky"
+
+
+def test_what_is_sent_again_twice_is_decided_once(state: Path, dead_letters: Command):
+    """As after a crash between publishing it and forgetting the letter; the event had no id of its own."""
+    for _ in range(2):
+        lived(state, UNLUCKY)
+        dead_letters("replay")
+    assert len(remembered(state)) == 1
+
+
+def test_what_is_still_poison_comes_back_known_by_its_first_id(state: Path, dead_letters: Command):
+    lived(state, POISON, UNLUCKY)
+    poison = next(line.split()[0] for line in dead_letters("list").splitlines() if "no disk" not in line)
+    dead_letters("replay", poison)
+    again = dict(line.split("  ")[::2] for line in dead_letters("list").splitlines())
+    assert poison not in again
+    assert len(again) == 2, "the other letter was not asked for"
+    back = next(name for name, reason in again.items() if "no disk" not in reason)
+    assert json.loads(dead_letters("show", back))["replay_of"] == "m1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["show", "m9"], "no dead letter m9"), (["replay", "m8", "m9"], "no dead letter m8, m9")],
+)
+def test_a_letter_that_is_not_there_is_said_plainly(
+    state: Path, dead_letters: Command, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+):
+    lived(state)
+    with pytest.raises(SystemExit, match="2"):
+        dead_letters(*arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_where_nothing_has_run_no_state_is_made(state: Path, dead_letters: Command, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        dead_letters("list")
+    assert f"there is no state at {state}" in capsys.readouterr().err
+    assert not state.exists()
+
+
+@pytest.mark.emulator
+def test_letters_on_pubsub_are_looked_at_without_taking_them_and_sent_again(
+    google: dict[str, str], project: str, dead_letters: Command, monkeypatch: pytest.MonkeyPatch
+):
+    from google.cloud import pubsub_v1
+
+    monkeypatch.setenv("RETENTION_PROJECT", project)
+    with pytest.raises(SystemExit, match="2"):
+        dead_letters("list")  # there is no topology yet
+    topology.apply(project, lambda service: "http://127.0.0.1:9/")
+    large = Envelope("customer-events", b"x" * 2_000_000, {"source": "crm"}, "m3")
+    with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:
+        mine = f"projects/{project}/subscriptions/mine"
+        subscriber.create_subscription(name=mine, topic=f"projects/{project}/topics/customer-events")
+        for letter in (UNLUCKY, dead_letter(large, SCORER, "2,000,000 bytes")):
+            publisher.publish(f"projects/{project}/topics/{letter.topic}", letter.data, **letter.attributes).result()
+        lines = dead_letters("list").splitlines()
+        assert sorted(line.split("  ")[2] for line in lines) == ["'2,000,000 bytes'", "'no disk'"]
+        assert sorted(dead_letters("list").splitlines()) == sorted(lines), "who looks takes nothing away"
+        name = next(line.split()[0] for line in lines if "bytes" in line)
+        assert dead_letters("replay", name).startswith("1 sent again")
+        [left] = dead_letters("list").splitlines()
+        assert "no disk" in left
+        pulled = subscriber.pull(subscription=mine, max_messages=10, timeout=10).received_messages
+        [message] = [p.message for p in pulled]
+        assert message.data == large.data
+        assert dict(message.attributes) == {"source": "crm", "replay_of": "m3"}
