@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     """Which policy decides: the trained one, the one-step rule, or what is best where money has its price."""
     explore: float = Field(default=0, ge=0, le=1)
     """Share of decisions that are drawn instead: 0 takes the best action, 1 samples. What is drawn is logged."""
-    writer: Literal["template", "local", "vllm"] = "template"
+    writer: Literal["template", "local", "vllm"] = "local"
     """Who writes: fixed words, the trained model on this machine's processor, or a model behind a vLLM server."""
     writer_seconds: float = Field(default=2, gt=0, le=60)
     """How long a model may take over what it is asked together, before fixed words go out instead."""

@@ -12,15 +12,17 @@ from shared.messages import Brief
 
 LONGEST = 64
 """Tokens of a text, its end included; what has not ended by then is dropped."""
+TEMPERATURE = 0.75
+"""At 1 one text in twenty breaks a rule, at 0.75 one in a hundred or two, and nine in ten are still distinct."""
 
 
 FIGURE = re.compile(r"[0-9%]")
 
 
 class LocalWriter:
-    """Draws texts from the whole distribution that PPO shaped: temperature 1, no top-k, no top-p.
+    """Draws texts from all tokens, no top-k, no top-p, but figures.
 
-    But no figures: every number of a message stands in a slot, so that none can be invented.
+    Every number of a message stands in a slot, so that none can be invented.
     """
 
     name = "local"
@@ -45,6 +47,7 @@ class LocalWriter:
             max_length=LONGEST,
             num_hypotheses=self._candidates,
             sampling_topk=0,
+            sampling_temperature=TEMPERATURE,
             include_prompt_in_result=False,
             return_scores=True,
             return_end_token=True,

@@ -9,7 +9,7 @@ from typing import Annotated
 import httpx
 from pydantic import Field
 
-from services.messenger.local import LONGEST
+from services.messenger.local import LONGEST, TEMPERATURE
 from services.messenger.prompt import prompt
 from services.messenger.rank import Draft, Reward, ranked
 from shared.messages import Brief, Value
@@ -56,7 +56,7 @@ class VLLMWriter:
                 "prompt": asked,
                 "n": self._candidates,
                 "max_tokens": LONGEST,
-                "temperature": 1,
+                "temperature": TEMPERATURE,
                 "top_p": 1,
                 "top_k": -1,
                 "logprobs": 1,

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from services.messenger import vllm
 from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
+from services.messenger.local import TEMPERATURE
 from services.messenger.prompt import prompt
 from services.messenger.rank import Reward
 from services.messenger.vllm import VLLMWriter
@@ -89,7 +90,7 @@ async def test_all_candidates_of_a_brief_come_by_one_request_from_the_whole_dist
             "prompt": prompt(SAM),
             "n": 4,
             "max_tokens": 64,
-            "temperature": 1,
+            "temperature": TEMPERATURE,
             "top_p": 1,
             "top_k": -1,
             "logprobs": 1,

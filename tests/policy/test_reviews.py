@@ -18,6 +18,7 @@ from shared.messages import CustomerEvent, Decision, Message, PlannedContact, Sc
 from shared.settings import Settings
 from shared.store import CUSTOMERS, DECISIONS, PLANS, VERDICTS, Key, SQLiteStore, Store
 from tests.policy.builders import NOON, DearestPolicy, TickingClock, desk, outcome, scored
+from tests.tokens import ACCOUNT, Signer, key_server
 
 
 class WaitingPolicy:
@@ -272,7 +273,8 @@ async def test_many_are_all_looked_at() -> None:
     assert len({event.event_id for event in calendar.sent}) == 2 * TOGETHER + 5
 
 
-async def test_a_scheduler_asks_over_the_web() -> None:
+@asynccontextmanager
+async def policy() -> AsyncIterator[httpx.AsyncClient]:
     @asynccontextmanager
     async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
         yield LocalBus(), SQLiteStore()
@@ -280,6 +282,25 @@ async def test_a_scheduler_asks_over_the_web() -> None:
     web = app.create(connect)
     transport = httpx.ASGITransport(web)
     async with web.router.lifespan_context(web), httpx.AsyncClient(transport=transport, base_url="http://p") as client:
+        yield client
+
+
+async def test_a_scheduler_asks_over_the_web() -> None:
+    async with policy() as client:
         answer = await client.post("/reviews")
 
     assert answer.json() == {"reviewed": 0, "expired": 0, "forgotten": 0}
+
+
+async def test_where_pushes_show_a_token_the_scheduler_does_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    google = Signer("google")
+    with key_server(google) as keys:
+        monkeypatch.setenv("RETENTION_PUSH_ACCOUNT", ACCOUNT)
+        monkeypatch.setenv("RETENTION_CERTS_URL", keys.url)
+        async with policy() as client:
+            nobody, other, scheduler = [
+                await client.post("/reviews", headers={"Authorization": f"Bearer {token}"} if token else {})
+                for token in (None, google.token(email="other@example.com"), google.token())
+            ]
+
+    assert [nobody.status_code, other.status_code, scheduler.status_code] == [401, 403, 200]

@@ -127,7 +127,8 @@ def train(
         chosen = [(pairs[row].prompt, pairs[row].chosen) for row in rows]
         rejected = [(pairs[row].prompt, pairs[row].rejected) for row in rows]
         place = {read: at for at, read in enumerate(dict.fromkeys(chosen + rejected))}
-        batch = joined(lm.tokenizer, *zip(*place, strict=True), args.longest)
+        prompts, texts = zip(*place, strict=True)
+        batch = joined(lm.tokenizer, prompts, texts, args.longest)
         with quicker():
             scores = model(batch.to(model.head.weight.device)).float()
         better, worse = (scores[[place[read] for read in side]] for side in (chosen, rejected))
