@@ -36,11 +36,11 @@ from tests.emulators import emulators, free_port
 from tests.faulty import REFUSED
 from tests.processes import environment_of, process, uvicorn
 
-EVENTS_EACH = 10
+EVENTS_EACH = 6
 """Of a customer, about: more than the cap and the cooldown let through."""
-CAP, SHARDS = 3, 8
-AGAIN, SAID_AGAIN, ACCEPTED = 0.25, 0.1, 0.3
-"""Share of events published again, of what services say that is said again, and of offers that are accepted."""
+CAP, SHARDS = 3, 4
+AGAIN, SAID_AGAIN, ACCEPTED = 0.2, 0.1, 0.3
+"""Share of events published again later, of what services say that is said again, and of offers that are accepted."""
 IN_FLIGHT = 100
 """Events published and not decided: as many as keep everybody at work."""
 QUIET, GIVEN_UP = 10.0, 150.0
@@ -65,14 +65,19 @@ class Plan(NamedTuple):
 
     @classmethod
     def drawn(cls, random: Random, events: int, kills: int) -> "Plan":
-        sent = [_event(random, n, customers=max(1, events // EVENTS_EACH)) for n in range(events)]
+        customers = max(1, events // EVENTS_EACH)
+        sent = [_event(random, n, f"c{n // 2 % customers}") for n in range(events)]
         poison = [f'{{"customer_id": "c", "tenure": "poison {n}"}}'.encode() for n in range(max(2, events // 100))]
-        arrivals = [*sent, *random.choices(sent, k=round(AGAIN * events)), *poison, b"not JSON"]
-        random.shuffle(arrivals)
+        # Two of a customer come together, some of them twice, so that they meet in both of the policy.
+        together = [
+            [*sent[n : n + 2], *random.choices(sent[n : n + 2], k=random.randrange(2))] for n in range(0, events, 2)
+        ]
+        later = [[message] for message in (*random.choices(sent, k=round(AGAIN * events)), *poison)]
+        arrivals = [m for some in random.sample([*together, *later], len(together) + len(later)) for m in some]
         killed = sorted((random.randrange(round(0.9 * events)), random.choice(PROCESSES)) for _ in range(kills))
         return cls(
             events,
-            frozenset([*poison, b"not JSON"]),
+            frozenset(poison),
             arrivals,
             killed,
             budget=events / 2,  # a third of what would be offered
@@ -92,10 +97,10 @@ class Plan(NamedTuple):
         }
 
 
-def _event(random: Random, n: int, customers: int) -> bytes:
+def _event(random: Random, n: int, customer_id: str) -> bytes:
     event = {
         "event_id": f"e{n}",
-        "customer_id": f"c{random.randrange(customers)}",
+        "customer_id": customer_id,
         "name": random.choice(["Ada", "Zoë", None]),
         "tenure": random.randrange(72),
         "monthly_charges": round(random.uniform(18, 119), 2),
