@@ -47,6 +47,8 @@ QUIET, GIVEN_UP = 10.0, 150.0
 """Seconds without news after which all is over; and where decisions are missing, longer than Pub/Sub waits."""
 PROCESSES = ("scorer", "policy", "policy-2", "messenger", "shield", "gateway")
 WRITERS = ("policy", "shield", "gateway")
+POISONED = "customer-events.scorer"
+"""Where poison is found out."""
 BETWEEN = (ScoredCustomer, PlannedContact, DraftedMessage)
 """What services say to each other."""
 
@@ -248,9 +250,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3_000, help="at most")
     parser.add_argument("--reports", type=Path, default=Path("reports"))
     a = parser.parse_args()
+    kills = a.events // 100 if a.kills is None else a.kills
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left behind
     with TemporaryDirectory() as folder, emulators(Path(folder)):
-        account, promises = run(a.seed, a.events, a.kills or a.events // 100, a.seconds, Path(folder))
+        account, promises = run(a.seed, a.events, kills, a.seconds, Path(folder))
     for promise, kept in promises.items():
         print(f"{'kept' if kept else 'BROKEN':>6}  {promise}")
     a.reports.mkdir(parents=True, exist_ok=True)
@@ -274,10 +277,21 @@ def run(seed: int, events: int, kills: int, seconds: float, folder: Path) -> tup
         heard = Heard(cloud, random)
         samples = stack.enter_context(sampling(cloud))
         _publish(plan, fleet, cloud, heard, started + seconds)
-        letters = {s.name: {m.data for m in cloud.dead_letters(s.name)} for s in SUBSCRIPTIONS}
+        letters = {s.name: found for s in SUBSCRIPTIONS if (found := {m.data for m in cloud.dead_letters(s.name)})}
         balance = cloud.balance()
-    account = _account(plan, heard, samples)._replace(
-        seed=seed, seconds=round(time.monotonic() - started, 1), kills=fleet.kills, refused_writes=fleet.refused()
+    decided = [copy for copies in heard.decisions.values() for copy in copies]
+    account = Account(
+        seed=seed,
+        seconds=round(time.monotonic() - started, 1),
+        events=events,
+        decisions=len(heard.decisions),
+        lost=events - len(heard.decisions),
+        doubled=sum(len(copies) > 1 for copies in heard.decisions.values()),
+        max_spend_over_budget=max(samples.overdrawn, samples.spent - round(100 * plan.budget), 0) / 100,
+        cooldown_violations=violations(decided, plan.cooldown),
+        kills=fleet.kills,
+        repeats=len(plan.arrivals) - len(plan.poison) - events + heard.said_again,
+        refused_writes=fleet.refused(),
     )
     return account, _promises(account, plan, heard, samples, balance, letters)
 
@@ -307,23 +321,6 @@ def _publish(plan: Plan, fleet: Fleet, cloud: Cloud, heard: Heard, end: float) -
                 break
 
 
-def _account(plan: Plan, heard: Heard, samples: Samples) -> Account:
-    decided = [copy for copies in heard.decisions.values() for copy in copies]
-    return Account(
-        seed=0,
-        seconds=0,
-        events=plan.events,
-        decisions=len(heard.decisions),
-        lost=plan.events - len(heard.decisions),
-        doubled=sum(len(copies) > 1 for copies in heard.decisions.values()),
-        max_spend_over_budget=max(samples.overdrawn, samples.spent - round(100 * plan.budget), 0) / 100,
-        cooldown_violations=violations(decided, plan.cooldown),
-        kills=0,
-        repeats=len(plan.arrivals) - len(plan.poison) - plan.events + heard.said_again,
-        refused_writes=0,
-    )
-
-
 def violations(decisions: Sequence[Decision], cooldown: float) -> int:
     """Contacts that came too soon after another of the same customer, or were one too many."""
     contacts = defaultdict(list)
@@ -346,30 +343,25 @@ def _promises(
     letters: dict[str, set[bytes]],
 ) -> dict[str, bool]:
     """Each in words, and whether it was kept."""
-    reserved = sum(_cents(first) for first, *_ in heard.decisions.values())
+    promised = sum(_cents(first) for first, *_ in heard.decisions.values())
+    said = {
+        "allotment": round(100 * plan.budget),
+        "reserved": promised - heard.accepted,
+        "committed": heard.accepted,
+    }
     contacts = sum(d.decision.contact for copies in heard.decisions.values() for d in copies)
-    strangers = {name: found for name, found in letters.items() if name != "customer-events.scorer" and found}
+    faults = f"{account.repeats:,} repeats, {account.kills} kills and {account.refused_writes:,} refused writes"
     return {
         f"{account.decisions:,} of {account.events:,} events have a decision": account.lost == 0,
-        f"{account.doubled} decisions have copies that differ, after {account.repeats:,} repeats, {account.kills} "
-        f"kills and {account.refused_writes:,} refused writes": account.doubled == 0,
+        f"{account.doubled} decisions have copies that differ, after {faults}": account.doubled == 0,
         f"at most {samples.spent / 100:,.2f} of {plan.budget:,.2f} was spent, in {samples.taken:,} looks": (
-            samples.taken > 0 and account.max_spend_over_budget == 0
+            samples.spent > 0 and account.max_spend_over_budget == 0
         ),
-        f"the ledger holds {balance['allotment'] / 100:,.2f}; of it {balance['committed'] / 100:,.2f} is spent and "
-        f"{balance['reserved'] / 100:,.2f} promised; the decisions say {heard.accepted / 100:,.2f} and "
-        f"{(reserved - heard.accepted) / 100:,.2f}": balance
-        == {
-            "allotment": round(100 * plan.budget),
-            "committed": heard.accepted,
-            "reserved": reserved - heard.accepted,
-        },
+        f"the ledger, in cents, is {balance}; by the decisions it is {said}": balance == said,
         f"{account.cooldown_violations} of {contacts:,} contacts came too soon or too often": (
             account.cooldown_violations == 0
         ),
-        f"{len(letters['customer-events.scorer'])} dead letters, all of them poison": (
-            letters["customer-events.scorer"] == plan.poison and not strangers
-        ),
+        f"{sum(map(len, letters.values()))} dead letters, all of them poison": letters == {POISONED: plan.poison},
     }
 
 

@@ -52,7 +52,11 @@ class Cloud:
         return [m.message for m in answer.received_messages]
 
     def dead_letters(self, subscription: str) -> list[pubsub_v1.types.PubsubMessage]:
-        return self.pull(f"projects/{self.project}/subscriptions/{subscription}.dead.keep")
+        """All that were kept since one looked last."""
+        keep, found = f"projects/{self.project}/subscriptions/{subscription}.dead.keep", []
+        while some := self.pull(keep):
+            found += some
+        return found
 
     def shards(self) -> list[dict[str, int]]:
         return [s.to_dict() for s in self.firestore.collection("budget-shards").stream()]
