@@ -128,7 +128,7 @@ class Queue:
 
     async def receive(self, subscription: str, envelope: Envelope) -> Exception | None:
         """None acknowledges; an exception asks for a retry."""
-        if self._here == self._limit:
+        if self._here >= self._limit:
             return Overloaded(f"{self._limit:,} messages wait")
         self._here += 1
         answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()

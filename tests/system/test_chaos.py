@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from shared.messages import Decision
 from shared.service import utc_now
-from tests.chaos import CAP, run, violations
+from tests.chaos import CAP, Plan, run, violations
 from tests.wire.test_wire import GOLDEN
 
 NOW = utc_now()
@@ -27,6 +28,11 @@ def test_contacts_that_come_too_soon_or_too_often_are_noticed():
     assert violations([*spaced, contact("b", 5)], cooldown=10) == 0
     assert violations([*spaced, contact("a", 5)], cooldown=10) == 3, "two gaps are too short, and it is one too many"
     assert violations([*spaced, contact("a", 10 * CAP)], cooldown=10) == 1
+
+
+def test_all_that_is_to_happen_follows_from_the_seed():
+    assert Plan.drawn(Random(1), events=150, kills=5) == Plan.drawn(Random(1), events=150, kills=5)
+    assert Plan.drawn(Random(1), events=150, kills=5) != Plan.drawn(Random(2), events=150, kills=5)
 
 
 @pytest.mark.emulator
