@@ -1,11 +1,11 @@
-# make setup · up · test · check · fuzz · bench · data.all · train-scorer · train-risk · eval-predictors · train-policy ·
-# eval-policy · compare-policy · train-messenger · eval-messenger · compare-messenger · lock
+# make setup · up · test · check · fuzz · chaos · soak · load · bench · data.all · train-scorer · train-risk ·
+# eval-predictors · train-policy · eval-policy · compare-policy · train-messenger · eval-messenger · compare-messenger · lock
 
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: setup up test check fuzz bench lock train-scorer train-risk eval-predictors train-policy eval-policy compare-policy train-messenger eval-messenger compare-messenger clean
+.PHONY: setup up test check fuzz chaos soak load bench lock train-scorer train-risk eval-predictors train-policy eval-policy compare-policy train-messenger eval-messenger compare-messenger clean
 
 setup: $(VENV)/ready
 
@@ -39,6 +39,10 @@ check: setup
 # Ten thousand spoilt messages at every door; make test tries a few.
 fuzz: setup
 	FUZZ=10000 $(RUN) -m pytest tests/fuzz -p no:logging --durations=0
+
+# Faults, endurance and load; ARGS="--seed 2 --events 1000" and so on.
+chaos soak load: setup
+	$(RUN) -m tests.$@ $(ARGS)
 
 bench: setup
 	$(RUN) -m tests.bench

@@ -110,16 +110,27 @@ class Service:
         return None
 
 
-class Queue:
-    """Messages that arrive one by one while others are being handled: they wait, and are then handled together."""
+class Overloaded(Exception):
+    """More wait already than may: ask again later."""
 
-    def __init__(self, service: Service, together: int = 64) -> None:
-        self._service, self._together = service, together
+
+class Queue:
+    """Messages that arrive one by one while others are being handled: they wait, and are then handled together.
+
+    No more than `limit` are here at once. Who comes then is refused, so the sender slows down and memory is bounded.
+    """
+
+    def __init__(self, service: Service, together: int = 64, limit: int = 1_000) -> None:
+        self._service, self._together, self._limit = service, together, limit
+        self._here = 0
         self._waiting: dict[str, list[tuple[Envelope, asyncio.Future[Exception | None]]]] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
 
     async def receive(self, subscription: str, envelope: Envelope) -> Exception | None:
         """None acknowledges; an exception asks for a retry."""
+        if self._here >= self._limit:
+            return Overloaded(f"{self._limit:,} messages wait")
+        self._here += 1
         answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(subscription, []).append((envelope, answer))
         if subscription not in self._working:
@@ -134,6 +145,7 @@ class Queue:
                     answers = await self._service.receive(subscription, [envelope for envelope, _ in some])
                 except Exception as error:  # nobody may wait for ever
                     answers = [error] * len(some)
+                self._here -= len(some)
                 for (_, future), answer in zip(some, answers, strict=True):
                     if not future.done():  # who asked may have gone
                         future.set_result(answer)

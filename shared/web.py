@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from shared import identity, telemetry
 from shared.bus import Bus, Envelope
-from shared.service import Queue, Service, in_words, ready
+from shared.service import Overloaded, Queue, Service, in_words, ready
 from shared.settings import Settings
 from shared.store import Store
 
@@ -94,6 +94,9 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
             raise HTTPException(404, f"{service.name} listens to {list(service.subscriptions)}, not {subscription!r}")
         envelope = pushed.message.envelope(service.subscriptions[subscription].topic)
         refusal = await app.state.queue.receive(subscription, envelope)
+        if isinstance(refusal, Overloaded):
+            telemetry.counts["shed"] += 1
+            return Response(status_code=429)
         return Response(status_code=503 if refusal else 204)
 
     @app.get("/healthz")

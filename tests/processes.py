@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -22,26 +22,34 @@ PATIENCE = 60
 def services(project: str, logs: Path, **settings: object) -> Iterator[Mapping[str, str]]:
     """The services' addresses, once all are ready, with topics and subscriptions made."""
     urls = {name: f"http://127.0.0.1:{free_port()}" for name in SERVICES}
-    environment = {**os.environ, "RETENTION_PROJECT": project}
-    environment |= {f"RETENTION_{name.upper()}": str(value) for name, value in settings.items()}
+    environment = environment_of(project, settings)
     topology.apply(project, lambda service: f"{urls[service]}/")
     with contextlib.ExitStack() as stack:
         for name, url in urls.items():
-            stack.enter_context(process(uvicorn(name, url), logs / f"{name}.log", environment))
+            command = [*uvicorn(f"services.{name}.app:create"), "--port", url.rpartition(":")[2]]
+            stack.enter_context(process(command, logs / f"{name}.log", environment))
         for name, url in urls.items():
             wait(f"{url}/readyz", logs / f"{name}.log")
         yield urls
 
 
-def uvicorn(service: str, url: str) -> list[str]:
-    app = f"services.{service}.app:create"
-    return [sys.executable, "-m", "uvicorn", "--factory", app, "--port", url.rpartition(":")[2], "--no-access-log"]
+def environment_of(project: str, settings: Mapping[str, object]) -> dict[str, str]:
+    set_ = {f"RETENTION_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**os.environ, "RETENTION_PROJECT": project, **set_}
+
+
+def uvicorn(factory: str) -> list[str]:
+    """The command of a process that serves the app that `factory` makes; where it listens is to be added."""
+    return [sys.executable, "-m", "uvicorn", "--factory", factory, "--no-access-log"]
 
 
 @contextlib.contextmanager
-def process(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    command: list[str], log: Path, environment: Mapping[str, str], files: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`files` are open ones that it takes over, by their numbers."""
     with log.open("wb") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=output, env=dict(environment))
+        started = subprocess.Popen(command, stdout=output, stderr=output, env=dict(environment), pass_fds=files)
     try:
         yield started
     finally:

@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -12,7 +13,9 @@ import pytest
 
 from services import local
 from services.gateway.app import create
+from shared import telemetry, web
 from shared.bus import Bus
+from shared.service import Queue
 from shared.settings import Settings
 from shared.store import Store
 from tests.customers import SAM
@@ -254,3 +257,15 @@ async def test_a_decision_is_told_no_longer_than_it_is_kept(monkeypatch: pytest.
         assert (await client.get("/decisions/e")).status_code == 200
         await asyncio.sleep(2)
         assert (await client.get("/decisions/e")).status_code == 404
+
+
+async def test_a_push_that_would_have_too_many_wait_is_asked_to_come_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RETENTION_STATE", str(tmp_path / "state.sqlite"))
+    monkeypatch.setattr(web, "Queue", partial(Queue, limit=0))
+    push = {"message": message(b"any"), "subscription": "projects/p/subscriptions/decisions.gateway"}
+    async with serving(local.connect) as client:
+        before = telemetry.counts["shed"]
+        assert (await client.post("/", json=push)).status_code == 429
+        assert telemetry.counts["shed"] == before + 1

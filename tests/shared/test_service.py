@@ -7,7 +7,7 @@ import pytest
 from shared import telemetry
 from shared.bus import Envelope
 from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
-from shared.service import MAX_BYTES, Queue, Service, Unprocessable
+from shared.service import MAX_BYTES, Overloaded, Queue, Service, Unprocessable
 
 EVENTS = "customer-events.scorer"
 
@@ -174,3 +174,19 @@ async def test_who_does_not_wait_for_the_answer_stops_nobody():
     await asyncio.sleep(0)
     gone.cancel()
     assert await queue.receive(EVENTS, event('{"customer_id": "d"}')) is None
+
+
+async def test_what_is_too_much_to_keep_waiting_is_refused_at_once_and_taken_later():
+    open_ = asyncio.Event()
+
+    async def held(events: Sequence[CustomerEvent]) -> list[list[Message]]:
+        await open_.wait()
+        return await double(events)
+
+    queue = Queue(Service("scorer", Recorder(), {CustomerEvent: held}), limit=3)
+    waiting = [asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}', str(n)))) for n in range(3)]
+    await asyncio.sleep(0)
+    assert isinstance(await queue.receive(EVENTS, event("{}", "one too many")), Overloaded)
+    open_.set()
+    assert await asyncio.gather(*waiting) == [None] * 3
+    assert await queue.receive(EVENTS, event('{"customer_id": "c"}')) is None
