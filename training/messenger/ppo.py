@@ -33,7 +33,7 @@ class Args:
     batch: int = 32
     most: int = 64
     """Tokens of a text, the end included."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     """Of the adapters; falls to 0 with the updates."""
     clip: float = 0.2
     value: float = 0.1
