@@ -21,12 +21,14 @@ from shared.store import Change, Documents, Key, Store
 
 REFUSED = "refused_write"
 """What a refusal is called in the log."""
-SHARE = 0.05
+SHARE, AGAIN = 0.05, 0.5
+"""Of writes that are refused; and of those after a refused one, because what is down stays down for a while."""
 
 
 class RefusingStore:
     def __init__(self, store: Store, random: Random) -> None:
         self._store, self._random = store, random
+        self._down = False
 
     def __getattr__(self, name: str) -> Any:
         """All else is as the store has it."""
@@ -36,9 +38,10 @@ class RefusingStore:
         return (await self.update_all([(keys, change)]))[0]
 
     async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
-        refused, written = self._random.random() < SHARE, self._random.random() < 0.5
-        found = [] if refused and not written else await self._store.update_all(updates)
-        if refused:
+        self._down = down = self._random.random() < (AGAIN if self._down else SHARE * (1 - AGAIN) / (1 - SHARE))
+        written = self._random.random() < 0.5
+        found = [] if down and not written else await self._store.update_all(updates)
+        if down:
             telemetry.count(REFUSED, written=written)
             raise OSError("refused on purpose")
         return found
