@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services import local
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
-from shared.messages import KINDS, Message
+from shared.messages import KINDS, Message, Outcome
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, SQLiteStore
 from tests.fuzz.mutants import DOOR, messages
@@ -60,9 +60,11 @@ def test_a_message_is_handled_or_kept(system: System, topic: str):
     def tried(data: list[bytes]) -> None:
         retries = telemetry.counts["retries"]
         ids = system.publish(topic, data)
-        assert telemetry.counts["retries"] == retries, "asked for again, though it will never be handled"
+        again = telemetry.counts["retries"] > retries
         letters = [letter["attributes"] for letter in system.store.all(DEAD_LETTERS).values()]
         kept, decided = {letter["message_id"] for letter in letters}, system.store.all("decisions").keys()
+        # An outcome may be ahead of its decision; here none comes, so in the end it is kept.
+        assert not again or (topic == Outcome.topic and kept), "asked for again, though it will never be handled"
         told = {*decided, *(letter.get("event_id") for letter in letters)}
         for name, message in [(name, parsed(topic, d, name)) for name, d in zip(ids, data, strict=True)]:
             if message is None:

@@ -22,6 +22,7 @@ from services.scorer.app import build as scorer
 from services.shield.app import build as shield
 from shared import web
 from shared.bus import Bus, LocalBus
+from shared.messages import Outcome
 from shared.settings import Settings
 from shared.store import SQLiteStore, Store
 from shared.topology import INPUTS, SUBSCRIPTIONS
@@ -119,10 +120,13 @@ def test_whatever_is_pushed_is_taken_or_refused(subscription):
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
 
+        # An outcome may be ahead of its decision, and is then asked for again.
+        may = (204, 400, 404, *([503] if subscription.topic == Outcome.topic else []))
+
         @DOOR
         @given(pushes)
         def tried(push: bytes) -> None:
-            assert runner.run(client.post("/", content=push)).status_code in (204, 400, 404)
+            assert runner.run(client.post("/", content=push)).status_code in may
 
         tried()
         runner.run(lifespan.__aexit__(None, None, None))

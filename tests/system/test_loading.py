@@ -18,7 +18,7 @@ MUST_SAY = {
     "torch.load": ("weights_only", True),
 }
 MUST_NOT_SAY = {"allow_pickle": True, "weights_only": False, "trust_remote_code": True}
-DATA = {".json", ".ubj", ".npz", ".md", ".bin", ".txt"}
+DATA = {".json", ".jsonl", ".ubj", ".npz", ".md", ".bin", ".txt"}
 """`.bin` is CTranslate2's own: numbers behind a header."""
 
 

@@ -113,7 +113,7 @@ def test_what_is_written_to_a_brief_is_judged_and_paid_at_its_last_token(monkeyp
     assert seen == [prompt(brief) for brief in BRIEFS[:4]]
     assert (score, unsafe) == (1.5, 1.0)
     last = rollout.advantages[torch.arange(4), rollout.batch.last]
-    assert last.tolist() == pytest.approx([0 - 4, 1 - 4, 2 - 4, -4])
+    assert last.tolist() == pytest.approx([0 - 8, 1 - 8, 2 - 8, -8])
 
 
 def test_divergence_is_paid_for_at_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
