@@ -1,5 +1,6 @@
 """The README says what the code says."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,4 +36,6 @@ def test_the_example_is_what_the_models_say():
     level = int(example.partition('"offer_level": ')[2][0])
     assert f'"accept_prob": {score.accept_probs[level]:.3f}' in example
     assert f'"policy": "{Network.load(ARTIFACTS / "policy").manifest.version}"' in example
+    writer = json.loads((ARTIFACTS / "messenger" / "manifest.json").read_text())["version"]
+    assert f'"messenger": "local/{writer}"' in example
     assert f'"contribution": {score.reasons[0].contribution}' in example
