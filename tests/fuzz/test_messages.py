@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from services import local
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
-from shared.messages import KINDS, Message, Outcome
+from shared.messages import KINDS, Message
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, SQLiteStore
 from tests.fuzz.mutants import DOOR, messages
 
 DECIDED = KINDS.keys() - {"outcomes"}
 """Topics of which every message leads to a decision."""
+AHEAD = {"outcomes", "drafted-messages"}
+"""An outcome, as of a draft that is withheld, may be ahead of its decision. Here none comes, so it ends as kept."""
 
 
 class System:
@@ -63,8 +65,7 @@ def test_a_message_is_handled_or_kept(system: System, topic: str):
         again = telemetry.counts["retries"] > retries
         letters = [letter["attributes"] for letter in system.store.all(DEAD_LETTERS).values()]
         kept, decided = {letter["message_id"] for letter in letters}, system.store.all("decisions").keys()
-        # An outcome may be ahead of its decision; here none comes, so in the end it is kept.
-        assert not again or (topic == Outcome.topic and kept), "asked for again, though it will never be handled"
+        assert not again or (topic in AHEAD and kept), "asked for again, though it will never be handled"
         told = {*decided, *(letter.get("event_id") for letter in letters)}
         for name, message in [(name, parsed(topic, d, name)) for name, d in zip(ids, data, strict=True)]:
             if message is None:
