@@ -48,6 +48,10 @@ class Unprocessable(ValueError):
     """This message can never be handled, however often it comes."""
 
 
+class Early(Exception):
+    """This message cannot be handled yet: what it follows from is still to come."""
+
+
 class Service:
     def __init__(
         self,
@@ -90,6 +94,9 @@ class Service:
                     await self._handle(handler, [message])
                 except Unprocessable as error:
                     answers[i] = await self._bury(envelopes[i], subscription, error)
+                except Early as error:
+                    telemetry.count("early", service=self.name, event_id=message.event_id)
+                    answers[i] = error
                 except Exception as error:
                     telemetry.failed(self.name, message.event_id, error)
                     answers[i] = error

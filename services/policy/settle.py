@@ -17,17 +17,13 @@ from services.policy.state import DAY, CustomerState
 from services.policy.world import WORLD
 from shared import telemetry
 from shared.messages import Message, Outcome
-from shared.service import Unprocessable
+from shared.service import Early, Unprocessable
 from shared.store import CUSTOMERS, EARLY, Change, Document, Documents, Key
 
 REFUSALS = {"declined", "churned", "opted-out", "bounced", "expired"}
 """What gives back the money reserved; `expired` is the calendar's word."""
 PATIENCE = timedelta(hours=1)
 """How long an outcome may be ahead of its decision."""
-
-
-class Early(Exception):
-    """The decision is not there yet: ask again."""
 
 
 class Heard(NamedTuple):

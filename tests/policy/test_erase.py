@@ -5,8 +5,9 @@ import pytest
 from services.policy.erase import TOGETHER, erase
 from services.policy.handler import Desk, decide
 from services.policy.ledger import Shard
-from services.policy.settle import Early, settle
+from services.policy.settle import settle
 from shared.messages import Decision, Outcome
+from shared.service import Early
 from shared.store import DEAD_LETTERS, DECISIONS, EARLY, VERDICTS, SQLiteStore, traces
 from tests.policy.builders import DearestPolicy, desk, outcome, scored
 

@@ -8,11 +8,11 @@ from pydantic_core import from_json
 
 from services.policy.handler import Desk, decide, keys_of
 from services.policy.ledger import Shard
-from services.policy.settle import PATIENCE, Early, settle, status_of
+from services.policy.settle import PATIENCE, settle, status_of
 from services.policy.state import CustomerState
 from services.policy.world import WORLD
 from shared.messages import Decision, Outcome, PlannedContact, ScoredCustomer
-from shared.service import Unprocessable
+from shared.service import Early, Unprocessable
 from shared.store import CUSTOMERS, Documents
 from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, desk, outcome, scored
 
