@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from services import local
+from services.policy import settle
 from services.policy.ledger import Ledger
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
@@ -232,18 +233,23 @@ async def test_who_waits_for_money_is_looked_at_again_the_day_after_and_has_it_w
     assert await house.tick() == [], "once each"
 
 
-async def test_logs_name_nobody(house: House, capsys: pytest.CaptureFixture[str]):
+async def test_logs_name_nobody(house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def breaks(text: str) -> bool:
+        raise RuntimeError("a fault of ours")
+
     telemetry.start()
     try:
         await house.publish({**SAM, "event_id": "a"}, {"event_id": "b", "customer_id": "C12345", "tenure": -1})
         await house.publish({"customer_id": "C12345", "outcome": "replied", "text": "STOP, says Sam"}, topic="outcomes")
         await house.publish({"customer_id": "C12345", "outcome": "accepted", "event_id": "never"}, topic="outcomes")
         await house.publish({"customer_id": "C12345", "outcome": "erased"}, topic="outcomes")
+        monkeypatch.setattr(settle, "says_stop", breaks)
+        await house.publish({"customer_id": "C12345", "outcome": "replied", "text": "Sam says no"}, topic="outcomes")
     finally:
         logging.getLogger("retention").handlers = []
         logging.getLogger("retention").propagate = True
     said = capsys.readouterr().err
-    assert {"dead_letters", "unknown_time_zone", "handler failed", "erased"} <= {
+    assert {"dead_letters", "unknown_time_zone", "early", "handler failed", "erased"} <= {
         json.loads(line)["message"] for line in said.splitlines()
     }
     assert "C12345" not in said
