@@ -14,9 +14,8 @@ LONGEST = 64
 """Tokens of a text, its end included; what has not ended by then is dropped."""
 TEMPERATURE = 0.78
 """At 1 one text in twenty breaks a rule, at 0.78 less than one in a hundred, and nine in ten are still distinct."""
-
-
 FIGURE = re.compile(r"[0-9%]")
+"""In a token that is never drawn."""
 
 
 class LocalWriter:

@@ -4,11 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import norm
 
-from training.scorer.metrics import Measured
+from training.scorer.metrics import Measured, Z, wilson
 
-Z = float(norm.ppf(0.975))
 STEPS = 30
 """Of Newton's method; ten are enough where there are wins on both sides."""
 
@@ -27,13 +25,6 @@ def rate(wins: np.ndarray, longer: np.ndarray) -> Rate:
     other's.
     """
     return Rate(len(wins), wilson(float(wins.mean()), len(wins)), controlled(wins, longer))
-
-
-def wilson(share: float, n: int) -> Measured:
-    """The 95 % interval of a share (Wilson 1927); ties make it a little too wide."""
-    middle, reach = share + Z**2 / (2 * n), Z * np.sqrt(share * (1 - share) / n + (Z / (2 * n)) ** 2)
-    low, high = (float((middle + side * reach) / (1 + Z**2 / n)) for side in (-1, 1))
-    return Measured(share, low, high)
 
 
 def controlled(wins: np.ndarray, longer: np.ndarray) -> Measured:

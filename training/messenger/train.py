@@ -126,35 +126,36 @@ def train(args: Args) -> Manifest:
     )
 
 
-def _kept(stage: str, args: Args) -> dict[str, Any] | None:
-    """The history of a stage that is not to be done again."""
+def _kept(stage: str, history: dict[str, Any], args: Args) -> bool:
+    """Whether the stage is not to be done again; its history then is the earlier one."""
     file = args.models / f"{stage}.json"
-    return dict(json.loads(file.read_text())) if args.resume and file.exists() else None
+    if not (args.resume and file.exists()):
+        return False
+    history[stage] = json.loads(file.read_text())
+    return True
 
 
-def _keep(stage: str, history: Mapping[str, Any], args: Args) -> None:
+def _keep(stage: str, found: Mapping[str, Any], history: dict[str, Any], args: Args) -> None:
+    history[stage] = found
     args.models.mkdir(parents=True, exist_ok=True)
-    (args.models / f"{stage}.json").write_text(json.dumps(history))
+    (args.models / f"{stage}.json").write_text(json.dumps(found))
 
 
 def _base(args: Args, history: dict[str, Any]) -> LM:
     if args.model:
         return load(args.model, args.eight_bit)
-    if kept := _kept("base", args):
-        history["base"] = kept
+    if _kept("base", history, args):
         return load(args.models / "base")
     with (stage := Stage("base", args.base.steps)) as show:
         lm, _ = base.train(args.base, show)
     save(lm, args.models / "base")
-    history["base"] = stage.history()
-    _keep("base", history["base"], args)
+    _keep("base", stage.history(), history, args)
     return lm
 
 
 def _people(lm: LM, args: Args, history: dict[str, Any]) -> None:
     """A reward model of what people preferred, measured on the test split; no message is written by it."""
-    if kept := _kept("people", args):
-        history["people"] = kept
+    if _kept("people", history, args):
         return
     learnt, tested = (
         preferences("hh-rlhf", args.mirror, args.data, *splits).pairs for splits in (("train", "valid"), ("test",))
@@ -163,28 +164,25 @@ def _people(lm: LM, args: Args, history: dict[str, Any]) -> None:
     with (stage := Stage("people", args.people.steps(len(learnt)))) as show:
         judge, _ = reward.train(lm, learnt, args.people, show)
     found = reward.report(judge, tested, args.people.longest)
-    history["people"] = stage.history() | found._asdict() | {"pairs": len(learnt), "tested": len(tested)}
-    _keep("people", history["people"], args)
+    about = {"pairs": len(learnt), "tested": len(tested)}
+    _keep("people", stage.history() | found._asdict() | about, history, args)
 
 
 def _sft(lm: LM, args: Args, history: dict[str, Any]) -> LM:
-    if kept := _kept("sft", args):
-        history["sft"] = kept
+    if _kept("sft", history, args):
         return load(args.models / "sft")
     with (stage := Stage("sft", args.sft.steps)) as show:
         pairs = demonstrations(args.demonstrations, args.sft.seed + 11)
         lm, _ = sft.train(lm, pairs[256:], args.sft, pairs[:256], show)
     save(lm, args.models / "sft")
-    history["sft"] = stage.history()
-    _keep("sft", history["sft"], args)
+    _keep("sft", stage.history(), history, args)
     return lm
 
 
 def _reward(lm: LM, args: Args, history: dict[str, Any]) -> reward.RewardModel:
     """Of pairs that `lm` wrote; in the spread of what it writes."""
-    if kept := _kept("reward", args):
-        history["reward"] = kept
-        return reward.RewardModel.of(load(args.models / "reward"), kept["mean"])
+    if _kept("reward", history, args):
+        return reward.RewardModel.of(load(args.models / "reward"), history["reward"]["mean"])
     seed = args.reward.seed + 21
     about = briefs(np.random.default_rng(seed), args.asked + args.held_out)
     learnt, tested = (
@@ -197,13 +195,8 @@ def _reward(lm: LM, args: Args, history: dict[str, Any]) -> reward.RewardModel:
     prompts, *texts = zip(*tested.pairs, strict=True)
     judge.normalise(judge.score(prompts * 2, [text for some in texts for text in some], args.reward.longest))
     save(as_lm(judge), args.models / "reward")
-    history["reward"] = stage.history() | found._asdict()
-    history["reward"] |= {
-        "ceiling": tested.ceiling,
-        "pairs": len(learnt.pairs),
-        "mean": judge.mean / judge.spread,
-    }
-    _keep("reward", history["reward"], args)
+    about_pairs = {"ceiling": tested.ceiling, "pairs": len(learnt.pairs), "mean": judge.mean / judge.spread}
+    _keep("reward", stage.history() | found._asdict() | about_pairs, history, args)
     return judge
 
 

@@ -28,6 +28,7 @@ from services.policy.world import MONTH, WORLD
 from shared.messages import CustomerEvent, Decision, Outcome
 from training.policy.log import TableError
 from training.policy.logged import dated, decided_at, parsed
+from training.scorer.metrics import wilson
 
 LEAST = 30
 """Customers in a group, from which on it says something."""
@@ -109,15 +110,8 @@ def lifts(found: Sequence[Customer]) -> dict[str, Lift]:
 
 
 def of_shares(ours: Sequence[bool], theirs: Sequence[bool]) -> Lift:
-    (p, low, high), (q, its_low, its_high) = _wilson(ours), _wilson(theirs)
+    (p, low, high), (q, its_low, its_high) = (wilson(sum(group) / len(group), len(group)) for group in (ours, theirs))
     return Lift(p - q, p - q - hypot(p - low, its_high - q), p - q + hypot(high - p, q - its_low))
-
-
-def _wilson(group: Sequence[bool]) -> tuple[float, float, float]:
-    """The share, and between what it lies."""
-    n, share, z = len(group), sum(group) / len(group), float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-    middle, half = share + z * z / (2 * n), z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return share, (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
 
 def of_means(ours: Sequence[float], theirs: Sequence[float]) -> Lift:

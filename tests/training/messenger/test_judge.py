@@ -7,9 +7,10 @@ from sklearn.linear_model import LogisticRegression
 
 from shared.messages import Brief
 from training.messenger import judge, rubric
-from training.messenger.arena import Z, controlled, rate, wilson
+from training.messenger.arena import controlled, rate
 from training.messenger.corpus import briefs, write
 from training.messenger.judge import read, score, win_rate
+from training.scorer.metrics import Z, wilson
 
 OFFER = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", concern="price")
 SERVICE = Brief(offer_percentage=0)
