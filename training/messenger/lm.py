@@ -5,11 +5,12 @@ Knows no stage, and nothing of what the texts are about.
 
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -31,8 +32,9 @@ def load(name: str | Path, eight_bit: bool = False) -> LM:
     """From a folder or the hub, in evaluation mode: no stage wants dropout. `eight_bit` by bitsandbytes."""
     config = BitsAndBytesConfig(load_in_8bit=True) if eight_bit else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    attention = "sdpa" if device == "cuda" else "eager"  # of rows this short, a processor makes quicker work without
     model = AutoModelForCausalLM.from_pretrained(
-        name, quantization_config=config, dtype=torch.float32, device_map=device
+        name, quantization_config=config, dtype=torch.float32, device_map=device, attn_implementation=attention
     )
     return LM(model.eval(), AutoTokenizer.from_pretrained(name))
 
@@ -47,13 +49,24 @@ def adapted(model: Any, seed: int) -> Any:
 
 
 def merged(model: Any) -> Any:
-    """The model with its adapters added to its weights, W + BA."""
-    return model.merge_and_unload()
+    """The model with its adapters, if it has any, added to its weights: W + BA."""
+    return model.merge_and_unload() if isinstance(model, PeftModel) else model
+
+
+def copied(model: Any, seed: int) -> Any:
+    """A copy of which all weights learn; where they are in 8 bits, adapters do."""
+    copy = deepcopy(model)
+    return adapted(copy, seed) if in_eight_bits(model) else copy.requires_grad_(True)
+
+
+def in_eight_bits(model: Any) -> bool:
+    return any(not weight.is_floating_point() for weight in model.parameters())
 
 
 def save(lm: LM, folder: Path) -> None:
-    """As `load` and vLLM read it: safetensors."""
-    lm.model.save_pretrained(folder)
+    """As `load`, vLLM and CTranslate2 read it: floats, in safetensors."""
+    model = deepcopy(lm.model).dequantize().float() if in_eight_bits(lm.model) else lm.model
+    model.save_pretrained(folder)
     lm.tokenizer.save_pretrained(folder)
 
 
@@ -145,6 +158,7 @@ def sample(lm: LM, prompts: Sequence[str], most: int, greedy: bool = False) -> B
     ids = lm.model.generate(
         **asked, do_sample=not greedy, temperature=1.0 if not greedy else None, top_k=0 if not greedy else None,
         top_p=None, max_new_tokens=most, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        cache_implementation="static", disable_compile=True,  # one that grows is copied at each token
     )  # fmt: skip
     start = asked["input_ids"].shape[1]
     ended = (ids[:, start:] == tokenizer.eos_token_id).cumsum(dim=1)

@@ -9,7 +9,7 @@ as in "The N implementation details of RLHF with PPO" (Huang et al. 2024).
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,19 @@ from torch import Tensor, nn
 from services.messenger.prompt import prompt
 from shared.messages import Brief
 from training.messenger.kl import Factor, Proportional
-from training.messenger.lm import LM, Batch, adapted, ended, entropies, log_probabilities, logits, merged, sample, texts
+from training.messenger.lm import (
+    LM,
+    Batch,
+    adapted,
+    copied,
+    ended,
+    entropies,
+    log_probabilities,
+    logits,
+    merged,
+    sample,
+    texts,
+)
 from training.messenger.reward import RewardModel
 from training.messenger.safety import broken
 
@@ -34,9 +46,9 @@ class Args:
     most: int = 64
     """Tokens of a text, the end included."""
     learning_rate: float = 5e-4
-    """Of the adapters; falls to 0 with the updates."""
+    """Of the adapters; falls to 0 with the updates, as the critic's does."""
+    critic_rate: float = 1e-3
     clip: float = 0.2
-    value: float = 0.1
     trace: float = 0.95
     """λ of the generalised advantage; nothing is discounted, a text is short."""
     target: float = 8.0
@@ -54,7 +66,6 @@ class Rollout(NamedTuple):
 
     batch: Batch
     log_probabilities: Tensor
-    values: Tensor
     advantages: Tensor
     returns: Tensor
 
@@ -91,28 +102,30 @@ class Point(NamedTuple):
     """Share of the tokens where the ratio was clipped."""
 
 
-class Policy(nn.Module):
-    """The frozen model with adapters, and a value of each token from what the model makes of it."""
+class Critic(nn.Module):
+    """What is still to come, read before each token is chosen: a model of its own, as policy and values want other
+    features (Stiennon et al. 2020, who also begin it as the reward model). All of its weights learn.
+    """
 
     def __init__(self, lm: LM, seed: int) -> None:
         super().__init__()
-        self.tokenizer, self.lm = lm.tokenizer, adapted(lm.model, seed)
+        self.lm = copied(lm.model.base_model, seed)
         width = getattr(lm.model.config, "word_embed_proj_dim", lm.model.config.hidden_size)
-        self.value = nn.Linear(width, 1).to(lm.model.device)
-        nn.init.zeros_(self.value.weight)
-        nn.init.zeros_(self.value.bias)
+        self.head = nn.Linear(width, 1).to(lm.model.device)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits [n, length, vocabulary], and values [n, length] before each token is chosen."""
-        said = self.lm(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True)
-        values = self.value(said.hidden_states[-1])[:, :-1, 0]
-        return said.logits, nn.functional.pad(values, (1, 0)) * batch.written
+    def forward(self, batch: Batch) -> Tensor:
+        """[n, length]"""
+        hidden = self.lm(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+        return nn.functional.pad(self.head(hidden)[:, :-1, 0], (1, 0)) * batch.written
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def reference(self, batch: Batch) -> Tensor:
-        """The frozen model's logits."""
-        with self.lm.disable_adapter():
-            return logits(self.lm, batch)
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def reference(model: Any, batch: Batch) -> Tensor:
+    """The logits of the frozen model, which is the policy without its adapters."""
+    with model.disable_adapter():
+        return logits(model, batch)
 
 
 def whiten(values: Tensor, mask: Tensor, shift: bool = True) -> Tensor:
@@ -141,11 +154,9 @@ def policy_loss(log_ratio: Tensor, advantage: Tensor, mask: Tensor, clip: float)
     return -(torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage) * mask).sum() / mask.sum()
 
 
-def value_loss(value: Tensor, before: Tensor, target: Tensor, mask: Tensor, clip: float) -> Tensor:
-    """Clipped as the policy is, which keeps one batch from spoiling what values and policy share."""
-    near = before + (value - before).clamp(-clip, clip)
-    worse = torch.max((value - target).square(), (near - target).square())
-    return 0.5 * (worse * mask).sum() / mask.sum()
+def value_loss(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+    """A token."""
+    return 0.5 * ((values - returns).square() * mask).sum() / mask.sum()
 
 
 def divergence(ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
@@ -158,10 +169,14 @@ class Trainer:
     def __init__(self, lm: LM, judge: RewardModel, briefs: Sequence[Brief], args: Args) -> None:
         """`lm` is frozen and gets adapters; `briefs` are what is asked for."""
         self.args, self.judge, self.briefs = args, judge, briefs
-        self.policy = Policy(lm, args.seed)
+        self.critic = Critic(lm, args.seed)
+        self.policy = LM(adapted(lm.model, args.seed), lm.tokenizer)
         self.rng = np.random.default_rng(args.seed)
-        self.learning = [weight for weight in self.policy.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.Adam(self.learning, eps=1e-5)
+        self.learning = [
+            ([weight for weight in model.parameters() if weight.requires_grad], rate)
+            for model, rate in ((self.policy.model, args.learning_rate), (self.critic, args.critic_rate))
+        ]
+        self.optimizer = torch.optim.Adam([{"params": weights} for weights, _ in self.learning], eps=1e-5)
         self.control = (
             Proportional(args.target, args.beta)
             if args.control == "proportional"
@@ -172,8 +187,8 @@ class Trainer:
         points: list[Point] = []
         start, tokens = time.perf_counter(), 0
         for update in range(self.args.updates):
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.args.learning_rate * (1 - update / self.args.updates)
+            for group, (_, rate) in zip(self.optimizer.param_groups, self.learning, strict=True):
+                group["lr"] = rate * (1 - update / self.args.updates)
             chosen = [self.briefs[i] for i in self.rng.integers(len(self.briefs), size=self.args.texts)]
             rollout, seen = self.collect(chosen)
             clipped = self.update(rollout)
@@ -185,18 +200,17 @@ class Trainer:
             )
             self.control.step(points[-1].kl, len(chosen))
             show(points[-1])
-        return LM(merged(self.policy.lm), self.policy.tokenizer), points
+        return LM(merged(self.policy.model), self.policy.tokenizer), points
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def collect(self, briefs: Sequence[Brief]) -> tuple[Rollout, Seen]:
         """A batch of texts, and what was seen of it."""
-        args, policy = self.args, self.policy
+        args, (policy, tokenizer) = self.args, self.policy
         asked = [prompt(brief) for brief in briefs]
-        batch = sample(LM(policy.lm, policy.tokenizer), asked, args.most)
-        said, values = policy(batch)
-        theirs = policy.reference(batch)
+        batch = sample(self.policy, asked, args.most)
+        said, theirs, values = logits(policy, batch), reference(policy, batch), self.critic(batch)
         likely, likely_before = (log_probabilities(each, batch) for each in (said, theirs))
-        found, wrote = texts(policy.tokenizer, batch), ended(policy.tokenizer, batch)
+        found, wrote = texts(tokenizer, batch), ended(tokenizer, batch)
         scores = torch.from_numpy(self.judge.score(asked, [f" {text}" for text in found], args.most + 64))
         rules = torch.tensor([len(broken(*each)) for each in zip(briefs, found, strict=True)])
         end = scores.to(likely.device) - args.unsafe * rules.to(likely.device)
@@ -205,7 +219,7 @@ class Trainer:
         rewards[torch.arange(len(briefs)), batch.last] += end
         rewards = whiten(rewards, batch.written, shift=False)
         gained = advantages(rewards, values, batch.written, args.trace)
-        rollout = Rollout(batch, likely, values, whiten(gained, batch.written), gained + values)
+        rollout = Rollout(batch, likely, whiten(gained, batch.written), gained + values)
         kl = divergence(said, theirs, batch).mean()
         spread = entropies(said, batch).sum() / batch.written.sum()
         unsafe = float((rules > 0).float().mean())
@@ -215,16 +229,15 @@ class Trainer:
         """Share of tokens where the ratio was clipped."""
         args, clipped = self.args, []
         for _ in range(args.epochs):
-            for rows in torch.randperm(len(rollout.values)).split(args.batch):
+            for rows in torch.randperm(len(rollout.returns)).split(args.batch):
                 batch = rollout.batch.rows(rows)
-                likely, before, advantage, target = (part[rows] for part in rollout[1:])
-                said, values = self.policy(batch)
-                log_ratio = log_probabilities(said, batch) - likely
-                loss = policy_loss(log_ratio, advantage, batch.written, args.clip)
-                loss = loss + args.value * value_loss(values, before, target, batch.written, args.clip)
+                likely, advantage, returns = (part[rows] for part in rollout[1:])
+                log_ratio = log_probabilities(logits(self.policy.model, batch), batch) - likely
                 self.optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.learning, 1.0)
+                policy_loss(log_ratio, advantage, batch.written, args.clip).backward()
+                value_loss(self.critic(batch), returns, batch.written).backward()
+                for weights, _ in self.learning:
+                    nn.utils.clip_grad_norm_(weights, 1.0)
                 self.optimizer.step()
                 away = (log_ratio.detach().exp() - 1).abs() > args.clip
                 clipped.append(float((away & batch.written).sum() / batch.written.sum()))

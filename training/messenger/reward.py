@@ -4,7 +4,6 @@ The score is a linear function of what the model makes of the last real token of
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -14,15 +13,16 @@ from torch import Tensor, nn
 
 from training.messenger.base import rate
 from training.messenger.data import Pair
-from training.messenger.lm import LM, Batch, adapted, joined, merged, quicker
+from training.messenger.lm import LM, Batch, copied, joined, merged, quicker
 
 
 class RewardModel(nn.Module):
     def __init__(self, lm: LM, seed: int) -> None:
-        """From a copy of `lm`, with adapters of its own."""
+        """From a copy of `lm`."""
         super().__init__()
         self.tokenizer = lm.tokenizer
-        self.lm = adapted(deepcopy(lm.model), seed)
+        self.lm = copied(lm.model, seed)
+        torch.manual_seed(seed)
         width = getattr(lm.model.config, "word_embed_proj_dim", lm.model.config.hidden_size)
         self.head = nn.Linear(width, 1, bias=False).to(lm.model.device)
         nn.init.normal_(self.head.weight, std=1 / (width + 1) ** 0.5)  # Stiennon et al. 2020
@@ -41,7 +41,7 @@ class RewardModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """[n], with a mean of 0 and a spread of 1 over what it was normalised by."""
-        hidden = self.lm(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True).hidden_states[-1]
+        hidden = self.lm.get_decoder()(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
         last = hidden[torch.arange(len(hidden)), batch.last]
         return (self.head(last)[:, 0] - self.mean) / self.spread
 
@@ -113,7 +113,7 @@ def train(
 ) -> tuple[RewardModel, list[Point]]:
     model = RewardModel(lm, args.seed)
     learning = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(learning, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(learning, weight_decay=0.0, fused=True)
     order, points = np.random.default_rng(args.seed), []
     groups = np.arange(len(pairs)).reshape(-1, args.together)
     batches = [
@@ -124,14 +124,11 @@ def train(
     for step, rows in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = args.learning_rate * rate(step / len(batches))
-        chosen = [(pairs[row].prompt, pairs[row].chosen) for row in rows]
-        rejected = [(pairs[row].prompt, pairs[row].rejected) for row in rows]
-        place = {read: at for at, read in enumerate(dict.fromkeys(chosen + rejected))}
-        prompts, texts = zip(*place, strict=True)
+        prompts, texts, chosen, rejected = read_once([pairs[row] for row in rows])
         batch = joined(lm.tokenizer, prompts, texts, args.longest)
         with quicker():
             scores = model(batch.to(model.head.weight.device)).float()
-        better, worse = (scores[[place[read] for read in side]] for side in (chosen, rejected))
+        better, worse = scores[chosen], scores[rejected]
         loss = preference_loss(better, worse)
         optimizer.zero_grad()
         loss.backward()
@@ -143,20 +140,29 @@ def train(
     return model, points
 
 
+def read_once(pairs: Sequence[Pair]) -> tuple[list[str], list[str], list[int], list[int]]:
+    """The prompts and texts of the pairs, those that pairs share once; of each pair, where its two texts are there."""
+    place: dict[tuple[str, str], int] = {}
+    chosen = [place.setdefault((pair.prompt, pair.chosen), len(place)) for pair in pairs]
+    rejected = [place.setdefault((pair.prompt, pair.rejected), len(place)) for pair in pairs]
+    prompts, texts = zip(*place, strict=True)
+    return list(prompts), list(texts), chosen, rejected
+
+
 def accuracy(margins: np.ndarray) -> float:
     """Share of the margins above 0; a tie is half right."""
     return float(np.mean((margins > 0) + 0.5 * (margins == 0)))
 
 
 def report(model: RewardModel, pairs: Sequence[Pair], longest: int) -> Report:
-    prompts, chosen, rejected = zip(*pairs, strict=True)
-    scores = [model.score(prompts, texts, longest).astype(float) for texts in (chosen, rejected)]
-    lengths = [np.array([len(text) for text in texts]) for texts in (chosen, rejected)]
-    margins = scores[0] - scores[1]
+    prompts, texts, chosen, rejected = read_once(pairs)
+    scores = model.score(prompts, texts, longest).astype(float)
+    lengths = np.array([len(text) for text in texts])
+    margins = scores[chosen] - scores[rejected]
     return Report(
         accuracy(margins),
         float(np.logaddexp(0, -margins).mean()),
         float(margins.mean()),
-        accuracy(lengths[0] - lengths[1]),
-        float(np.corrcoef(np.concatenate(scores), np.concatenate(lengths))[0, 1]),
+        accuracy(lengths[chosen] - lengths[rejected]),
+        float(np.corrcoef(scores, lengths)[0, 1]),
     )

@@ -7,7 +7,16 @@ from tests.training.messenger.tiny import tiny
 from training.messenger import base, ppo
 from training.messenger.corpus import briefs
 from training.messenger.lm import log_probabilities, logits, padded
-from training.messenger.ppo import Args, Policy, Trainer, advantages, divergence, policy_loss, value_loss, whiten
+from training.messenger.ppo import (
+    Args,
+    Trainer,
+    advantages,
+    divergence,
+    policy_loss,
+    reference,
+    value_loss,
+    whiten,
+)
 from training.messenger.reward import RewardModel
 
 BRIEFS = briefs(np.random.default_rng(0), 64)
@@ -66,11 +75,11 @@ def test_the_clipped_surrogate_by_hand_is_blind_to_padding() -> None:
     assert policy_loss(ratio.log(), advantage, mask, 0.2).item() == pytest.approx(-(1.2 - 0.8 + 2.2) / 3)
 
 
-def test_the_value_loss_by_hand_takes_the_worse_of_near_and_far() -> None:
-    value, before, target = torch.tensor([[2.0, 0.1]]), torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 1.0]])
-    mask = torch.ones(1, 2, dtype=torch.bool)
+def test_the_value_loss_by_hand_is_blind_to_padding() -> None:
+    values, returns = torch.tensor([[2.0, 0.1, 5.0]]), torch.tensor([[1.0, 1.0, 0.0]])
+    mask = torch.tensor([[True, True, False]])
 
-    assert value_loss(value, before, target, mask, 0.2).item() == pytest.approx(0.5 * ((0.2 - 2) ** 2 + 0.9**2) / 2)
+    assert value_loss(values, returns, mask).item() == pytest.approx(0.5 * (1 + 0.9**2) / 2)
 
 
 def test_divergence_of_coins_by_hand() -> None:
@@ -85,15 +94,15 @@ def test_a_policy_begins_as_its_reference_and_expects_nothing(trainer: Trainer) 
     rollout, (_, _, kl, _, _) = trainer.collect(BRIEFS[:8])
 
     assert kl == pytest.approx(0, abs=1e-4)
-    assert not rollout.values.any()
-    assert not trainer.policy.lm.training, "no dropout"
+    assert not trainer.critic(rollout.batch).any()
+    assert not trainer.policy.model.training, "no dropout"
+    assert not trainer.critic.lm.training
 
 
 def test_log_probabilities_of_a_rollout_are_those_of_its_writer(trainer: Trainer) -> None:
     batch, likely, *_ = trainer.collect(BRIEFS[:8])[0]
     with torch.no_grad():
-        assert torch.equal(log_probabilities(trainer.policy(batch)[0], batch), likely)
-        assert log_probabilities(logits(trainer.policy.lm, batch), batch) == pytest.approx(likely, abs=1e-5)
+        assert log_probabilities(logits(trainer.policy.model, batch), batch) == pytest.approx(likely, abs=1e-5)
 
 
 def test_what_is_written_to_a_brief_is_judged_and_paid_at_its_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +129,12 @@ def test_divergence_is_paid_for_at_every_token(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ppo, "broken", lambda brief, text: ())
     monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift=True: values * mask)
     trainer = Trainer(tiny(), Judge("nobody says this"), BRIEFS, Args(texts=4, most=6, beta=0.5, trace=0.0, unended=0))
-    for name, weight in trainer.policy.named_parameters():
+    for name, weight in trainer.policy.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.2)
     rollout, _ = trainer.collect(BRIEFS[:4])
     batch = rollout.batch
-    ratio = rollout.log_probabilities - log_probabilities(trainer.policy.reference(batch), batch)
+    ratio = rollout.log_probabilities - log_probabilities(reference(trainer.policy.model, batch), batch)
 
     assert rollout.advantages[batch.written] == pytest.approx(-0.5 * ratio[batch.written], abs=1e-5)
 
@@ -134,15 +143,17 @@ def test_a_batch_that_is_liked_becomes_likelier_and_the_reference_stays(trainer:
     rollout, _ = trainer.collect(BRIEFS[:16])
     liked = torch.zeros_like(rollout.advantages)
     liked[:8], liked[8:] = 1.0, -1.0
-    theirs = trainer.policy.reference(rollout.batch)
+    theirs = reference(trainer.policy.model, rollout.batch)
     for group in trainer.optimizer.param_groups:
         group["lr"] = 1e-3
     trainer.update(rollout._replace(advantages=liked * rollout.batch.written))
     with torch.no_grad():
-        moved = log_probabilities(trainer.policy(rollout.batch)[0], rollout.batch) - rollout.log_probabilities
+        moved = (
+            log_probabilities(logits(trainer.policy.model, rollout.batch), rollout.batch) - rollout.log_probabilities
+        )
 
     assert moved[:8].sum() > 0 > moved[8:].sum()
-    assert torch.equal(theirs, trainer.policy.reference(rollout.batch))
+    assert torch.equal(theirs, reference(trainer.policy.model, rollout.batch))
 
 
 def test_ppo_finds_what_the_judge_likes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,9 +186,18 @@ def test_each_rule_for_beta_can_be_chosen(control: str) -> None:
     assert trainer.control.target == Args.target
 
 
-def test_a_policy_is_few_numbers_beside_the_model_it_adapts() -> None:
-    policy = Policy(tiny(), 0)
-    learning = sum(weight.numel() for weight in policy.parameters() if weight.requires_grad)
+def test_a_policy_learns_by_adapters_and_the_critic_whole_without_touching_it(trainer: Trainer) -> None:
+    before = {name: weight.clone() for name, weight in trainer.policy.model.named_parameters()}
+    rollout, _ = trainer.collect(BRIEFS[:8])
+    nothing = torch.zeros_like(rollout.advantages)
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = 1e-2
+    losses = []
+    for _ in range(20):
+        losses.append(value_loss(trainer.critic(rollout.batch), rollout.returns, rollout.batch.written).item())
+        trainer.update(rollout._replace(advantages=nothing))
 
-    assert {name.split(".")[0] for name, weight in policy.named_parameters() if weight.requires_grad} == {"lm", "value"}
-    assert learning < sum(weight.numel() for weight in policy.parameters())
+    assert losses[-1] < 0.5 * losses[0]
+    assert all("lora" in name for name, weight in before.items() if weight.requires_grad)
+    assert all(weight.requires_grad for weight in trainer.critic.parameters())
+    assert all(torch.equal(weight, before[name]) for name, weight in trainer.policy.model.named_parameters())

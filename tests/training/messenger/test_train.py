@@ -1,6 +1,7 @@
 """The whole of `make train-messenger` on a model that is too small to be good; what serves is what was trained."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,16 +18,16 @@ from training.messenger import base, ppo, report, reward, sft, train
 from training.messenger.assess import evaluated
 from training.messenger.corpus import briefs
 from training.messenger.data import Pair, Preferences
-from training.messenger.lm import LM, load, sample
+from training.messenger.lm import LM, in_eight_bits, load, sample, texts
 from training.messenger.train import Args, written
 
 BRIEFS = briefs(np.random.default_rng(9), 12)
+PEOPLE = Preferences([Pair("Human: hi\n\nAssistant:", " hello", " no")] * 20)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Args, Manifest]:
     folder = tmp_path_factory.mktemp("messenger")
-    people = Preferences([Pair("Human: hi\n\nAssistant:", " hello", " no")] * 20)
     args = Args(
         models=folder / "models",
         artifacts=folder / "artifacts",
@@ -43,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Args, Manifest]:
         ppo=ppo.Args(updates=2, texts=8, batch=8, most=24),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "preferences", lambda *_: people)
+        patch.setattr(train, "preferences", lambda *_: PEOPLE)
         return args, train.train(args)
 
 
@@ -121,7 +122,37 @@ def test_a_run_that_resumes_takes_what_was_finished_and_learns_the_same(
     assert again.metrics["rm_accuracy"] > 0
 
 
-def test_texts_are_drawn_for_each_brief(made: tuple[Args, Manifest]) -> None:
-    lm: LM = load(made[0].models / "sft")
+@pytest.mark.filterwarnings("ignore:Merge lora module to 8-bit:UserWarning")
+def test_a_model_by_name_is_held_in_8_bits_and_what_is_left_of_it_is_not(
+    made: tuple[Args, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args, _ = made
+    monkeypatch.setattr(train, "preferences", lambda *_: PEOPLE)
+    train.train(
+        replace(args, model=str(args.models / "base"), eight_bit=True, models=tmp_path, artifacts=tmp_path, held_out=12)
+    )
 
-    assert len(written(lm, BRIEFS, 8)) == len(BRIEFS)
+    assert Artifact.load(tmp_path / "messenger").reward is not None
+    assert not in_eight_bits(load(tmp_path / "merged").model)
+
+
+def test_texts_are_drawn_for_each_brief_as_often_as_asked_and_with_the_same_seed_again(
+    made: tuple[Args, Manifest],
+) -> None:
+    lm: LM = load(made[0].models / "sft")
+    found = written(lm, BRIEFS, 8, answers=3, seed=5)
+
+    assert [len(texts) for texts in found] == [len(BRIEFS)] * 3
+    assert found[0] != found[1]
+    assert found == written(lm, BRIEFS, 8, answers=3, seed=5)
+    assert found != written(lm, BRIEFS, 8, answers=3, seed=6)
+
+
+def test_texts_are_drawn_as_often_as_transformers_would(made: tuple[Args, Manifest]) -> None:
+    lm: LM = load(made[0].models / "sft")
+    torch.manual_seed(0)
+    theirs = Counter(texts(lm.tokenizer, sample(lm, [prompt(BRIEFS[0])] * 2_000, 1)))
+    ours = Counter(text for [text] in written(lm, BRIEFS[:1], 1, answers=2_000))
+
+    assert len(theirs) > 5
+    assert all(ours[text] == pytest.approx(theirs[text], abs=100) for text in ours | theirs)

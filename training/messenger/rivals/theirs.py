@@ -1,6 +1,6 @@
 """TRL's PPO: as equal to ours as it lets us, and with a value model and optimizer as in its own examples."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,29 +14,30 @@ from trl.experimental.ppo import PPOConfig, PPOTrainer
 from services.messenger.prompt import prompt
 from shared.messages import Brief
 from training.messenger.lm import LM, adapted, merged
-from training.messenger.ppo import Args
+from training.messenger.ppo import Args, Critic
 from training.messenger.rivals.measure import Judge, Learnt, Reward, Scored, timed
 
 
 class Clipped(torch.optim.Adam):
-    """Ours: no gradient is longer than 1. TRL's PPO has no setting for it."""
+    """Ours: no gradient of a model is longer than 1. TRL's PPO has no setting for it."""
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        nn.utils.clip_grad_norm_(self.param_groups[0]["params"], 1.0)
+        for group in self.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
         return super().step(closure)
 
 
 def equal(sft: LM, judge: Judge, about: Sequence[Brief], args: Args) -> Learnt:
     """As ours, where TRL lets us."""
+    critic = Critic(sft, args.seed)
     policy = adapted(sft.model, args.seed)
-    head = nn.Linear(judge.head.in_features, 1)
-    for weight in head.parameters():
-        nn.init.zeros_(weight)
-    value = Scored(policy.get_base_model().base_model, head)
-    learning = [weight for weight in (*policy.parameters(), *head.parameters()) if weight.requires_grad]
-    return _learnt(
-        LM(policy, sft.tokenizer), value, judge, about, args, Clipped(learning, args.learning_rate, eps=1e-5)
-    )
+    learning = [
+        {"params": [weight for weight in model.parameters() if weight.requires_grad], "lr": rate}
+        for model, rate in ((policy, args.learning_rate), (critic, args.critic_rate))
+    ]
+    value = Scored(critic.lm, critic.head)
+    plain = {"vf_coef": 1.0, "cliprange_value": 1e9}
+    return _learnt(LM(policy, sft.tokenizer), value, judge, about, args, Clipped(learning, eps=1e-5), plain)
 
 
 def as_in_examples(sft: LM, judge: Judge, about: Sequence[Brief], args: Args) -> Learnt:
@@ -52,13 +53,14 @@ def _learnt(
     about: Sequence[Brief],
     args: Args,
     optimizer: torch.optim.Optimizer | None = None,
+    other: Mapping[str, Any] | None = None,
 ) -> Learnt:
     set_seed(args.seed)
     lm.tokenizer.padding_side = "left"
     written = _counted(lm)
     with TemporaryDirectory() as folder:
         trainer = PPOTrainer(
-            args=_config(args, folder),
+            args=_config(args, folder, other or {}),
             processing_class=lm.tokenizer,
             model=lm.model,
             ref_model=None,  # the policy without its adapters
@@ -75,7 +77,7 @@ def _learnt(
     return Learnt(LM(merged(lm.model).eval(), lm.tokenizer), sum(written), took)
 
 
-def _config(args: Args, folder: str) -> PPOConfig:
+def _config(args: Args, folder: str, other: Mapping[str, Any]) -> PPOConfig:
     return PPOConfig(
         output_dir=folder,
         seed=args.seed,
@@ -93,8 +95,6 @@ def _config(args: Args, folder: str) -> PPOConfig:
         whiten_rewards=True,
         kl_coef=args.beta,
         cliprange=args.clip,
-        cliprange_value=args.clip,
-        vf_coef=args.value,
         gamma=1.0,
         lam=args.trace,
         bf16=False,
@@ -104,6 +104,7 @@ def _config(args: Args, folder: str) -> PPOConfig:
         report_to="none",
         disable_tqdm=True,
         use_cpu=True,
+        **other,
     )
 
 
