@@ -37,7 +37,7 @@ the customer. What it writes is read by the shield before it leaves, and a templ
   person's noise, and the judge is another rubric. They show that every stage does its work, not that customers like the
   messages or stay for them.
 - The corpus is a grammar: the model knows the narrow language of these messages, in English, and nothing else.
-- On what people preferred in HH-RLHF a model this small, which has read only its grammar, does little better than a
+- On what people preferred in HH-RLHF a model this small, which has read only its grammar, does no better than a
   coin; that reward model writes nothing and ships nowhere.
 - No pretrained model was at hand where it was made. The same stages take one by name: `--model facebook/opt-350m`.
 """
