@@ -104,7 +104,7 @@ class Point(NamedTuple):
 
 class Critic(nn.Module):
     """What is still to come, read before each token is chosen: a model of its own, as policy and values want other
-    features (Stiennon et al. 2020, who also begin it as the reward model). All of its weights learn.
+    features (Stiennon et al. 2020, who also begin it as the reward model).
     """
 
     def __init__(self, lm: LM, seed: int) -> None:
