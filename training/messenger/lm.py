@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 logging.disable_progress_bar()
 
 RANK, ALPHA = 16, 32
+TOGETHER = 16
+"""Texts of about one length that are read at once: little is filled up, and it stays in a processor's cache."""
 LINEAR = "all-linear"
 """Layers that are adapted: all but the last (Hu et al. 2021 adapt attention alone; Dettmers et al. 2023, all)."""
 
@@ -82,19 +84,32 @@ class Batch(NamedTuple):
     """[n, length]"""
     mask: Tensor
     """[n, length], 1 where a token is real."""
-    written: Tensor
-    """[n, length], True where the writer chose the token, the end of text included."""
+    start: int
+    """Where in all rows the prompt has ended and the writer begins: length − start is the width of the texts."""
 
-    def to(self, device: Any) -> "Batch":
-        return Batch(*(part.to(device) for part in self))
-
-    def rows(self, which: Tensor) -> "Batch":
-        return Batch(*(part[which] for part in self))
+    @property
+    def written(self) -> Tensor:
+        """[n, width], True where the writer chose the token, the end of text included."""
+        return self.mask[:, self.start :].bool()
 
     @property
     def last(self) -> Tensor:
         """[n], where the last real token stands."""
-        return self.mask.shape[1] - 1 - self.mask.flip(1).argmax(dim=1)
+        return self.start + self.written.sum(dim=1) - 1
+
+    def to(self, device: Any) -> "Batch":
+        return Batch(self.ids.to(device), self.mask.to(device), self.start)
+
+    def rows(self, which: Tensor) -> "Batch":
+        """Without the columns that only others of the rows need."""
+        ids, mask = self.ids[which], self.mask[which]
+        real = mask.any(dim=0).nonzero()[:, 0]
+        first, end = int(real[0]), int(real[-1]) + 1
+        return Batch(ids[:, first:end], mask[:, first:end], self.start - first)
+
+    def alike(self, rows: Tensor, together: int) -> tuple[Tensor, ...]:
+        """The rows in parts of `together`, each of about one length."""
+        return rows[self.mask[rows].sum(dim=1).argsort().cpu()].split(together)
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], texts: Sequence[str], longest: int) -> Batch:
@@ -123,30 +138,29 @@ def _tokens(
 def padded(asked: Sequence[Sequence[int]], said: Sequence[Sequence[int]], pad: int) -> Batch:
     left, right = max(map(len, asked)), max(map(len, said))
     ids = torch.full((len(asked), left + right), pad)
-    mask, written = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
+    mask = torch.zeros_like(ids)
     for row, (before, after) in enumerate(zip(asked, said, strict=True)):
         start, end = left - len(before), left + len(after)
         ids[row, start:end] = torch.tensor([*before, *after])
         mask[row, start:end] = 1
-        written[row, left:end] = True
-    return Batch(ids, mask, written)
+    return Batch(ids, mask, left)
 
 
-def log_probabilities(logits: Tensor, batch: Batch) -> Tensor:
-    """[n, length], of each token after those before it; 0 where the writer did not choose it."""
-    said = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(2, batch.ids[:, 1:, None])[..., 0]
-    return nn.functional.pad(said, (1, 0)) * batch.written
+def distributions(model: Any, batch: Batch) -> Tensor:
+    """[n, width, vocabulary], log-probabilities of all tokens in the place of each that was written."""
+    width = batch.ids.shape[1] - batch.start
+    said = model(input_ids=batch.ids, attention_mask=batch.mask, logits_to_keep=width + 1).logits[:, :-1]
+    return torch.log_softmax(said.float(), dim=-1)
 
 
-def entropies(logits: Tensor, batch: Batch) -> Tensor:
-    """[n, length], of the choice of each token, in nats; 0 where there was none."""
-    said = torch.log_softmax(logits[:, :-1].float(), dim=-1)
-    return nn.functional.pad(-(said.exp() * said).sum(dim=-1), (1, 0)) * batch.written
+def log_probabilities(said: Tensor, batch: Batch) -> Tensor:
+    """[n, width], of what was written; 0 after its end."""
+    return said.gather(2, batch.ids[:, batch.start :, None])[..., 0] * batch.written
 
 
-def logits(model: Any, batch: Batch) -> Tensor:
-    """[n, length, vocabulary]; position i says what comes after token i."""
-    return model(input_ids=batch.ids, attention_mask=batch.mask).logits
+def entropies(said: Tensor, batch: Batch) -> Tensor:
+    """[n, width], of the choice of each token, in nats; 0 where there was none."""
+    return -(said.exp() * said).sum(dim=-1) * batch.written
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -163,18 +177,16 @@ def sample(lm: LM, prompts: Sequence[str], most: int, greedy: bool = False) -> B
     start = asked["input_ids"].shape[1]
     ended = (ids[:, start:] == tokenizer.eos_token_id).cumsum(dim=1)
     chosen = (ended == 0) | ((ids[:, start:] == tokenizer.eos_token_id) & (ended == 1))
-    written = torch.cat([torch.zeros_like(asked["input_ids"], dtype=torch.bool), chosen], dim=1)
-    mask = torch.cat([asked["attention_mask"], chosen.long()], dim=1)
-    return Batch(ids, mask, written)
+    return Batch(ids, torch.cat([asked["attention_mask"], chosen.long()], dim=1), start)
 
 
 def texts(tokenizer: PreTrainedTokenizerBase, batch: Batch) -> list[str]:
     """What was written, without the end of text."""
-    rows = zip(batch.ids.tolist(), batch.written.tolist(), strict=True)
+    rows = zip(batch.ids[:, batch.start :].tolist(), batch.written.tolist(), strict=True)
     chosen = [[token for token, mine in zip(*row, strict=True) if mine] for row in rows]
     return [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in chosen]
 
 
 def ended(tokenizer: PreTrainedTokenizerBase, batch: Batch) -> Tensor:
     """[n], who came to an end of text."""
-    return ((batch.ids == tokenizer.eos_token_id) & batch.written).any(dim=1)
+    return ((batch.ids[:, batch.start :] == tokenizer.eos_token_id) & batch.written).any(dim=1)

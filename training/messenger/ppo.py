@@ -20,13 +20,14 @@ from shared.messages import Brief
 from training.messenger.kl import Factor, Proportional
 from training.messenger.lm import (
     LM,
+    TOGETHER,
     Batch,
     adapted,
     copied,
+    distributions,
     ended,
     entropies,
     log_probabilities,
-    logits,
     merged,
     sample,
     texts,
@@ -45,16 +46,16 @@ class Args:
     batch: int = 32
     most: int = 64
     """Tokens of a text, the end included."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     """Of the adapters; falls to 0 with the updates, as the critic's does."""
     critic_rate: float = 1e-3
     clip: float = 0.2
     trace: float = 0.95
     """λ of the generalised advantage; nothing is discounted, a text is short."""
-    target: float = 8.0
+    target: float = 4.0
     """Nats that a text may diverge."""
     control: Literal["proportional", "factor", "raw"] = "proportional"
-    beta: float = 0.1
+    beta: float = 0.05
     unsafe: float = 4.0
     """Penalty of each rule of the shield that a text breaks; a spread of the reward model is 1."""
     unended: float = 8.0
@@ -62,7 +63,7 @@ class Args:
 
 
 class Rollout(NamedTuple):
-    """What was written, and what was thought of it: [n, length], 0 where nothing was written."""
+    """What was written, and what was thought of it: [n, width], 0 where nothing was written."""
 
     batch: Batch
     log_probabilities: Tensor
@@ -116,16 +117,16 @@ class Critic(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: Batch) -> Tensor:
-        """[n, length]"""
+        """[n, width]"""
         hidden = self.lm(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
-        return nn.functional.pad(self.head(hidden)[:, :-1, 0], (1, 0)) * batch.written
+        return self.head(hidden[:, batch.start - 1 : -1])[..., 0] * batch.written
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def reference(model: Any, batch: Batch) -> Tensor:
-    """The logits of the frozen model, which is the policy without its adapters."""
+    """What the frozen model would have said, which is the policy without its adapters."""
     with model.disable_adapter():
-        return logits(model, batch)
+        return distributions(model, batch)
 
 
 def whiten(values: Tensor, mask: Tensor, shift: bool = True) -> Tensor:
@@ -137,7 +138,7 @@ def whiten(values: Tensor, mask: Tensor, shift: bool = True) -> Tensor:
 
 
 def advantages(rewards: Tensor, values: Tensor, mask: Tensor, trace: float) -> Tensor:
-    """Generalised advantages (Schulman et al. 2016), [n, length]; γ is 1. After the last token comes nothing."""
+    """Generalised advantages (Schulman et al. 2016), [n, width]; γ is 1. After the last token comes nothing."""
     found, last = torch.zeros_like(rewards), torch.zeros(len(rewards), device=rewards.device)
     after = torch.zeros_like(last)
     for token in range(rewards.shape[1] - 1, -1, -1):
@@ -160,9 +161,8 @@ def value_loss(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
 
 
 def divergence(ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
-    """[n], KL(ours ‖ theirs) over the whole vocabulary at each token that was chosen, summed: nats a text."""
-    ours, theirs = (torch.log_softmax(each[:, :-1].float(), dim=-1) for each in (ours, theirs))
-    return ((ours.exp() * (ours - theirs)).sum(dim=-1) * batch.written[:, 1:]).sum(dim=1)
+    """[n, width], KL(ours ‖ theirs) over the whole vocabulary at each token that was chosen, in nats."""
+    return (ours.exp() * (ours - theirs)).sum(dim=-1) * batch.written
 
 
 class Trainer:
@@ -205,40 +205,53 @@ class Trainer:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def collect(self, briefs: Sequence[Brief]) -> tuple[Rollout, Seen]:
         """A batch of texts, and what was seen of it."""
-        args, (policy, tokenizer) = self.args, self.policy
+        args, tokenizer = self.args, self.policy.tokenizer
         asked = [prompt(brief) for brief in briefs]
         batch = sample(self.policy, asked, args.most)
-        said, theirs, values = logits(policy, batch), reference(policy, batch), self.critic(batch)
-        likely, likely_before = (log_probabilities(each, batch) for each in (said, theirs))
+        likely, likely_before, values, far, open_to = self._read(batch)
         found, wrote = texts(tokenizer, batch), ended(tokenizer, batch)
         scores = torch.from_numpy(self.judge.score(asked, [f" {text}" for text in found], args.most + 64))
         rules = torch.tensor([len(broken(*each)) for each in zip(briefs, found, strict=True)])
         end = scores.to(likely.device) - args.unsafe * rules.to(likely.device)
         end = torch.where(wrote, end, torch.full_like(end, -args.unended))
         rewards = -self.control.beta * (likely - likely_before)
-        rewards[torch.arange(len(briefs)), batch.last] += end
+        rewards[torch.arange(len(briefs)), batch.last - batch.start] += end
         rewards = whiten(rewards, batch.written, shift=False)
         gained = advantages(rewards, values, batch.written, args.trace)
         rollout = Rollout(batch, likely, whiten(gained, batch.written), gained + values)
-        kl = divergence(said, theirs, batch).mean()
-        spread = entropies(said, batch).sum() / batch.written.sum()
+        kl, spread = far.sum(dim=1).mean(), open_to.sum() / batch.written.sum()
         unsafe = float((rules > 0).float().mean())
         return rollout, Seen(float(scores.mean()), unsafe, float(kl), self.control.beta, float(spread))
+
+    def _read(self, batch: Batch) -> Tensor:
+        """[5, n, width]: log-probabilities, those of the frozen model, values, divergences, entropies."""
+        found = torch.zeros(5, *batch.written.shape, device=batch.ids.device)
+        for rows in batch.alike(torch.arange(len(batch.ids)), TOGETHER):
+            part = batch.rows(rows)
+            ours, theirs = distributions(self.policy.model, part), reference(self.policy.model, part)
+            likely, likely_before = (log_probabilities(each, part) for each in (ours, theirs))
+            said = likely, likely_before, self.critic(part), divergence(ours, theirs, part), entropies(ours, part)
+            found[:, rows, : part.written.shape[1]] = torch.stack(said)
+        return found
 
     def update(self, rollout: Rollout) -> float:
         """Share of tokens where the ratio was clipped."""
         args, clipped = self.args, []
         for _ in range(args.epochs):
-            for rows in torch.randperm(len(rollout.returns)).split(args.batch):
-                batch = rollout.batch.rows(rows)
-                likely, advantage, returns = (part[rows] for part in rollout[1:])
-                log_ratio = log_probabilities(logits(self.policy.model, batch), batch) - likely
+            for chosen in torch.randperm(len(rollout.returns)).split(args.batch):
                 self.optimizer.zero_grad()
-                policy_loss(log_ratio, advantage, batch.written, args.clip).backward()
-                value_loss(self.critic(batch), returns, batch.written).backward()
+                tokens, away = rollout.batch.written[chosen].sum(), 0
+                for rows in rollout.batch.alike(chosen, TOGETHER):
+                    batch = rollout.batch.rows(rows)
+                    mask = batch.written
+                    likely, advantage, returns = (part[rows, : mask.shape[1]] for part in rollout[1:])
+                    log_ratio = log_probabilities(distributions(self.policy.model, batch), batch) - likely
+                    share = mask.sum() / tokens
+                    (share * policy_loss(log_ratio, advantage, mask, args.clip)).backward()
+                    (share * value_loss(self.critic(batch), returns, mask)).backward()
+                    away += int((((log_ratio.detach().exp() - 1).abs() > args.clip) & mask).sum())
                 for weights, _ in self.learning:
                     nn.utils.clip_grad_norm_(weights, 1.0)
                 self.optimizer.step()
-                away = (log_ratio.detach().exp() - 1).abs() > args.clip
-                clipped.append(float((away & batch.written).sum() / batch.written.sum()))
+                clipped.append(away / int(tokens))
         return float(np.mean(clipped))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from training.messenger.base import rate
 from training.messenger.data import Pair
-from training.messenger.lm import LM, Batch, copied, joined, merged, quicker
+from training.messenger.lm import LM, TOGETHER, Batch, copied, joined, merged, quicker
 
 
 class RewardModel(nn.Module):
@@ -48,12 +48,14 @@ class RewardModel(nn.Module):
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def score(self, prompts: Sequence[str], texts: Sequence[str], longest: int) -> np.ndarray:
         """[n], of many."""
-        device = self.head.weight.device
-        parts = [
-            self(joined(self.tokenizer, prompts[i : i + 128], texts[i : i + 128], longest).to(device))
-            for i in range(0, len(texts), 128)
-        ]
-        return torch.cat(parts).cpu().numpy()
+        found = np.zeros(len(texts), np.float32)
+        order = np.argsort(
+            [len(prompt) + len(text) for prompt, text in zip(prompts, texts, strict=True)], kind="stable"
+        )
+        for rows in np.split(order, range(TOGETHER, len(order), TOGETHER)):
+            batch = joined(self.tokenizer, [prompts[row] for row in rows], [texts[row] for row in rows], longest)
+            found[rows] = self(batch.to(self.head.weight.device)).cpu().numpy()
+        return found
 
     def normalise(self, scores: np.ndarray) -> None:
         """So that texts that scored so have a mean of 0 and a spread of 1."""

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from shared.settings import Settings
 from training.messenger.base import rate
 from training.messenger.data import Example, demonstrations, dialogues
-from training.messenger.lm import LM, adapted, encode, load, log_probabilities, logits, merged, quicker, save
+from training.messenger.lm import LM, adapted, distributions, encode, load, log_probabilities, merged, quicker, save
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def nats(lm: LM, examples: Sequence[Example], longest: int) -> torch.Tensor:
     """A token of the texts, the end of text included; the prompts are given."""
     prompts, texts = zip(*examples, strict=True)
     batch = encode(lm.tokenizer, prompts, texts, longest).to(lm.model.device)
-    return -log_probabilities(logits(lm.model, batch), batch).sum() / batch.written.sum()
+    return -log_probabilities(distributions(lm.model, batch), batch).sum() / batch.written.sum()
 
 
 def main() -> None:

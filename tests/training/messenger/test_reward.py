@@ -38,6 +38,14 @@ def test_the_score_is_read_at_the_last_real_token(lm: LM) -> None:
     assert together == pytest.approx(torch.cat(alone), abs=1e-5)
 
 
+def test_of_many_each_is_scored_as_if_alone(lm: LM) -> None:
+    model, rng = RewardModel(lm, 0), np.random.default_rng(2)
+    texts = [" thank you" * repeats for repeats in rng.integers(1, 20, 40)]
+    alone = [model.score(["Message:"], [text], 99)[0] for text in texts]
+
+    assert model.score(["Message:"] * 40, texts, 99) == pytest.approx(np.array(alone), abs=1e-5)
+
+
 def test_normalised_scores_have_a_mean_of_0_and_a_spread_of_1(lm: LM) -> None:
     model, texts = RewardModel(lm, 0), [f" text {n}" for n in range(50)]
     for _ in range(2):  # doing it again changes nothing

@@ -60,8 +60,7 @@ def test_a_reward_model_reads_as_it_was_saved_but_for_its_mean(trained: RewardMo
 def test_the_shape_that_trl_asks_for_says_the_same_of_what_has_ended_and_0_of_what_has_not(judge: Judge) -> None:
     judge.normalise(judge.score(ASKED, TEXTS, 99))
     batch = encode(judge.tokenizer, ASKED, TEXTS, 99)
-    unended = batch.ids[0, batch.last[0] - 1]
-    batch.ids[0, batch.last[0]] = unended
+    batch.ids[0, batch.last[0]] = batch.ids[0, batch.last[0] - 1]
     model = Reward(judge)
     said = getattr(model, model.base_model_prefix)(
         input_ids=batch.ids.masked_fill(batch.mask == 0, 0),

@@ -6,7 +6,7 @@ import torch
 from tests.training.messenger.tiny import tiny
 from training.messenger import sft
 from training.messenger.data import Example
-from training.messenger.lm import LM, encode, load, logits, save
+from training.messenger.lm import LM, distributions, encode, load, save
 from training.messenger.sft import Args, nats
 
 EXAMPLES = [Example("Say a:", " aye aye"), Example("Say b:", " bee bee")] * 8
@@ -47,5 +47,5 @@ def test_a_base_in_8_bits_is_adapted_too(tmp_path: Path) -> None:
     assert points[-1].loss < points[0].loss / 1.5
     assert isinstance(tuned, LM)
     with torch.no_grad():
-        said = logits(tuned.model, encode(tuned.tokenizer, ["Say a:"], [" aye"], 99))
+        said = distributions(tuned.model, encode(tuned.tokenizer, ["Say a:"], [" aye"], 99))
     assert said.isfinite().all()

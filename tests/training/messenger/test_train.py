@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Args, Manifest]:
         sent=40,
         base=base.Args(vocabulary=512, hidden=32, layers=1, heads=2, steps=40, batch=8, learning_rate=1e-2),
         sft=sft.Args(steps=10, batch=8),
-        reward=reward.Args(epochs=1),
+        reward=reward.Args(epochs=20, learning_rate=5e-3),  # its scores spread wider than what 8 bits lose
         people=reward.Args(epochs=1),
         ppo=ppo.Args(updates=2, texts=8, batch=8, most=24),
     )

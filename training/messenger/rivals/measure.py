@@ -13,7 +13,7 @@ from torch import nn
 
 from services.messenger.prompt import prompt
 from shared.messages import Brief
-from training.messenger.lm import LM, ended, logits, sample, texts
+from training.messenger.lm import LM, distributions, ended, sample, texts
 from training.messenger.ppo import divergence
 from training.messenger.reward import RewardModel
 
@@ -139,7 +139,7 @@ def wrote(lm: LM, sft: LM, judge: Judge, about: Sequence[Brief], most: int) -> W
     for part in _parts([prompt(brief) for brief in about]):
         batch = sample(lm, part, most)
         scores = judge.score(part, [f" {text}" for text in texts(lm.tokenizer, batch)], most + 64)
-        far = divergence(logits(lm.model, batch), logits(sft.model, batch), batch)
+        far = divergence(distributions(lm.model, batch), distributions(sft.model, batch), batch).sum(dim=1)
         found += zip(scores.tolist(), far.tolist(), ended(lm.tokenizer, batch).tolist(), strict=True)
     return Wrote(*np.mean(found, axis=0).tolist())
 
