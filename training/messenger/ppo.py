@@ -105,16 +105,16 @@ class Point(NamedTuple):
 
 class Critic(nn.Module):
     """What is still to come, read before each token is chosen: a model of its own, as policy and values want other
-    features (Stiennon et al. 2020, who also begin it as the reward model).
+    features; it begins as the reward model (Stiennon et al. 2020), which knows what a text so far is worth.
     """
 
-    def __init__(self, lm: LM, seed: int) -> None:
+    def __init__(self, judge: RewardModel, seed: int) -> None:
         super().__init__()
-        self.lm = copied(lm.model.base_model, seed)
-        width = getattr(lm.model.config, "word_embed_proj_dim", lm.model.config.hidden_size)
-        self.head = nn.Linear(width, 1).to(lm.model.device)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.lm = copied(judge.lm.base_model, seed)
+        self.head = nn.Linear(judge.head.in_features, 1).to(judge.head.weight.device)
+        with torch.no_grad():
+            self.head.weight.copy_(judge.head.weight / judge.spread)
+            self.head.bias.fill_(-judge.mean / judge.spread)
 
     def forward(self, batch: Batch) -> Tensor:
         """[n, width]"""
@@ -169,7 +169,7 @@ class Trainer:
     def __init__(self, lm: LM, judge: RewardModel, briefs: Sequence[Brief], args: Args) -> None:
         """`lm` is frozen and gets adapters; `briefs` are what is asked for."""
         self.args, self.judge, self.briefs = args, judge, briefs
-        self.critic = Critic(lm, args.seed)
+        self.critic = Critic(judge, args.seed)
         self.policy = LM(adapted(lm.model, args.seed), lm.tokenizer)
         self.rng = np.random.default_rng(args.seed)
         self.learning = [

@@ -6,7 +6,7 @@ from services.messenger.prompt import prompt
 from tests.training.messenger.tiny import tiny
 from training.messenger import base, ppo
 from training.messenger.corpus import briefs
-from training.messenger.lm import distributions, log_probabilities, padded
+from training.messenger.lm import Batch, distributions, log_probabilities, padded
 from training.messenger.ppo import (
     Args,
     Trainer,
@@ -23,10 +23,11 @@ BRIEFS = briefs(np.random.default_rng(0), 64)
 SMALL = Args(updates=2, texts=16, batch=8, most=10)
 
 
-class Judge:
+class Judge(RewardModel):
     """Likes a word."""
 
     def __init__(self, word: str) -> None:
+        super().__init__(tiny(), 0)
         self.word = word
 
     def score(self, prompts: list[str], texts: list[str], longest: int) -> np.ndarray:
@@ -36,6 +37,12 @@ class Judge:
 @pytest.fixture
 def trainer() -> Trainer:
     return Trainer(tiny(), RewardModel(tiny(), 0), BRIEFS, SMALL)
+
+
+def expecting_nothing(trainer: Trainer) -> Trainer:
+    for weight in trainer.critic.head.parameters():
+        torch.nn.init.zeros_(weight)
+    return trainer
 
 
 def test_advantages_by_hand_after_the_last_token_comes_nothing() -> None:
@@ -90,11 +97,18 @@ def test_divergence_of_coins_by_hand() -> None:
     assert divergence(ours, theirs, batch) == pytest.approx(torch.tensor([[one, one], [one, 0]]))
 
 
-def test_a_policy_begins_as_its_reference_and_expects_nothing(trainer: Trainer) -> None:
-    rollout, (_, _, kl, _, _) = trainer.collect(BRIEFS[:8])
+def test_a_policy_begins_as_its_reference_and_expects_what_the_reward_model_makes_of_the_text_so_far(
+    trainer: Trainer,
+) -> None:
+    trainer.judge.normalise(np.array([1.0, 4.0]))
+    trainer = Trainer(tiny(), trainer.judge, BRIEFS, SMALL)
+    (batch, *_), (_, _, kl, _, _) = trainer.collect(BRIEFS[:8])
+    with torch.no_grad():
+        so_far = trainer.judge(Batch(batch.ids[:, : batch.start + 1], batch.mask[:, : batch.start + 1], batch.start))
+        expected = trainer.critic(batch)[:, 1]
 
     assert kl == pytest.approx(0, abs=1e-4)
-    assert not trainer.critic(rollout.batch).any()
+    assert expected[batch.written[:, 1]] == pytest.approx(so_far[batch.written[:, 1]], abs=1e-5)
     assert not trainer.policy.model.training, "no dropout"
     assert not trainer.critic.lm.training
 
@@ -136,7 +150,7 @@ def test_what_is_written_to_a_brief_is_judged_and_paid_at_its_last_token(monkeyp
     monkeypatch.setattr(ppo, "broken", lambda brief, text: ("a", "b"))
     monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift=True: values * mask)
     monkeypatch.setattr(ppo, "ended", lambda tokenizer, batch: torch.tensor([True, True, True, False]))
-    trainer = Trainer(tiny(), Counting(""), BRIEFS, SMALL)
+    trainer = expecting_nothing(Trainer(tiny(), Counting(""), BRIEFS, SMALL))
     rollout, (score, unsafe, *_) = trainer.collect(BRIEFS[:4])
 
     assert seen == [prompt(brief) for brief in BRIEFS[:4]]
@@ -148,7 +162,8 @@ def test_what_is_written_to_a_brief_is_judged_and_paid_at_its_last_token(monkeyp
 def test_divergence_is_paid_for_at_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ppo, "broken", lambda brief, text: ())
     monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift=True: values * mask)
-    trainer = Trainer(tiny(), Judge("nobody says this"), BRIEFS, Args(texts=4, most=6, beta=0.5, trace=0.0, unended=0))
+    args = Args(texts=4, most=6, beta=0.5, trace=0.0, unended=0)
+    trainer = expecting_nothing(Trainer(tiny(), Judge("nobody says this"), BRIEFS, args))
     for name, weight in trainer.policy.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.2)

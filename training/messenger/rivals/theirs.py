@@ -29,7 +29,7 @@ class Clipped(torch.optim.Adam):
 
 def equal(sft: LM, judge: Judge, about: Sequence[Brief], args: Args) -> Learnt:
     """As ours, where TRL lets us."""
-    critic = Critic(sft, args.seed)
+    critic = Critic(judge, args.seed)
     policy = adapted(sft.model, args.seed)
     learning = [
         {"params": [weight for weight in model.parameters() if weight.requires_grad], "lr": rate}
