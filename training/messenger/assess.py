@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid5
 
 import numpy as np
+from ctranslate2 import set_random_seed
 from tqdm import tqdm
 
 from services.messenger.artifact import Artifact
@@ -86,7 +87,8 @@ class Evaluation:
 
 
 def evaluated(artifacts: Path, sent: int = SENT) -> Evaluation:
-    """Raises `ArtifactError`."""
+    """The same each time. Raises `ArtifactError`."""
+    set_random_seed(0)
     folder = artifacts / "messenger"
     artifact = Artifact.load(folder)
     samples = [json.loads(line) for line in (folder / "sft.jsonl").read_text().splitlines()]

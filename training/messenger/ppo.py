@@ -208,7 +208,7 @@ class Trainer:
         args, tokenizer = self.args, self.policy.tokenizer
         asked = [prompt(brief) for brief in briefs]
         batch = sample(self.policy, asked, args.most)
-        likely, likely_before, values, far, open_to = self._read(batch)
+        likely, likely_before, values, diverged, entropy = self._read(batch)
         found, wrote = texts(tokenizer, batch), ended(tokenizer, batch)
         scores = torch.from_numpy(self.judge.score(asked, [f" {text}" for text in found], args.most + 64))
         rules = torch.tensor([len(broken(*each)) for each in zip(briefs, found, strict=True)])
@@ -219,9 +219,9 @@ class Trainer:
         rewards = whiten(rewards, batch.written, shift=False)
         gained = advantages(rewards, values, batch.written, args.trace)
         rollout = Rollout(batch, likely, whiten(gained, batch.written), gained + values)
-        kl, spread = far.sum(dim=1).mean(), open_to.sum() / batch.written.sum()
+        kl, entropy = diverged.sum(dim=1).mean(), entropy.sum() / batch.written.sum()
         unsafe = float((rules > 0).float().mean())
-        return rollout, Seen(float(scores.mean()), unsafe, float(kl), self.control.beta, float(spread))
+        return rollout, Seen(float(scores.mean()), unsafe, float(kl), self.control.beta, float(entropy))
 
     def _read(self, batch: Batch) -> Tensor:
         """[5, n, width]: log-probabilities, those of the frozen model, values, divergences, entropies."""
