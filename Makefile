@@ -34,7 +34,7 @@ check: setup
 	$(VENV)/bin/ruff check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m deploy.audit
+	$(RUN) -m tools.audit
 
 # Ten thousand spoilt messages at every door; make test tries a few.
 fuzz: setup
@@ -42,10 +42,10 @@ fuzz: setup
 
 # Faults, endurance and load; ARGS="--seed 2 --events 1000" and so on.
 chaos soak load: setup
-	$(RUN) -m tests.$@ $(ARGS)
+	$(RUN) -m tests.load.$@ $(ARGS)
 
 bench: setup
-	$(RUN) -m tests.bench
+	$(RUN) -m tests.load.bench
 
 # A data set made ready for training, or all of them: make data.telco, make data.all
 data.%: setup
@@ -60,36 +60,36 @@ train-risk: setup
 	$(RUN) -m training.scorer.train --own "$(DATA)" --mapping "$(MAPPING)"
 
 eval-predictors: setup
-	$(RUN) -m training.scorer.study
+	$(RUN) -m training.scorer.evaluate
 
 train-policy: $(VENV)/torch
 	$(RUN) -m training.policy.train
 
 eval-policy: setup
-	$(RUN) -m training.policy.evaluate
+	$(RUN) -m training.policy.evaluation.evaluate
 
 # Beside Stable-Baselines3's PPO and FSRL's PPO-Lagrangian, in an environment of their own.
 compare-policy: setup .venv-rivals/ready
-	$(RUN) -m training.policy.rivals.export reports/customers.npz
-	OMP_NUM_THREADS=1 .venv-rivals/bin/python -W ignore -m training.policy.rivals --customers reports/customers.npz $(COMPARE)
+	$(RUN) -m training.policy.benchmarks.export reports/customers.npz
+	OMP_NUM_THREADS=1 .venv-rivals/bin/python -W ignore -m training.policy.benchmarks --customers reports/customers.npz $(COMPARE)
 
 # All stages; ARGS="--model facebook/opt-350m --eight-bit" takes a pretrained model instead of making a base.
 train-messenger: $(VENV)/torch
 	$(RUN) -m training.messenger.train $(ARGS)
 
 eval-messenger: setup
-	$(RUN) -m training.messenger.evaluate
+	$(RUN) -m training.messenger.evaluation.evaluate
 
 # Beside TRL's PPO, in an environment of its own; takes the models that train-messenger leaves.
 compare-messenger: .venv-trl/ready
-	.venv-trl/bin/python -W ignore -m training.messenger.rivals $(COMPARE)
+	.venv-trl/bin/python -W ignore -m training.messenger.benchmarks $(COMPARE)
 
-.venv-trl/ready: training/messenger/rivals/requirements.txt
+.venv-trl/ready: training/messenger/benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-trl
 	.venv-trl/bin/pip install --quiet -r $<
 	@touch $@
 
-.venv-rivals/ready: training/policy/rivals/requirements.txt
+.venv-rivals/ready: training/policy/benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-rivals
 	.venv-rivals/bin/pip install --quiet -r $<
 	.venv-rivals/bin/pip install --quiet --no-deps fast-safe-rl==0.1.0

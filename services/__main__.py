@@ -14,10 +14,10 @@ from pathlib import Path
 import uvicorn
 from pydantic import ValidationError
 
-from services import letters, local, replay
+from services import dead_letters, local, replay
 from services.gateway.app import create
-from services.policy.erase import erase
-from services.policy.ledger import Ledger
+from services.policy.budget.ledger import Ledger
+from services.policy.handlers.erase import erase
 from shared import telemetry, web
 from shared.artifacts import ArtifactError
 from shared.pseudonyms import HashKeyError, Pseudonyms
@@ -60,7 +60,7 @@ def main() -> None:
     elif arguments.command == "dead-letters":
         telemetry.start(logging.ERROR)
         try:
-            asyncio.run(letters.run(arguments, settings))
+            asyncio.run(dead_letters.run(arguments, settings))
         except (ArtifactError, LookupError) as error:
             parser.error(str(error))
     else:

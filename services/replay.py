@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 from tqdm import tqdm
 
 from services import local
-from services.policy.ledger import Ledger
+from services.policy.budget.ledger import Ledger
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent

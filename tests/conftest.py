@@ -5,7 +5,7 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from tests.emulators import emulators
+from tests.support.emulators import emulators
 
 hypothesis.settings.register_profile("ci", derandomize=True)  # what lands does not depend on luck
 if os.environ.get("CI"):

@@ -5,7 +5,7 @@ from functools import partial
 
 from fastapi import Depends, FastAPI
 
-from services.gateway.door import Door
+from services.gateway.authentication import Door
 from services.gateway.handler import remember
 from services.gateway.rest import router
 from shared import telemetry, web

@@ -5,17 +5,17 @@ from functools import partial
 
 from fastapi import Depends, FastAPI, Request
 
-from services.policy.baseline import BaselinePolicy
-from services.policy.gate import Limits
-from services.policy.handler import GRACE, Desk, decide, rules_of
-from services.policy.ledger import Ledger, default_shards
-from services.policy.network import Network
-from services.policy.pace import Pace
-from services.policy.policy import Exploration, Policy
-from services.policy.ppo import PPOPolicy
-from services.policy.priced import IndexPolicy
-from services.policy.reviews import review
-from services.policy.settle import settle
+from services.policy.budget.ledger import Ledger, default_shards
+from services.policy.budget.pacing import Pace
+from services.policy.customer.gate import Limits
+from services.policy.handlers.decide import GRACE, Desk, decide, rules_of
+from services.policy.handlers.review import review
+from services.policy.handlers.settle import settle
+from services.policy.policies.base import Exploration, Policy
+from services.policy.policies.index_policy import IndexPolicy
+from services.policy.policies.network import Network
+from services.policy.policies.one_step import BaselinePolicy
+from services.policy.policies.ppo import PPOPolicy
 from shared import telemetry, web
 from shared.bus import Bus
 from shared.messages import Message, Outcome, ScoredCustomer

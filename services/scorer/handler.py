@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.scorer.model import Score, ScorerModel
-from services.scorer.watch import SAY_EVERY
+from services.scorer.monitor import SAY_EVERY
 from shared import telemetry
 from shared.messages import CustomerEvent, Message, ScoredCustomer
 from shared.service import Clock

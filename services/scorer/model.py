@@ -11,8 +11,8 @@ import xgboost
 
 from services.scorer.calibration import Calibrator, Doubles
 from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, Floats, encoder
-from services.scorer.reasons import FACT, Explainer, reasons
-from services.scorer.watch import REFERENCE, Watch
+from services.scorer.monitor import REFERENCE, Watch
+from services.scorer.shap import FACT, Explainer, reasons
 from shared.artifacts import read
 from shared.messages import OFFERS, Facts, Reason
 

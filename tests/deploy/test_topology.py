@@ -9,7 +9,7 @@ pytestmark = pytest.mark.emulator
 TOKEN = {"service_account_email": "pusher@retention.iam.gserviceaccount.com", "audience": "retention"}
 
 
-def test_pushes_carry_a_token_once_there_is_an_account(google: dict[str, str], project: str):
+def test_pushes_carry_a_token_once_there_is_an_account(google: dict[str, str], project: str) -> None:
     from google.cloud import pubsub_v1
 
     with pubsub_v1.SubscriberClient() as subscriber:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from shared.messages import KINDS
-from tests.customers import SAM
+from tests.support.customers import SAM
 
 EXAMPLES = int(os.environ.get("FUZZ", "25"))
 """At each door: a few in `make test`, ten thousand in `make fuzz`."""

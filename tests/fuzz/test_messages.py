@@ -54,7 +54,7 @@ def system() -> Iterator[System]:
 
 
 @pytest.mark.parametrize("topic", KINDS)
-def test_a_message_is_handled_or_kept(system: System, topic: str):
+def test_a_message_is_handled_or_kept(system: System, topic: str) -> None:
     @DOOR
     @given(st.lists(messages(topic), min_size=1, max_size=3))
     def tried(data: list[bytes]) -> None:

@@ -26,9 +26,9 @@ from shared.messages import Outcome
 from shared.settings import Settings
 from shared.store import SQLiteStore, Store
 from shared.topology import INPUTS, SUBSCRIPTIONS
-from tests.emulators import free_port
 from tests.fuzz.mutants import DOOR, EXAMPLES, enveloped, messages
-from tests.processes import process, wait
+from tests.support.emulators import free_port
+from tests.support.processes import process, wait
 
 BUILDS: dict[str, web.Build] = {
     "scorer": scorer,
@@ -64,7 +64,7 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-def test_whatever_fits_the_interface_or_does_not_is_answered(url: str, session: requests.Session):
+def test_whatever_fits_the_interface_or_does_not_is_answered(url: str, session: requests.Session) -> None:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
     for operation in operations:
@@ -78,7 +78,7 @@ def test_whatever_fits_the_interface_or_does_not_is_answered(url: str, session: 
         tried()
 
 
-def test_whatever_is_asked_is_decided_or_refused(client: httpx.Client):
+def test_whatever_is_asked_is_decided_or_refused(client: httpx.Client) -> None:
     @DOOR
     @given(messages("customer-events"))
     def tried(event: bytes) -> None:
@@ -92,7 +92,7 @@ def test_whatever_is_asked_is_decided_or_refused(client: httpx.Client):
 
 
 @pytest.mark.parametrize("topic", INPUTS)
-def test_whatever_is_published_is_taken_or_refused(client: httpx.Client, topic: str):
+def test_whatever_is_published_is_taken_or_refused(client: httpx.Client, topic: str) -> None:
     @DOOR
     @given(enveloped(messages(topic), messages=list))
     def tried(body: bytes) -> None:
@@ -112,7 +112,7 @@ async def alone(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
 
 
 @pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=lambda s: s.name)
-def test_whatever_is_pushed_is_taken_or_refused(subscription):
+def test_whatever_is_pushed_is_taken_or_refused(subscription) -> None:
     app = web.create_app(BUILDS[subscription.service], alone)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
     pushes = enveloped(messages(subscription.topic), message=dict, subscription=subscription.name)

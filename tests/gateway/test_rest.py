@@ -18,7 +18,7 @@ from shared.bus import Bus
 from shared.service import Queue
 from shared.settings import Settings
 from shared.store import Store
-from tests.customers import SAM
+from tests.support.customers import SAM
 
 PUBLISH = "/v1/projects/retention-local/topics/{}:publish"
 
@@ -44,7 +44,7 @@ def message(event: object) -> dict[str, object]:
     return {"data": base64.b64encode(data).decode()}
 
 
-async def test_retain_answers_with_the_decision(client: httpx.AsyncClient):
+async def test_retain_answers_with_the_decision(client: httpx.AsyncClient) -> None:
     answer = await client.post("/retain", json=SAM)
     assert answer.status_code == 200
     decision = answer.json()
@@ -62,7 +62,7 @@ async def test_retain_answers_with_the_decision(client: httpx.AsyncClient):
     assert again.json() == decision
 
 
-async def test_retain_takes_facts_without_an_id_and_a_risk_the_caller_knows(client: httpx.AsyncClient):
+async def test_retain_takes_facts_without_an_id_and_a_risk_the_caller_knows(client: httpx.AsyncClient) -> None:
     facts = {"tenure": 17, "plan": "Pro", "churn_risk": 0.65, "name": "Sam"}
     decision = (await client.post("/retain", json={"customer_facts": facts})).json()
     assert decision["metadata"]["churn_risk"] == 0.65
@@ -71,19 +71,21 @@ async def test_retain_takes_facts_without_an_id_and_a_risk_the_caller_knows(clie
     assert decision["customer_id"].startswith("anonymous-")
 
 
-async def test_an_event_sent_twice_has_one_decision(client: httpx.AsyncClient):
+async def test_an_event_sent_twice_has_one_decision(client: httpx.AsyncClient) -> None:
     first, second = [(await client.post("/retain", json={**SAM, "event_id": "e"})).json() for _ in range(2)]
     assert first == second
 
 
-async def test_an_event_id_of_another_customer_shows_nothing_of_them(client: httpx.AsyncClient):
+async def test_an_event_id_of_another_customer_shows_nothing_of_them(client: httpx.AsyncClient) -> None:
     await client.post("/retain", json={**SAM, "event_id": "e"})
     answer = await client.post("/retain", json={"customer_id": "other", "event_id": "e"})
     assert answer.status_code == 409
     assert "Sam" not in answer.text
 
 
-async def test_retain_says_where_to_ask_when_the_decision_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_retain_says_where_to_ask_when_the_decision_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Nowhere:
         async def publish(self, envelopes):
             return [""] * len(envelopes)
@@ -130,13 +132,15 @@ async def test_retain_says_where_to_ask_when_the_decision_takes_long(tmp_path: P
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_retain_refuses_what_is_wrong_and_says_why(client: httpx.AsyncClient, body: bytes, code: int, words: str):
+async def test_retain_refuses_what_is_wrong_and_says_why(
+    client: httpx.AsyncClient, body: bytes, code: int, words: str
+) -> None:
     answer = await client.post("/retain", content=body)
     assert answer.status_code == code
     assert words in answer.json()["detail"]
 
 
-async def test_events_are_published_as_to_pubsub_itself(client: httpx.AsyncClient):
+async def test_events_are_published_as_to_pubsub_itself(client: httpx.AsyncClient) -> None:
     events = [{**SAM, "customer_id": f"c{n}", "event_id": f"e{n}"} for n in range(5)]
     answer = await client.post(PUBLISH.format("customer-events"), json={"messages": [message(e) for e in events]})
     assert answer.status_code == 200
@@ -159,20 +163,20 @@ async def test_events_are_published_as_to_pubsub_itself(client: httpx.AsyncClien
 )
 async def test_a_publish_that_is_wrong_is_refused_as_pubsub_does(
     client: httpx.AsyncClient, topic: str, body: object, code: int, words: str
-):
+) -> None:
     answer = await client.post(PUBLISH.format(topic), json=body)
     assert answer.status_code == code
     assert answer.json()["error"]["code"] == code
     assert words in answer.json()["error"]["message"]
 
 
-async def test_another_project_is_not_this_one(client: httpx.AsyncClient):
+async def test_another_project_is_not_this_one(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/projects/other/topics/customer-events:publish", json={"messages": [message(SAM)]})
     assert answer.status_code == 404
     assert "'retention-local'" in answer.json()["error"]["message"]
 
 
-async def test_poison_that_is_published_is_kept(client: httpx.AsyncClient):
+async def test_poison_that_is_published_is_kept(client: httpx.AsyncClient) -> None:
     answer = await client.post(PUBLISH.format("customer-events"), json={"messages": [message(b"poison")]})
     await client.post("/retain", json=SAM)  # a decision later, the poison has been seen
     app = client._transport.app
@@ -184,18 +188,18 @@ async def test_poison_that_is_published_is_kept(client: httpx.AsyncClient):
     assert "expected" in letter["attributes"]["reason"]
 
 
-async def test_health_and_readiness(client: httpx.AsyncClient):
+async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json()["status"] == "ok"
     ready = await client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json() == {"service": "gateway", "models": "ok", "bus": "ok", "store": "ok"}
 
 
-async def test_an_unknown_decision_is_not_found(client: httpx.AsyncClient):
+async def test_an_unknown_decision_is_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.get("/decisions/nobody")).status_code == 404
 
 
-async def test_a_push_is_taken_and_a_wrong_one_is_refused(client: httpx.AsyncClient):
+async def test_a_push_is_taken_and_a_wrong_one_is_refused(client: httpx.AsyncClient) -> None:
     decision = (await client.post("/retain", json={**SAM, "event_id": "pushed"})).json()
 
     def push(data: object, subscription: str = "projects/p/subscriptions/decisions.gateway") -> dict[str, object]:
@@ -211,7 +215,7 @@ async def test_a_push_is_taken_and_a_wrong_one_is_refused(client: httpx.AsyncCli
     ).status_code == 400
 
 
-async def test_a_customer_is_forgotten_and_asked_again_there_is_nothing(client: httpx.AsyncClient):
+async def test_a_customer_is_forgotten_and_asked_again_there_is_nothing(client: httpx.AsyncClient) -> None:
     for customer in (SAM, {**SAM, "customer_id": "other/1", "event_id": "other"}):
         assert (await client.post("/retain", json={"event_id": "e", **customer})).status_code == 200
     first = await client.delete("/customers/C12345")
@@ -223,7 +227,7 @@ async def test_a_customer_is_forgotten_and_asked_again_there_is_nothing(client: 
     assert (await client.delete("/customers/other%2F1")).json()["status"] == "erased"
 
 
-async def test_who_opted_out_and_was_forgotten_is_not_contacted(client: httpx.AsyncClient):
+async def test_who_opted_out_and_was_forgotten_is_not_contacted(client: httpx.AsyncClient) -> None:
     await client.post("/retain", json={**SAM, "event_id": "e"})
     stop = {"customer_id": "C12345", "outcome": "replied", "text": "Please stop texting me"}
     await client.post(PUBLISH.format("outcomes"), json={"messages": [message(stop)]})
@@ -232,7 +236,7 @@ async def test_who_opted_out_and_was_forgotten_is_not_contacted(client: httpx.As
     assert decision["metadata"]["gate"] == ["opted-out"]
 
 
-async def test_what_of_a_customer_could_not_be_read_is_forgotten_too(client: httpx.AsyncClient):
+async def test_what_of_a_customer_could_not_be_read_is_forgotten_too(client: httpx.AsyncClient) -> None:
     poison = {"customer_id": "poison", "tenure": -1}
     await client.post(PUBLISH.format("customer-events"), json={"messages": [message(poison)]})
     for _ in range(50):
@@ -244,11 +248,11 @@ async def test_what_of_a_customer_could_not_be_read_is_forgotten_too(client: htt
 
 
 @pytest.mark.parametrize(("customer_id", "code"), [("a" * 129, 422), ("a%07b", 200), ("%00", 200)])
-async def test_what_is_no_customers_id_has_left_nothing(client: httpx.AsyncClient, customer_id: str, code: int):
+async def test_what_is_no_customers_id_has_left_nothing(client: httpx.AsyncClient, customer_id: str, code: int) -> None:
     assert (await client.delete(f"/customers/{customer_id}")).status_code == code
 
 
-async def test_a_decision_is_told_no_longer_than_it_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+async def test_a_decision_is_told_no_longer_than_it_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whether or not it was removed in time."""
     monkeypatch.setenv("RETENTION_STATE", str(tmp_path / "state.sqlite"))
     monkeypatch.setenv("RETENTION_KEEP_DAYS", str(2 / 86_400))
@@ -261,7 +265,7 @@ async def test_a_decision_is_told_no_longer_than_it_is_kept(monkeypatch: pytest.
 
 async def test_a_push_that_would_have_too_many_wait_is_asked_to_come_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("RETENTION_STATE", str(tmp_path / "state.sqlite"))
     monkeypatch.setattr(web, "Queue", partial(Queue, limit=0))
     push = {"message": message(b"any"), "subscription": "projects/p/subscriptions/decisions.gateway"}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from services.messenger.artifact import Artifact
-from tests.messenger.tiny import Tiny, make
+from tests.messenger.tiny_model import Tiny, make
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -12,9 +12,9 @@ from shared.artifacts import ArtifactError
 from shared.bus import LocalBus
 from shared.settings import Settings
 from shared.store import SQLiteStore
-from tests.emulators import free_port
 from tests.messenger.builders import SAM, noon
-from tests.messenger.tiny import Tiny
+from tests.messenger.tiny_model import Tiny
+from tests.support.emulators import free_port
 
 
 async def test_the_messenger_is_put_together_with_the_writer_that_is_named(

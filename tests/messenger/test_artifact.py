@@ -7,7 +7,7 @@ from services.messenger import artifact as artifacts
 from services.messenger.artifact import INPUTS, Artifact
 from services.messenger.prompt import SLOTS
 from shared.artifacts import ArtifactError, Manifest, write
-from tests.messenger.tiny import Tiny
+from tests.messenger.tiny_model import Tiny
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from services.messenger.rank import Draft
 from services.shield.rules import violations
 from shared.messages import Brief
 from tests.messenger.builders import SAM
-from tests.messenger.tiny import EVERY, Tiny, converted, greedily, texts
+from tests.messenger.tiny_model import EVERY, Tiny, converted, greedily, texts
 from training.messenger.base import SPECIAL
 
 START = ("", " Hi", " Hello", " Thank you", " We", " [PLAN]", " Is the")

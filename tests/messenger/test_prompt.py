@@ -5,7 +5,7 @@ import pytest
 from services.messenger.prompt import CLOSING, SLOT, SLOTS, complete, fill, prompt, slots
 from shared.messages import Brief
 from tests.messenger.builders import SAM
-from tests.messenger.tiny import EVERY
+from tests.messenger.tiny_model import EVERY
 
 
 def test_a_prompt_says_what_is_known_and_what_it_is_about() -> None:

@@ -6,7 +6,7 @@ import torch
 from services.messenger.artifact import Artifact, LanguageModel
 from services.messenger.prompt import prompt
 from services.messenger.rank import Draft, Reward, ranked
-from tests.messenger.tiny import EVERY, Tiny, converted, texts
+from tests.messenger.tiny_model import EVERY, Tiny, converted, texts
 
 
 class Shortest(Reward):

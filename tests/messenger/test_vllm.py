@@ -18,8 +18,8 @@ from services.messenger.prompt import prompt
 from services.messenger.rank import Reward
 from services.messenger.vllm import VLLMWriter
 from shared.messages import Brief, DraftedMessage
-from tests.emulators import free_port
 from tests.messenger.builders import SAM, noon, planned
+from tests.support.emulators import free_port
 
 NOBODY = Brief(offer_percentage=0)
 

@@ -11,10 +11,10 @@ import pytest
 
 from services.messenger.prompt import prompt
 from services.messenger.vllm import VLLMWriter
-from tests import processes
-from tests.emulators import free_port
-from tests.messenger.tiny import EVERY, Tiny, greedily, texts
-from tests.processes import process, wait
+from tests.messenger.tiny_model import EVERY, Tiny, greedily, texts
+from tests.support import processes
+from tests.support.emulators import free_port
+from tests.support.processes import process, wait
 
 PYTHON = os.environ.get("VLLM_PYTHON", "")
 OPTIONS = "--served-model-name messenger --host 127.0.0.1 --dtype float32 --enforce-eager --max-model-len 256".split()

@@ -6,12 +6,12 @@ from math import inf
 from typing import Any
 from uuid import uuid5
 
-from services.policy.baseline import BaselinePolicy
-from services.policy.gate import Allowed, Limits
-from services.policy.handler import Desk
-from services.policy.ledger import Ledger
-from services.policy.pace import Pace
-from services.policy.policy import Choice, Policy, Situation
+from services.policy.budget.ledger import Ledger
+from services.policy.budget.pacing import Pace
+from services.policy.customer.gate import Allowed, Limits
+from services.policy.handlers.decide import Desk
+from services.policy.policies.base import Choice, Policy, Situation
+from services.policy.policies.one_step import BaselinePolicy
 from shared.messages import EVENTS, OFFERS, Outcome, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock

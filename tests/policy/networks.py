@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.policy.network import FILE, INPUTS
+from services.policy.policies.network import FILE, INPUTS
 from shared.artifacts import Manifest, version_of, write
 
 HIDDEN = 128

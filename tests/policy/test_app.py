@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from services.policy import app
-from services.policy.ledger import TOTAL
+from services.policy.budget.ledger import TOTAL
 from shared import telemetry
 from shared.artifacts import ArtifactError
 from shared.bus import Envelope, LocalBus

@@ -55,13 +55,13 @@ async def bus(request: pytest.FixtureRequest, project: str) -> AsyncIterator[tup
             pubsub.close()
 
 
-async def test_what_is_published_arrives_unchanged(bus: tuple[Bus, Arrived]):
+async def test_what_is_published_arrives_unchanged(bus: tuple[Bus, Arrived]) -> None:
     bus, arrived = bus
     [name] = await bus.publish([Envelope(TOPIC, b'{"name": "Zo\xc3\xab"}\x00\xff', {"event_id": "☂"})])
     assert await arrived(1) == [Envelope(TOPIC, b'{"name": "Zo\xc3\xab"}\x00\xff', {"event_id": "☂"}, name)]
 
 
-async def test_every_message_arrives_under_its_own_id(bus: tuple[Bus, Arrived]):
+async def test_every_message_arrives_under_its_own_id(bus: tuple[Bus, Arrived]) -> None:
     bus, arrived = bus
     ids = await bus.publish([Envelope(TOPIC, str(n).encode()) for n in range(300)])
     found = await arrived(300)
@@ -69,5 +69,5 @@ async def test_every_message_arrives_under_its_own_id(bus: tuple[Bus, Arrived]):
     assert sorted(int(e.data) for e in found) == list(range(300))
 
 
-async def test_a_bus_that_is_there_says_so(bus: tuple[Bus, Arrived]):
+async def test_a_bus_that_is_there_says_so(bus: tuple[Bus, Arrived]) -> None:
     await bus[0].check()

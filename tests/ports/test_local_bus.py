@@ -18,7 +18,7 @@ class Ear:
         return [OSError("not now") if self.heard.count(e) <= self.refusals else None for e in envelopes]
 
 
-async def test_it_can_deliver_everything_three_times_and_out_of_order():
+async def test_it_can_deliver_everything_three_times_and_out_of_order() -> None:
     bus, ear = LocalBus(copies=3, shuffle=Random(1)), Ear()
     bus.subscribe("things.ear", ear.receive)
     await bus.publish([Envelope("things", str(n).encode()) for n in range(10)])
@@ -28,7 +28,7 @@ async def test_it_can_deliver_everything_three_times_and_out_of_order():
     assert order != sorted(order)
 
 
-async def test_what_is_refused_comes_again():
+async def test_what_is_refused_comes_again() -> None:
     bus, ear = LocalBus(), Ear(refusals=2)
     bus.subscribe("things.ear", ear.receive)
     await bus.publish([Envelope("things", b"x")])
@@ -36,7 +36,7 @@ async def test_what_is_refused_comes_again():
     assert len(ear.heard) == 3
 
 
-async def test_what_is_refused_too_often_is_kept_with_its_reason():
+async def test_what_is_refused_too_often_is_kept_with_its_reason() -> None:
     bus, ear, keeper = LocalBus(attempts=4), Ear(refusals=99), Ear()
     bus.subscribe("things.ear", ear.receive)
     bus.subscribe("things.ear.dead.keep", keeper.receive)
@@ -50,7 +50,7 @@ async def test_what_is_refused_too_often_is_kept_with_its_reason():
     assert "not now" in letter.attributes["reason"]
 
 
-async def test_a_subscriber_that_breaks_down_is_a_refusal():
+async def test_a_subscriber_that_breaks_down_is_a_refusal() -> None:
     async def broken(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
         raise OSError("broken")
 
@@ -62,7 +62,7 @@ async def test_a_subscriber_that_breaks_down_is_a_refusal():
     assert "broken" in keeper.heard[0].attributes["reason"]
 
 
-async def test_a_long_reason_is_cut_to_what_an_attribute_holds():
+async def test_a_long_reason_is_cut_to_what_an_attribute_holds() -> None:
     async def broken(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
         raise OSError("ü" * 5000)
 
@@ -74,7 +74,7 @@ async def test_a_long_reason_is_cut_to_what_an_attribute_holds():
     assert len(keeper.heard[0].attributes["reason"].encode()) <= 1024
 
 
-async def test_what_was_published_before_it_closed_is_delivered():
+async def test_what_was_published_before_it_closed_is_delivered() -> None:
     bus, ear = LocalBus(), Ear()
     bus.subscribe("things.ear", ear.receive)
     await bus.publish([Envelope("things", b"x")])

@@ -35,11 +35,11 @@ def add_one(found: Documents) -> dict[Key, Document]:
     return {A: {"n": (found[A] or {"n": 0})["n"] + 1}}
 
 
-async def test_what_was_never_written_is_none(store: Store):
+async def test_what_was_never_written_is_none(store: Store) -> None:
     assert await store.read([A, B]) == {A: None, B: None}
 
 
-async def test_what_was_written_is_read_back_unchanged(store: Store):
+async def test_what_was_written_is_read_back_unchanged(store: Store) -> None:
     document = {
         "text": "Zoë ☂",
         "n": 3,
@@ -53,40 +53,40 @@ async def test_what_was_written_is_read_back_unchanged(store: Store):
     assert await store.read([A, B]) == {A: document, B: None}
 
 
-async def test_writing_replaces_the_whole_document(store: Store):
+async def test_writing_replaces_the_whole_document(store: Store) -> None:
     await store.update([A], put(A, {"old": 1, "both": {"old": 1}}))
     await store.update([A], put(A, {"both": {"new": 2}}))
     assert await store.read([A]) == {A: {"both": {"new": 2}}}
 
 
-async def test_a_change_may_write_nothing(store: Store):
+async def test_a_change_may_write_nothing(store: Store) -> None:
     assert await store.update([A], lambda found: {}) == {A: None}
     assert await store.read([A]) == {A: None}
 
 
 @pytest.mark.parametrize("name", ["a/b", ".", "..", "__x__", "ü ☂", "a" * 128, "😀" * 128, "/" * 128, "a%2Fb", "100%"])
-async def test_any_id_is_an_id(store: Store, name: str):
+async def test_any_id_is_an_id(store: Store, name: str) -> None:
     key = ("things", name)
     await store.update([key], put(key, {"name": name}))
     assert (await store.read([key, A])) == {key: {"name": name}, A: None}
 
 
-async def test_changes_at_the_same_time_are_all_seen(store: Store):
+async def test_changes_at_the_same_time_are_all_seen(store: Store) -> None:
     await asyncio.gather(*(store.update([A], add_one) for _ in range(20)))
     assert await store.read([A]) == {A: {"n": 20}}
 
 
-async def test_changes_that_wait_together_are_all_made(store: Store):
+async def test_changes_that_wait_together_are_all_made(store: Store) -> None:
     found = await store.update_all([([A], add_one)] * 8)
     assert sorted(f[A]["n"] for f in found) == list(range(1, 9))
 
 
-async def test_groups_of_changes_at_the_same_time_are_all_seen(store: Store):
+async def test_groups_of_changes_at_the_same_time_are_all_seen(store: Store) -> None:
     await asyncio.gather(*(store.update_all([([A], add_one)] * 5) for _ in range(4)))
     assert await store.read([A]) == {A: {"n": 20}}
 
 
-async def test_all_of_a_change_is_made_or_nothing(store: Store):
+async def test_all_of_a_change_is_made_or_nothing(store: Store) -> None:
     """What was read moves meanwhile: the change starts over with what is there by then.
 
     On a busy machine the emulator shows one document before a change and the other after it; nothing of that is kept.
@@ -100,7 +100,7 @@ async def test_all_of_a_change_is_made_or_nothing(store: Store):
     assert await store.read([A, B]) == {A: {"n": 0}, B: {"n": 10}}
 
 
-async def test_a_change_that_fails_writes_nothing(store: Store):
+async def test_a_change_that_fails_writes_nothing(store: Store) -> None:
     def fail(found: Documents) -> dict[Key, Document]:
         raise LookupError("not today")
 
@@ -110,11 +110,11 @@ async def test_a_change_that_fails_writes_nothing(store: Store):
     await store.update([A], add_one)  # and the store still works
 
 
-async def test_a_store_that_is_there_says_so(store: Store):
+async def test_a_store_that_is_there_says_so(store: Store) -> None:
     await store.check()
 
 
-async def test_a_file_remembers_after_the_process(tmp_path: Path):
+async def test_a_file_remembers_after_the_process(tmp_path: Path) -> None:
     first = SQLiteStore(tmp_path / "state.sqlite")
     await first.update([A], add_one)
     first.close()
@@ -138,7 +138,7 @@ def dated(*names: str | int) -> list[tuple[list[Key], Change]]:
     ]
 
 
-async def test_what_is_due_is_found_the_longest_due_first(store: Store):
+async def test_what_is_due_is_found_the_longest_due_first(store: Store) -> None:
     await store.update_all(dated(0, 1, -3, "never", -20))
     other = ("others", "x")
     await store.update([other], put(other, {"due": NOON.timestamp() - 1}))
@@ -147,7 +147,7 @@ async def test_what_is_due_is_found_the_longest_due_first(store: Store):
     assert await store.due("things", NOON - timedelta(days=1), 10) == []
 
 
-async def test_what_is_no_longer_due_is_no_longer_found(store: Store):
+async def test_what_is_no_longer_due_is_no_longer_found(store: Store) -> None:
     await store.update_all(dated(0))
     key = ("things", "0")
     await store.update([key], put(key, {"due": NOON.timestamp() + 60}))
@@ -155,7 +155,7 @@ async def test_what_is_no_longer_due_is_no_longer_found(store: Store):
 
 
 @pytest.mark.parametrize("name", ["a/b", "__x__", "ü ☂", "100%"])
-async def test_what_names_a_customer_is_found(store: Store, name: str):
+async def test_what_names_a_customer_is_found(store: Store, name: str) -> None:
     mine, others = ("things", f"1 of {name}"), ("things", "2")
     await store.update_all([([mine], put(mine, {"customer_id": name})), ([others], put(others, {"customer_id": "o"}))])
     await store.update_all([([A], add_one)])
@@ -163,7 +163,7 @@ async def test_what_names_a_customer_is_found(store: Store, name: str):
     assert await store.about("other", name) == []
 
 
-async def test_what_is_removed_was_never_there(store: Store):
+async def test_what_is_removed_was_never_there(store: Store) -> None:
     await store.update_all(dated(0))
     key = ("things", "0")
     assert await store.update([key, A], lambda found: {key: None}) == {key: None, A: None}
@@ -173,11 +173,11 @@ async def test_what_is_removed_was_never_there(store: Store):
     assert await store.read([key]) == {key: {"n": 2}}
 
 
-async def test_removing_what_is_not_there_is_nothing(store: Store):
+async def test_removing_what_is_not_there_is_nothing(store: Store) -> None:
     assert await store.update([A], lambda found: {A: None}) == {A: None}
 
 
-async def test_what_changes_at_the_same_time_is_not_removed_unseen(store: Store):
+async def test_what_changes_at_the_same_time_is_not_removed_unseen(store: Store) -> None:
     """A's number is taken to B again and again while others add to it: nothing of it is lost."""
 
     def take(found: Documents) -> dict[Key, Document | None]:

@@ -13,33 +13,33 @@ def risk(unknown: Counter[str] | None = None, **facts: object) -> dict[str, floa
     return dict(zip(RISK_FEATURES, row.tolist(), strict=True))
 
 
-def test_of_an_unknown_customer_everything_is_missing():
+def test_of_an_unknown_customer_everything_is_missing() -> None:
     assert np.isnan(list(risk().values())).all()
 
 
-def test_numbers_are_taken_as_they_are():
+def test_numbers_are_taken_as_they_are() -> None:
     assert risk(tenure=12, monthly_charges=70.5)["monthly_charges"] == 70.5
 
 
 @pytest.mark.parametrize(("contract", "code"), [("Month-to-month", 0), ("One year", 1), ("Two year", 2)])
-def test_contracts_are_in_order_of_length(contract, code):
+def test_contracts_are_in_order_of_length(contract: str, code: int) -> None:
     assert risk(contract=contract)["contract"] == code
 
 
 @pytest.mark.parametrize("spelling", ["Two year", "two year", "TWO YEAR", "  Two Year "])
-def test_case_and_outer_white_space_do_not_matter(spelling):
+def test_case_and_outer_white_space_do_not_matter(spelling: str) -> None:
     unknown: Counter[str] = Counter()
     assert risk(unknown, contract=spelling)["contract"] == 2
     assert not unknown
 
 
-def test_one_category_of_several_is_one_and_the_others_zero():
+def test_one_category_of_several_is_one_and_the_others_zero() -> None:
     row = risk(payment_method="Mailed check")
     assert row["payment_method=Mailed check"] == 1
     assert row["payment_method=Electronic check"] == 0
 
 
-def test_a_category_not_seen_in_training_counts_as_missing_and_is_counted():
+def test_a_category_not_seen_in_training_counts_as_missing_and_is_counted() -> None:
     unknown: Counter[str] = Counter()
     row = risk(unknown, payment_method="Barter", contract="Weekly", tenure=3)
     assert np.isnan(
@@ -51,22 +51,22 @@ def test_a_category_not_seen_in_training_counts_as_missing_and_is_counted():
 
 @pytest.mark.parametrize("fact", ["multiple_lines", "online_security", "streaming_tv"])
 @pytest.mark.parametrize(("text", "code"), [("Yes", 1), ("No", 0), ("No internet service", 0), ("No phone service", 0)])
-def test_without_the_service_the_answer_is_no(fact, text, code):
+def test_without_the_service_the_answer_is_no(fact: str, text: str, code: int) -> None:
     assert risk(**{fact: text})[fact] == code
 
 
-def test_true_and_one_are_yes():
+def test_true_and_one_are_yes() -> None:
     assert risk(partner=True)["partner"] == risk(senior_citizen=1)["senior_citizen"] == 1
 
 
-def test_neither_the_length_of_a_call_nor_the_economy_tells_whether_an_offer_is_taken():
+def test_neither_the_length_of_a_call_nor_the_economy_tells_whether_an_offer_is_taken() -> None:
     known = set(Facts.model_fields)
     assert set(ACCEPT) <= known
     assert (*names(ACCEPT), "offer_level") == ACCEPT_FEATURES
     assert not {"duration", "campaign", "euribor3m"} & set(ACCEPT)
 
 
-def test_many_rows_are_the_rows_one_by_one():
+def test_many_rows_are_the_rows_one_by_one() -> None:
     customers = [Facts(tenure=3, contract="One year"), Facts(), Facts(gender="Female", contract="?")]
     rows = encoder(RISK, Counter())
     np.testing.assert_array_equal(rows(customers), np.concatenate([rows([customer]) for customer in customers]))

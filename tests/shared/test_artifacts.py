@@ -15,7 +15,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_written_is_read(folder: Path):
+def test_what_is_written_is_read(folder: Path) -> None:
     manifest = read(folder, INPUTS)
     assert manifest.metrics == {"auc": 0.8}
     assert list(manifest.files) == ["model.json"]
@@ -30,23 +30,23 @@ def test_what_is_written_is_read(folder: Path):
         ({**INPUTS, "accept": ("age",)}, "unknown"),
     ],
 )
-def test_a_service_with_other_features_is_refused(folder: Path, inputs: dict[str, tuple[str, ...]], words: str):
+def test_a_service_with_other_features_is_refused(folder: Path, inputs: dict[str, tuple[str, ...]], words: str) -> None:
     with pytest.raises(ArtifactError, match=words):
         read(folder, inputs)
 
 
-def test_a_damaged_file_is_refused(folder: Path):
+def test_a_damaged_file_is_refused(folder: Path) -> None:
     (folder / "model.json").write_text("{ }")
     with pytest.raises(ArtifactError, match=r"model.json is missing or not what .* says. Run: make train"):
         read(folder, INPUTS)
 
 
-def test_a_missing_file_is_refused(folder: Path):
+def test_a_missing_file_is_refused(folder: Path) -> None:
     (folder / "model.json").unlink()
     with pytest.raises(ArtifactError, match=r"model.json is missing"):
         read(folder, INPUTS)
 
 
-def test_a_missing_manifest_is_refused(tmp_path: Path):
+def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="Train the model first"):
         read(tmp_path, INPUTS)

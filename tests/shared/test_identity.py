@@ -19,7 +19,7 @@ from shared.messages import Decision, Message
 from shared.service import Service
 from shared.settings import Settings
 from shared.store import SQLiteStore, Store
-from tests.tokens import ACCOUNT, Keys, Signer, key_server
+from tests.support.tokens import ACCOUNT, Keys, Signer, key_server
 
 GOOGLE, FORGER = Signer("google"), Signer("google")
 PUSH = {
@@ -83,7 +83,7 @@ def changed() -> str:
     return f"{header}.{GOOGLE.token().split('.')[1]}.{signature}"
 
 
-async def test_a_push_with_a_valid_token_is_taken(service: httpx.AsyncClient):
+async def test_a_push_with_a_valid_token_is_taken(service: httpx.AsyncClient) -> None:
     assert await push(service, GOOGLE.token()) == 204
 
 
@@ -112,30 +112,32 @@ async def test_a_push_with_a_valid_token_is_taken(service: httpx.AsyncClient):
         pytest.param(GOOGLE.token(email_verified="true"), 403, id="verified in words"),
     ],
 )
-async def test_any_other_push_is_refused(service: httpx.AsyncClient, token: str | None, code: int):
+async def test_any_other_push_is_refused(service: httpx.AsyncClient, token: str | None, code: int) -> None:
     assert await push(service, token) == code
 
 
-async def test_another_scheme_is_no_token(service: httpx.AsyncClient):
+async def test_another_scheme_is_no_token(service: httpx.AsyncClient) -> None:
     answer = await service.post("/", json=PUSH, headers={"Authorization": f"Basic {GOOGLE.token()}"})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_where_no_account_is_set_the_open_door_is_said(capsys: pytest.CaptureFixture[str]):
+async def test_where_no_account_is_set_the_open_door_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     async with serving() as client:
         assert await push(client, None) == 204
     assert "no push account is set" in capsys.readouterr().err
 
 
-async def test_keys_are_fetched_once_for_many_pushes_forged_ones_too(service: httpx.AsyncClient, keys: Keys):
+async def test_keys_are_fetched_once_for_many_pushes_forged_ones_too(service: httpx.AsyncClient, keys: Keys) -> None:
     unknown = Signer("another").token()
     codes = await asyncio.gather(*(push(service, token) for token in [GOOGLE.token(), unknown] * 20))
     assert sorted(codes) == [204] * 20 + [401] * 20
     assert keys.asked == 1
 
 
-async def test_a_new_key_of_googles_is_soon_known_and_an_old_one_gone(keys: Keys, monkeypatch: pytest.MonkeyPatch):
+async def test_a_new_key_of_googles_is_soon_known_and_an_old_one_gone(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokens = gcp.Tokens(keys.url)
     await tokens.claims(GOOGLE.token(), "retention")
     new = Signer("new")
@@ -148,7 +150,7 @@ async def test_a_new_key_of_googles_is_soon_known_and_an_old_one_gone(keys: Keys
         await tokens.claims(GOOGLE.token(), "retention")
 
 
-async def test_keys_are_fetched_again_when_they_are_old(keys: Keys, monkeypatch: pytest.MonkeyPatch):
+async def test_keys_are_fetched_again_when_they_are_old(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gcp, "FRESH", 0)
     tokens = gcp.Tokens(keys.url)
     for _ in range(2):
@@ -156,7 +158,7 @@ async def test_keys_are_fetched_again_when_they_are_old(keys: Keys, monkeypatch:
     assert keys.asked == 2
 
 
-async def test_where_the_keys_cannot_be_had_pubsub_is_asked_to_come_again(monkeypatch: pytest.MonkeyPatch):
+async def test_where_the_keys_cannot_be_had_pubsub_is_asked_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETENTION_PUSH_ACCOUNT", ACCOUNT)
     monkeypatch.setenv("RETENTION_CERTS_URL", "http://127.0.0.1:9")
     async with serving() as client:
@@ -170,6 +172,6 @@ PARTS = st.text() | st.binary().map(lambda b: base64.urlsafe_b64encode(b).decode
 
 
 @given(st.lists(PARTS, max_size=4).map(".".join))
-async def test_whatever_stands_in_place_of_a_token_is_just_not_one(token: str):
+async def test_whatever_stands_in_place_of_a_token_is_just_not_one(token: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         await KEYS.claims(token, "retention")

@@ -52,7 +52,7 @@ def event(data: str | bytes, name: str = "1") -> Envelope:
     return Envelope("customer-events", data if isinstance(data, bytes) else data.encode(), {"source": "crm"}, name)
 
 
-async def test_what_follows_is_published_before_the_message_is_acknowledged(service: Service, bus: Recorder):
+async def test_what_follows_is_published_before_the_message_is_acknowledged(service: Service, bus: Recorder) -> None:
     assert await service.receive(EVENTS, [event('{"customer_id": "c", "event_id": "e"}')]) == [None]
     [scored] = bus.published
     assert scored.topic == "scored-customers"
@@ -60,7 +60,7 @@ async def test_what_follows_is_published_before_the_message_is_acknowledged(serv
     assert ScoredCustomer.parse(scored.data, "").event_id == "e"
 
 
-async def test_a_redelivery_repeats_itself(service: Service, bus: Recorder):
+async def test_a_redelivery_repeats_itself(service: Service, bus: Recorder) -> None:
     for _ in range(2):
         await service.receive(EVENTS, [event('{"customer_id": "c"}', name="m")])
     assert bus.published[0] == bus.published[1]
@@ -94,7 +94,7 @@ async def test_a_redelivery_repeats_itself(service: Service, bus: Recorder):
 )
 async def test_what_can_never_be_handled_is_kept_with_its_reason(
     service: Service, bus: Recorder, data: bytes, reason: str
-):
+) -> None:
     assert await service.receive(EVENTS, [event(data)]) == [None]
     [letter] = bus.published
     assert letter.topic == "customer-events.scorer.dead"
@@ -103,18 +103,18 @@ async def test_what_can_never_be_handled_is_kept_with_its_reason(
     assert letter.attributes["source"] == "crm"
 
 
-async def test_a_reason_never_tells_what_the_value_was(service: Service, bus: Recorder):
+async def test_a_reason_never_tells_what_the_value_was(service: Service, bus: Recorder) -> None:
     await service.receive(EVENTS, [event('{"customer_id": "c", "tenure": "Sam Smith, 12 Elm Street"}')])
     assert "Elm" not in str(bus.published[0].attributes)
 
 
-async def test_a_bad_message_among_good_ones_stops_none_of_them(service: Service, bus: Recorder):
+async def test_a_bad_message_among_good_ones_stops_none_of_them(service: Service, bus: Recorder) -> None:
     good = [event(f'{{"customer_id": "c{n}"}}', name=str(n)) for n in range(3)]
     assert await service.receive(EVENTS, [good[0], event("bad"), good[1], good[2]]) == [None] * 4
     assert sorted(e.topic for e in bus.published) == ["customer-events.scorer.dead", *["scored-customers"] * 3]
 
 
-async def test_a_handler_that_fails_for_one_asks_for_that_one_again(service: Service, bus: Recorder):
+async def test_a_handler_that_fails_for_one_asks_for_that_one_again(service: Service, bus: Recorder) -> None:
     names = ["Sam", "Later", "Impossible", "Ada"]
     answers = await service.receive(EVENTS, [event(f'{{"customer_id": "c", "name": "{n}"}}', n) for n in names])
     assert [type(a) for a in answers] == [type(None), OSError, type(None), type(None)]
@@ -122,32 +122,32 @@ async def test_a_handler_that_fails_for_one_asks_for_that_one_again(service: Ser
     assert bus.published[1].attributes["reason"] == "nobody is called that"
 
 
-async def test_what_could_not_be_published_is_not_acknowledged(service: Service, bus: Recorder):
+async def test_what_could_not_be_published_is_not_acknowledged(service: Service, bus: Recorder) -> None:
     bus.refusing = True
     answers = await service.receive(EVENTS, [event('{"customer_id": "c"}'), event("bad")])
     assert [type(a) for a in answers] == [OSError, OSError]
 
 
-async def test_dead_letters_are_counted(service: Service):
+async def test_dead_letters_are_counted(service: Service) -> None:
     before = telemetry.counts["dead_letters"]
     await service.receive(EVENTS, [event("bad")])
     assert telemetry.counts["dead_letters"] == before + 1
 
 
-async def test_the_largest_message_is_still_taken(service: Service, bus: Recorder):
+async def test_the_largest_message_is_still_taken(service: Service, bus: Recorder) -> None:
     start = b'{"customer_id": "c", "x": "'
     await service.receive(EVENTS, [event(start + b"a" * (MAX_BYTES - len(start) - 2) + b'"}')])
     assert bus.published[0].topic == "scored-customers"
 
 
-def test_a_service_must_handle_just_what_it_listens_to(bus: Recorder):
+def test_a_service_must_handle_just_what_it_listens_to(bus: Recorder) -> None:
     with pytest.raises(ValueError, match="listens to"):
         Service("scorer", bus, {Outcome: double})
     with pytest.raises(ValueError, match="listens to"):
         Service("policy", bus, {ScoredCustomer: double})
 
 
-async def test_messages_that_arrive_meanwhile_are_handled_together_and_answered_each():
+async def test_messages_that_arrive_meanwhile_are_handled_together_and_answered_each() -> None:
     """The first is handled alone; those that came meanwhile go together; who failed is told, and only who failed."""
     together: list[int] = []
 
@@ -168,7 +168,7 @@ async def test_messages_that_arrive_meanwhile_are_handled_together_and_answered_
     assert await queue.receive(EVENTS, event("bad")) is None
 
 
-async def test_who_does_not_wait_for_the_answer_stops_nobody():
+async def test_who_does_not_wait_for_the_answer_stops_nobody() -> None:
     queue = Queue(Service("scorer", Recorder(), {CustomerEvent: double}))
     gone = asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}')))
     await asyncio.sleep(0)
@@ -176,7 +176,7 @@ async def test_who_does_not_wait_for_the_answer_stops_nobody():
     assert await queue.receive(EVENTS, event('{"customer_id": "d"}')) is None
 
 
-async def test_what_is_too_much_to_keep_waiting_is_refused_at_once_and_taken_later():
+async def test_what_is_too_much_to_keep_waiting_is_refused_at_once_and_taken_later() -> None:
     open_ = asyncio.Event()
 
     async def held(events: Sequence[CustomerEvent]) -> list[list[Message]]:

@@ -9,7 +9,7 @@ from shared import telemetry
 from shared.settings import Settings
 
 
-def test_the_environment_sets_what_is_set(monkeypatch: pytest.MonkeyPatch):
+def test_the_environment_sets_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETENTION_BUDGET", "20000")
     monkeypatch.setenv("RETENTION_TIME_ZONES", '["Europe/Madrid"]')
     assert Settings().budget == 20_000
@@ -20,18 +20,18 @@ def test_the_environment_sets_what_is_set(monkeypatch: pytest.MonkeyPatch):
     ("name", "value"),
     [("POLICY", "magic"), ("BUDGET", "-1"), ("TIME_ZONES", '["Mars/Phobos"]'), ("HOLDOUT_SHARE", "2")],
 )
-def test_a_setting_that_cannot_be_meant_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+def test_a_setting_that_cannot_be_meant_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"RETENTION_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         Settings()
 
 
-def test_shared_is_this_projects():
+def test_shared_is_this_projects() -> None:
     assert shared.__file__ is not None
     assert shared.__file__.endswith("shared/__init__.py")
 
 
-def test_a_log_line_is_json_with_its_severity_and_fields(capsys: pytest.CaptureFixture[str]):
+def test_a_log_line_is_json_with_its_severity_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.start()
     try:
         telemetry.say("ready", service="scorer")

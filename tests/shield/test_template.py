@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.messenger.handler import draft
 from services.messenger.writers import TemplateWriter
-from services.policy.brief import brief as briefed
+from services.policy.customer.brief import brief as briefed
 from services.shield.rules import BANNED, violations
 from shared.messages import OFFERS, Action, Brief, Customer, Metadata, PlannedContact
 from tests.shield.builders import NOON, drafted

@@ -8,7 +8,7 @@ import pytest
 
 from shared.messages import Decision
 from shared.service import utc_now
-from tests.chaos import CAP, Plan, run, violations
+from tests.load.chaos import CAP, Plan, run, violations
 from tests.wire.test_wire import GOLDEN
 
 NOW = utc_now()
@@ -21,7 +21,7 @@ def contact(customer: str, seconds: float) -> Decision:
     return golden.model_copy(update={"customer_id": customer, "decision": decision, "times": times})
 
 
-def test_contacts_that_come_too_soon_or_too_often_are_noticed():
+def test_contacts_that_come_too_soon_or_too_often_are_noticed() -> None:
     spaced = [contact("a", 10 * n) for n in range(CAP)]
 
     assert violations(spaced, cooldown=10) == 0
@@ -30,14 +30,14 @@ def test_contacts_that_come_too_soon_or_too_often_are_noticed():
     assert violations([*spaced, contact("a", 10 * CAP)], cooldown=10) == 1
 
 
-def test_all_that_is_to_happen_follows_from_the_seed():
+def test_all_that_is_to_happen_follows_from_the_seed() -> None:
     assert Plan.drawn(Random(1), events=150, kills=5) == Plan.drawn(Random(1), events=150, kills=5)
     assert Plan.drawn(Random(1), events=150, kills=5) != Plan.drawn(Random(2), events=150, kills=5)
 
 
 @pytest.mark.emulator
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_every_promise_holds_while_everything_goes_wrong(google: dict[str, str], tmp_path: Path):
+def test_every_promise_holds_while_everything_goes_wrong(google: dict[str, str], tmp_path: Path) -> None:
     account, promises = run(seed=1, events=150, kills=5, seconds=600, folder=tmp_path)
     assert all(promises.values()), promises
     assert account.kills == 5

@@ -9,7 +9,7 @@ import yaml
 from shared.messages import CustomerEvent
 from shared.settings import Settings
 from shared.topology import SUBSCRIPTIONS
-from tests.customers import EXAMPLES
+from tests.support.customers import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()

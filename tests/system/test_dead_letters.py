@@ -62,7 +62,7 @@ def remembered(state: Path) -> list[Decision]:
     return decisions
 
 
-def test_what_failed_is_listed_and_shown_after_the_process_has_ended(state: Path, dead_letters: Command):
+def test_what_failed_is_listed_and_shown_after_the_process_has_ended(state: Path, dead_letters: Command) -> None:
     lived(state, POISON)
     name, subscription, reason = dead_letters("list").strip().split("  ")
     assert subscription == SCORER
@@ -74,12 +74,12 @@ def test_what_failed_is_listed_and_shown_after_the_process_has_ended(state: Path
     assert shown["data"] == POISON.data.decode()
 
 
-def test_what_is_shown_does_not_speak_to_the_terminal(state: Path, dead_letters: Command):
+def test_what_is_shown_does_not_speak_to_the_terminal(state: Path, dead_letters: Command) -> None:
     lived(state, POISON)
     assert "\x1b" not in dead_letters("list") + dead_letters("show", dead_letters("list").split()[0])
 
 
-def test_what_is_sent_again_gets_its_one_decision_and_is_kept_no_longer(state: Path, dead_letters: Command):
+def test_what_is_sent_again_gets_its_one_decision_and_is_kept_no_longer(state: Path, dead_letters: Command) -> None:
     lived(state, UNLUCKY)
     assert dead_letters("replay").startswith("1 sent again")
     assert "no dead letters" in dead_letters("list")
@@ -87,7 +87,7 @@ def test_what_is_sent_again_gets_its_one_decision_and_is_kept_no_longer(state: P
     assert decision.customer_id == "unlucky"
 
 
-def test_what_is_sent_again_twice_is_decided_once(state: Path, dead_letters: Command):
+def test_what_is_sent_again_twice_is_decided_once(state: Path, dead_letters: Command) -> None:
     """As after a crash between publishing it and forgetting the letter; the event had no id of its own."""
     for _ in range(2):
         lived(state, UNLUCKY)
@@ -95,7 +95,7 @@ def test_what_is_sent_again_twice_is_decided_once(state: Path, dead_letters: Com
     assert len(remembered(state)) == 1
 
 
-def test_what_is_still_poison_comes_back_known_by_its_first_id(state: Path, dead_letters: Command):
+def test_what_is_still_poison_comes_back_known_by_its_first_id(state: Path, dead_letters: Command) -> None:
     lived(state, POISON, UNLUCKY)
     poison = next(line.split()[0] for line in dead_letters("list").splitlines() if "no disk" not in line)
     dead_letters("replay", poison)
@@ -112,14 +112,16 @@ def test_what_is_still_poison_comes_back_known_by_its_first_id(state: Path, dead
 )
 def test_a_letter_that_is_not_there_is_said_plainly(
     state: Path, dead_letters: Command, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
-):
+) -> None:
     lived(state)
     with pytest.raises(SystemExit, match="2"):
         dead_letters(*arguments)
     assert words in capsys.readouterr().err
 
 
-def test_where_nothing_has_run_no_state_is_made(state: Path, dead_letters: Command, capsys: pytest.CaptureFixture[str]):
+def test_where_nothing_has_run_no_state_is_made(
+    state: Path, dead_letters: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         dead_letters("list")
     assert f"there is no state at {state}" in capsys.readouterr().err
@@ -129,7 +131,7 @@ def test_where_nothing_has_run_no_state_is_made(state: Path, dead_letters: Comma
 @pytest.mark.emulator
 def test_letters_on_pubsub_are_looked_at_without_taking_them_and_sent_again(
     google: dict[str, str], project: str, dead_letters: Command, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     from google.cloud import pubsub_v1
 
     monkeypatch.setenv("RETENTION_PROJECT", project)

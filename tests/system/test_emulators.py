@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from shared.messages import Decision
-from tests.cloud import PATIENCE, Cloud
-from tests.customers import SAM
-from tests.processes import services
+from tests.support.cloud import PATIENCE, Cloud
+from tests.support.customers import SAM
+from tests.support.processes import services
 
 pytestmark = pytest.mark.emulator
 
@@ -38,7 +38,7 @@ def rest(urls: Mapping[str, str]) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_rest_publishes_and_answers_with_the_decision(cloud: Cloud, rest: httpx.Client):
+def test_rest_publishes_and_answers_with_the_decision(cloud: Cloud, rest: httpx.Client) -> None:
     answer = rest.post("/retain", json={**SAM, "monthly_charges": None})
     assert answer.status_code == 200
     decision = answer.json()
@@ -49,7 +49,7 @@ def test_rest_publishes_and_answers_with_the_decision(cloud: Cloud, rest: httpx.
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(cloud: Cloud):
+def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(cloud: Cloud) -> None:
     contract = ["Month-to-month", "One year", "Two year"]
     events = [
         {
@@ -81,7 +81,7 @@ def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_an_outcome_settles_what_was_reserved(cloud: Cloud):
+def test_an_outcome_settles_what_was_reserved(cloud: Cloud) -> None:
     before = cloud.balance()
     [offered] = [d for d in _decided(cloud) if d.metadata.reserved][:1]
     outcome = {"event_id": offered.event_id, "customer_id": offered.customer_id, "outcome": "accepted"}
@@ -96,7 +96,7 @@ def test_an_outcome_settles_what_was_reserved(cloud: Cloud):
     }
 
 
-def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: Cloud, rest: httpx.Client):
+def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: Cloud, rest: httpx.Client) -> None:
     event = {**SAM, "customer_id": "leaving/1"}
     assert rest.post("/retain", json={**event, "event_id": "first"}).status_code == 200
     cloud.publish("outcomes", {"customer_id": "leaving/1", "outcome": "replied", "text": "Stop texting me!"})
@@ -109,7 +109,9 @@ def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: Cloud,
     assert later["metadata"]["gate"] == ["opted-out"]
 
 
-def test_offers_that_have_ended_give_their_money_back_when_the_calendar_is_asked(cloud: Cloud, urls: Mapping[str, str]):
+def test_offers_that_have_ended_give_their_money_back_when_the_calendar_is_asked(
+    cloud: Cloud, urls: Mapping[str, str]
+) -> None:
     balance, reviews = cloud.balance(), f"{urls['policy']}/reviews"
     assert httpx.post(reviews, timeout=60).json()["expired"] == 0
     reserved = [plan for plan in cloud.firestore.collection("plans").stream() if plan.get("status") == "reserved"]

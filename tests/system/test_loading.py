@@ -57,12 +57,12 @@ def unsafe(code: str) -> Iterator[str]:
         "AutoModel.from_pretrained(name, trust_remote_code=True)",
     ],
 )
-def test_what_could_run_code_is_found(code: str):
+def test_what_could_run_code_is_found(code: str) -> None:
     assert list(unsafe(code))
 
 
 @pytest.mark.parametrize("file", CODE, ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_nothing_that_is_loaded_runs_code(file: Path):
+def test_nothing_that_is_loaded_runs_code(file: Path) -> None:
     assert not list(unsafe(file.read_text()))
 
 
@@ -71,7 +71,7 @@ def test_nothing_that_is_loaded_runs_code(file: Path):
     sorted(file for file in ARTIFACTS.rglob("*") if file.is_file()),
     ids=lambda file: file.relative_to(ARTIFACTS).as_posix(),
 )
-def test_artifacts_are_data(file: Path):
+def test_artifacts_are_data(file: Path) -> None:
     assert file.suffix in DATA
     if file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as arrays:

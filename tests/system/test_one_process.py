@@ -16,8 +16,8 @@ from services.gateway.app import create
 from shared.bus import LocalBus
 from shared.messages import Decision
 from shared.service import Service
-from tests.emulators import free_port
-from tests.processes import process, wait
+from tests.support.emulators import free_port
+from tests.support.processes import process, wait
 
 TELCO = Path(__file__).parents[3] / "shared" / "data"
 
@@ -29,7 +29,7 @@ def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]
 
 def test_replay_writes_one_decision_an_event_and_says_what_it_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     events = [{"event_id": f"e{n}", "customer_id": f"c{n}", "monthly_charges": 80.0, "tenure": 1} for n in range(700)]
     lines = [json.dumps(e) for e in (*events, events[0])]
     (tmp_path / "in.jsonl").write_text("\n".join([*lines[:10], "not JSON", "", *lines[10:]]) + "\n")
@@ -47,7 +47,7 @@ def test_replay_writes_one_decision_an_event_and_says_what_it_rejected(
 
 def test_replay_of_nothing_is_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     (tmp_path / "in.jsonl").touch()
     monkeypatch.setattr(sys, "argv", ["services", "replay", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl")])
     main()
@@ -57,7 +57,7 @@ def test_replay_of_nothing_is_nothing(
 
 def test_replay_says_what_is_wrong_with_its_arguments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.setattr(sys, "argv", ["services", "replay", "nowhere.jsonl", str(tmp_path / "out.jsonl")])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -78,7 +78,7 @@ def test_a_wrong_setting_is_said_plainly(
     name: str,
     value: str,
     words: str,
-):
+) -> None:
     (tmp_path / "in.jsonl").touch()
     monkeypatch.setenv(f"RETENTION_{name}", value)
     monkeypatch.setattr(sys, "argv", ["services", "replay", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl")])
@@ -88,7 +88,7 @@ def test_a_wrong_setting_is_said_plainly(
 
 
 @pytest.mark.skipif(not TELCO.is_dir(), reason="the Telco file is not here")
-def test_all_telco_customers_come_out_as_decisions(tmp_path: Path):
+def test_all_telco_customers_come_out_as_decisions(tmp_path: Path) -> None:
     assert run("training.data", "telco-events", tmp_path / "in.jsonl").returncode == 0
     done = run("services", "replay", tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     assert "decisions  7043" in done.stdout
@@ -97,7 +97,7 @@ def test_all_telco_customers_come_out_as_decisions(tmp_path: Path):
     assert len({d["customer_id"] for d in decisions}) == 7043
 
 
-def test_make_ups_process_serves_and_remembers(tmp_path: Path):
+def test_make_ups_process_serves_and_remembers(tmp_path: Path) -> None:
     port, state = free_port(), tmp_path / "state.sqlite"
     environment = {**os.environ, "RETENTION_PORT": str(port), "RETENTION_STATE": str(state)}
     url = f"http://127.0.0.1:{port}"
@@ -115,7 +115,7 @@ def test_make_ups_process_serves_and_remembers(tmp_path: Path):
 
 def test_a_customer_is_erased_at_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.setenv("RETENTION_STATE", str(tmp_path / "state.sqlite"))
 
     async def retained() -> None:
@@ -142,7 +142,7 @@ def test_a_customer_is_erased_at_the_command_line(
     assert "opt-outs would be lost" in capsys.readouterr().err
 
 
-async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch):
+async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "EVERY", 0.001)
     ticks = asyncio.Queue[str]()
 
@@ -160,7 +160,7 @@ async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPa
     ticking.cancel()
 
 
-def test_a_busy_port_is_said_plainly(tmp_path: Path):
+def test_a_busy_port_is_said_plainly(tmp_path: Path) -> None:
     import socket
 
     with socket.socket() as taken:

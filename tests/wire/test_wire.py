@@ -10,12 +10,12 @@ from shared.messages import KINDS
 GOLDEN = Path(__file__).parent
 
 
-def test_there_is_a_golden_message_of_each_kind():
+def test_there_is_a_golden_message_of_each_kind() -> None:
     assert {f.stem for f in GOLDEN.glob("*.json")} == set(KINDS)
 
 
 @pytest.mark.parametrize("topic", KINDS)
-def test_the_golden_message_parses_and_means_what_it_says(topic: str):
+def test_the_golden_message_parses_and_means_what_it_says(topic: str) -> None:
     golden = json.loads((GOLDEN / f"{topic}.json").read_text())
     message = KINDS[topic].parse(json.dumps(golden).encode(), "golden")
     assert contains(json.loads(message.model_dump_json()), golden)

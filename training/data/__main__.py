@@ -9,8 +9,8 @@ import pandas as pd
 
 from shared.settings import Settings
 from training.data import telco
-from training.data.obtain import Key, obtain
 from training.data.pipeline import prepare
+from training.data.resolve import Key, obtain
 from training.data.sources import SOURCES, TELCO, SourceError
 
 OUT = Path("data")

@@ -15,8 +15,8 @@ import pandera.pandas as pa
 
 from services.scorer import features
 from training.data import bank, dialogue, oasst1, preferences, split, table, telco
-from training.data.obtain import Key, obtain
 from training.data.report import Report
+from training.data.resolve import Key, obtain
 from training.data.sources import SOURCES, SourceError
 from training.data.table import Cleaned
 

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
 from services.messenger.prompt import SLOTS, prompt
-from training.messenger.corpus import briefs, write
+from training.messenger.corpus.corpus import briefs, write
 from training.messenger.lm import LM, quicker
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")

@@ -11,8 +11,8 @@ from services.messenger.prompt import prompt
 from shared.messages import Brief
 from training.data.dialogue import Turn
 from training.data.pipeline import load, prepare
-from training.messenger import rubric
-from training.messenger.corpus import briefs, write
+from training.messenger.corpus.corpus import briefs, write
+from training.messenger.evaluation import rubric
 
 
 class Example(NamedTuple):

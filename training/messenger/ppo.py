@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from services.messenger.prompt import prompt
 from shared.messages import Brief
+from training.messenger.evaluation.safety import broken
 from training.messenger.kl import Factor, Proportional
 from training.messenger.lm import (
     LM,
@@ -33,7 +34,6 @@ from training.messenger.lm import (
     texts,
 )
 from training.messenger.reward import RewardModel
-from training.messenger.safety import broken
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,13 @@ from shared.artifacts import ARTIFACTS, Manifest, version_of, write
 from shared.messages import Brief
 from shared.settings import Settings
 from training.data.sources import HH_RLHF, SourceError
-from training.messenger import base, ppo, report, reward, sft
-from training.messenger.assess import SENT, evaluated
+from training.messenger import base, ppo, reward, sft
 from training.messenger.base import Args as BaseArgs
-from training.messenger.card import card
-from training.messenger.corpus import briefs
+from training.messenger.corpus.corpus import briefs
 from training.messenger.data import demonstrations, labelled, preferences
+from training.messenger.evaluation import report
+from training.messenger.evaluation.assess import SENT, evaluated
+from training.messenger.evaluation.card import card
 from training.messenger.export import as_lm, convert
 from training.messenger.lm import LM, load, save
 from training.messenger.ppo import Args as PPOArgs

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from services.policy.world import WORLD, Customers, World, hazard_of
+from services.policy.response.model import WORLD, Customers, World, hazard_of
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.messages import Facts
-from training.scorer.study import tables
+from training.scorer.evaluate import tables
 
 SEED = 42
 TRAINING, HELD_OUT = 3, 2

@@ -1,8 +1,8 @@
 """PPO (Schulman et al. 2017) with Lagrange multipliers for the budget and for fatigue, from scratch.
 
-Many customers live through their quarter at once (`training.policy.many`). They belong to markets, each with a budget
-of its own, and so a price of money of its own, which its customers see as `budget_remaining`: one network learns what
-to do at any price. Nothing is learnt of luck: rewards are expectations over acceptance and survival.
+Many customers live through their quarter at once (`training.policy.simulation.vector_env`). They belong to markets,
+each with a budget of its own, and so a price of money of its own, which its customers see as `budget_remaining`:
+one network learns what to do at any price. Nothing is learnt of luck: rewards are expectations over acceptance and survival.
 """
 
 import time
@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from services.policy.observation import OBSERVATION
-from services.policy.world import Customers
+from services.policy.policies.observation import OBSERVATION
+from services.policy.response.model import Customers
 from shared.messages import OFFERS
-from training.policy.bound import Portfolio
-from training.policy.environment import DELAYS
-from training.policy.many import Retention
-from training.policy.multipliers import PID, GradientAscent
+from training.policy.evaluation.bound import Portfolio
+from training.policy.lagrangian import PID, GradientAscent
+from training.policy.simulation.env import DELAYS
+from training.policy.simulation.vector_env import Retention
 
 HEADS = (2, len(OFFERS), DELAYS, 1)
 """Contact, offer, delay, value."""

@@ -19,20 +19,20 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from services.policy.network import FILE, INPUTS
-from services.policy.world import Customers
+from services.policy.policies.network import FILE, INPUTS
+from services.policy.response.model import Customers
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, version_of, write
 from shared.settings import Settings
 from training.data.sources import BANK, TELCO, SourceError
-from training.policy.artifact import packed, served
-from training.policy.bound import Portfolio
-from training.policy.card import card
+from training.policy.behaviour_cloning import cloned
 from training.policy.customers import Population, population
-from training.policy.judge import BUDGETS, SEEDS, Court, baselines
-from training.policy.policies import Learned, Plan
+from training.policy.evaluation.benchmark import BUDGETS, SEEDS, Court, baselines
+from training.policy.evaluation.bound import Portfolio
+from training.policy.evaluation.card import card
+from training.policy.evaluation.policies import Learned, Plan
+from training.policy.export import packed, served
 from training.policy.ppo import Args as PPOArgs
 from training.policy.ppo import Point, Trained, Trainer
-from training.policy.warm import cloned
 
 HISTORY = "training.json"
 POINTS = 100

@@ -8,11 +8,11 @@ from typing import Any
 
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import CURVES, FILES, INPUTS
-from services.scorer.watch import REFERENCE, Bins
+from services.scorer.monitor import REFERENCE, Bins
 from shared.artifacts import Manifest, read, version_of, write
 from training.data.sources import BANK
 from training.scorer.card import card
-from training.scorer.evaluate import Metrics
+from training.scorer.evaluation import Metrics
 from training.scorer.report import rounded
 
 FACTS = {"risk": RISK, "accept": ACCEPT}

@@ -4,7 +4,7 @@ import re
 from html import escape
 
 from shared.artifacts import Manifest
-from training.data.own import Own
+from training.data.user_data import Own
 
 TELCO_CUSTOMERS = "Telco Customer Churn (IBM sample): 7,032 complete customers of one fictional company"
 

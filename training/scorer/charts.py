@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from training.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL, WIDTH, canvas, styled, svg
+from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL, WIDTH, canvas, styled, svg
 from training.scorer.curves import POINTS, by_block, lift, precision_recall, reliability, roc
-from training.scorer.evaluate import Evaluation, InTime
+from training.scorer.evaluation import Evaluation, InTime
+from training.scorer.logistic_recalibration import BLOCK
 from training.scorer.metrics import BINS
-from training.scorer.rolling import BLOCK
 
 SERIES = {
     "whole": ("this model", BLUE, "-"),

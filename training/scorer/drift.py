@@ -34,10 +34,10 @@ from pydantic_core import from_json, to_json
 
 from services.scorer.features import fact
 from services.scorer.model import FILES, INPUTS
-from services.scorer.watch import REFERENCE, SCORES
+from services.scorer.monitor import REFERENCE, SCORES
 from shared.artifacts import ARTIFACTS, ArtifactError, read
-from training.scorer import window
-from training.scorer.evidence import (
+from training.scorer import outcome_log
+from training.scorer.drift_tests import (
     ENOUGH,
     WATCH,
     Period,
@@ -134,12 +134,12 @@ def drift(artifact: Path, seen: Path, decisions: Path | None = None, outcomes: P
     skipped = Counter[str]()
     manifest = read(artifact, INPUTS, FILES)
     bins = from_json((artifact / REFERENCE).read_bytes())
-    saw = window.saw(seen, manifest.version, bins, skipped)
+    saw = outcome_log.saw(seen, manifest.version, bins, skipped)
     moved = shifts(bins, saw.counts, saw.unknown)
-    said = window.decided(decisions, manifest.version, skipped) if decisions else []
-    became = window.became(outcomes, skipped) if outcomes else []
+    said = outcome_log.decided(decisions, manifest.version, skipped) if decisions else []
+    became = outcome_log.became(outcomes, skipped) if outcomes else []
     verdicts = {}
-    for model, join in window.JOINS.items():
+    for model, join in outcome_log.JOINS.items():
         labelled = join(said, became)
         leaning = leans_on(artifact / f"{model}.ubj")
         facts = [name for name in drifted(moved) if name in leaning]

@@ -1,124 +1,110 @@
-"""How good the models are: repeated cross-validation beside two peers, and the bank's calls in order of time."""
+"""Evaluate the predictors: python -m training.scorer.evaluate [--mirror DIR] [--data DIR] [--reports DIR]
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+Writes predictors.html, to look at, and predictors.json, for machines.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import xgboost
 
-from training.scorer.learn import FOLDS, ByName, Folds, learn, out_of_fold, split
-from training.scorer.metrics import Measured, auc, ece, ece_by_chance, over_folds, over_rows
-from training.scorer.peers import PEERS
-from training.scorer.rolling import BLOCK, WINDOW, rolling
-from training.scorer.targets import Target, subset, views
+from services.scorer.features import ACCEPT, RISK, Encoding, fact
+from services.scorer.model import INPUTS
+from services.scorer.monitor import binned, reference
+from shared.artifacts import read
+from shared.settings import Settings
+from training.data.pipeline import load, prepare
+from training.data.sources import BANK, TELCO, SourceError
+from training.data.split import SPLITS
+from training.scorer import report
+from training.scorer.drift_tests import psi
+from training.scorer.evaluation import REPEATS, Study, evaluate, in_time
+from training.scorer.fit import fit
+from training.scorer.targets import Target, accept, accept_all, encoded, risk
 
-REPEATS = 3
-
-Metrics = dict[str, Measured]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Of one target: calibrated probabilities out of fold [repeats, n], by view of the customers and by peer."""
-
-    target: Target
-    folds: Folds
-    probabilities: Mapping[str, np.ndarray]
-    metrics: Metrics
-
-
-@dataclass(frozen=True)
-class InTime:
-    """The last fifth in order of time, `probabilities` and `labels` [n].
-
-    What the model said that was learnt and calibrated on all before (`time_fixed`), what it said recalibrated as
-    outcomes came in (`time`), and what the recent share of yes said alone (`time_rate`).
-    """
-
-    name: str
-    labels: np.ndarray
-    probabilities: Mapping[str, np.ndarray]
-    metrics: Metrics
+CHECKSUMS = {source.path: source.sha256 for source in (TELCO, BANK)}
+EXPLAINED = 5_000
+"""Customers, drawn at random, whose SHAP values tell what the model leans on."""
 
 
-@dataclass(frozen=True)
-class Study:
-    """All that the report shows, of one run."""
-
-    evaluations: Sequence[Evaluation]
-    in_time: Sequence[InTime]
-    importance: Mapping[str, Mapping[str, float]]
-    """By target, of each fact the mean strength of its SHAP value in log-odds; strongest first."""
-    shifts: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """By target and split (valid, test), of each fact the PSI against the training split."""
-
-    @property
-    def metrics(self) -> Metrics:
-        metrics = [each.metrics for each in self.evaluations] + [each.metrics for each in self.in_time]
-        return {name: value for each in metrics for name, value in each.items()}
+def tables(mirror: Path, data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Telco's customers and the bank's calls, made if they are not there. Raises `SourceError`."""
+    for name in ("telco", "bank"):
+        prepare(name, mirror if mirror.is_dir() else None, data)
+    telco, bank = (whole({split: load(name, data, split) for split in SPLITS}) for name in ("telco", "bank"))
+    return telco, bank
 
 
-def evaluate(target: Target, repeats: int = REPEATS) -> Evaluation:
-    """Whoever speaks of a customer has seen neither their label nor what became of them in fitting trees or curves."""
-    folds, seen = split(target, repeats), views(target)
-
-    def ours(train: Target, test: np.ndarray) -> ByName:
-        model = learn(train)
-        return {name: model(rows[test]) for name, rows in seen.items()}
-
-    def theirs(train: Target, test: np.ndarray) -> ByName:
-        return {name: peer(train, target.rows[test]) for name, peer in PEERS.items()}
-
-    probabilities = out_of_fold(target, folds, ours, target.name) | out_of_fold(target, folds, theirs, "its peers")
-    return Evaluation(target, folds, probabilities, measured(target, folds, probabilities))
+def whole(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All rows in the order of their file, with their `split`."""
+    return pd.concat([rows.assign(split=split) for split, rows in splits.items()]).sort_values(
+        "position", ignore_index=True
+    )
 
 
-def measured(target: Target, folds: Folds, probabilities: ByName) -> Metrics:
-    """AUC over the folds; ECE over all rows of a repeat, and within the folds beside what chance would show there.
-
-    Over all rows the errors of the folds' curves cancel in part; within a fold chance is most of it.
-    """
-    labels, seed = target.labels, target.recipe.seed
-    found = {f"{target.name}.base_rate": alone(float(labels.mean()))}
-    for name, each in probabilities.items():
-        of = target.name if name == "whole" else f"{target.name}.{name}"
-        within = [(p[test], labels[test]) for p, tests in zip(each, folds, strict=True) for test in tests]
-        found[f"{of}.ece"] = over_rows(ece, each, labels, seed)
-        found[f"{of}.fold_ece"] = over_folds([ece(p, y) for p, y in within], FOLDS)
-        if name not in PEERS:
-            found[f"{of}.fold_ece_by_chance"] = alone(float(np.mean([ece_by_chance(p, seed) for p, _ in within])))
-        if name != "id_only":  # where nothing tells customers apart, there is nothing to rank
-            found[f"{of}.auc"] = over_folds([auc(p, y) for p, y in within], FOLDS)
-    return found
+def study(telco: pd.DataFrame, bank: pd.DataFrame, repeats: int = REPEATS) -> Study:
+    targets = [risk(telco), accept(bank), accept_all(bank)]
+    return Study(
+        evaluations=[evaluate(target, repeats) for target in targets],
+        in_time=[in_time(target) for target in targets[1:]],
+        importance={target.name: importance(target) for target in targets},
+        shifts={"risk": shifts(RISK, telco), "accept.serving": shifts(ACCEPT, bank)},
+    )
 
 
-def alone(value: float) -> Measured:
-    """A number that is not an estimate."""
-    return Measured(value, value, value)
+def importance(target: Target) -> dict[str, float]:
+    """Of each fact, strongest first: how far it moves the log-odds, on average (mean |SHAP|, Lundberg et al. 2020)."""
+    chosen = np.random.default_rng(target.recipe.seed).permutation(len(target.rows))[:EXPLAINED]
+    matrix = xgboost.DMatrix(target.rows[chosen], feature_names=list(target.features))
+    values = fit(target).predict(matrix, pred_contribs=True)[:, :-1]
+    by_fact = pd.DataFrame(values.T).groupby([fact(feature) for feature in target.features]).sum()
+    return by_fact.abs().mean(axis=1).sort_values(ascending=False).to_dict()
 
 
-def in_time(target: Target) -> InTime:
-    """Learn from the first four fifths, calibrate out of fold, test on the last; `target.rows` are in order of time."""
-    labels, seed = target.labels, target.recipe.seed
-    start = len(labels) * 4 // 5
-    lead = start - WINDOW  # the first window is from before the test: a model has to speak of it that has not seen it
-    fixed = learn(subset(target, np.arange(start)))(target.rows[start:])
-    before = learn(subset(target, np.arange(lead)))(target.rows[lead:start])
-    rates = [labels[at - WINDOW : at].mean() for at in range(start, len(labels), BLOCK)]
-    probabilities = {
-        "time_fixed": fixed,
-        "time": rolling(np.concatenate([before, fixed]), labels[lead:]),
-        "time_rate": np.repeat(rates, BLOCK)[: len(fixed)],
+def shifts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The PSI of each fact between the training split and each of the others."""
+    rows = {split: encoded(facts, table[table["split"] == split]) for split in SPLITS}
+    train = reference(facts, rows["train"])
+    edges = {name: bins["edges"] for name, bins in train.items()}
+    return {
+        split: {
+            name: psi(train[name]["counts"][:-1], counts[:-1])[0]
+            for name, counts in binned(facts, edges, rows[split]).items()
+        }
+        for split in SPLITS[1:]
     }
-    found = {}
-    for name, each in probabilities.items():
-        for metric in (auc, ece):
-            of = f"{target.name}.{name}_{metric.__name__}"
-            found[of] = over_rows(metric, each[None], labels[start:], seed, block=BLOCK)
-    both = np.stack([probabilities["time"], probabilities["time_rate"]], axis=1)
-    found[f"{target.name}.time_gain_auc"] = over_rows(gain, both[None], labels[start:], seed, block=BLOCK, least=-1)
-    return InTime(target.name, labels[start:], probabilities, found)
 
 
-def gain(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """How much better the first of two [n, 2] ranks."""
-    return auc(probabilities[:, 0], labels) - auc(probabilities[:, 1], labels)
+def compared(found: Study, artifacts: Path) -> str:
+    """In words, whether the manifest of the scorer in `artifacts` says the same."""
+    theirs = read(artifacts / "scorer", INPUTS).metrics
+    ours = {name: each.mean for name, each in report.rounded(found.metrics).items()}
+    other = [
+        f"{name} {value} here, {theirs.get(name)} there" for name, value in ours.items() if theirs.get(name) != value
+    ]
+    if not other:
+        return f"{artifacts / 'scorer'} was measured the same"
+    return f"{len(other)} of {len(ours)} numbers are not those of {artifacts / 'scorer'}: {'; '.join(other[:3])}, …"
+
+
+def main() -> None:
+    settings = Settings()
+    parser = ArgumentParser(prog="python -m training.scorer.evaluate", description=__doc__.partition("\n")[0])
+    parser.add_argument("--mirror", type=Path, default=settings.data, help="folder of copies of the data sets")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
+    args = parser.parse_args()
+    try:
+        found = study(*tables(args.mirror, args.data))
+    except SourceError as error:
+        sys.exit(str(error))
+    report.write(found, args.reports, CHECKSUMS)
+    print(f"written to {args.reports / 'predictors.html'} and predictors.json; {compared(found, settings.artifacts)}")
+
+
+if __name__ == "__main__":
+    main()

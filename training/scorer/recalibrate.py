@@ -16,9 +16,9 @@ import numpy as np
 
 from services.scorer.model import CURVES, FILES, INPUTS
 from shared.artifacts import ARTIFACTS, ArtifactError, read, version_of, write
-from training.scorer import window
-from training.scorer.evidence import ENOUGH
-from training.scorer.rolling import WINDOW, Line, line
+from training.scorer import outcome_log
+from training.scorer.drift_tests import ENOUGH
+from training.scorer.logistic_recalibration import WINDOW, Line, line
 
 
 class TooFewError(Exception):
@@ -31,8 +31,8 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
     Lines that cannot be read stop nothing. Raises `ArtifactError`, OSError and `TooFewError`, with nothing changed.
     """
     manifest, skipped = read(artifact, INPUTS, FILES), Counter[str]()
-    said, became = window.decided(decisions, manifest.version, skipped), window.became(outcomes, skipped)
-    lines = {model: over(join(said, became)) for model, join in window.JOINS.items()}
+    said, became = outcome_log.decided(decisions, manifest.version, skipped), outcome_log.became(outcomes, skipped)
+    lines = {model: over(join(said, became)) for model, join in outcome_log.JOINS.items()}
     told = {model: found if isinstance(found, str) else found.words() for model, found in lines.items()}
     told |= {f"skipped, {why}": f"{count:,} lines" for why, count in skipped.items()}
     if all(isinstance(found, str) for found in lines.values()):
@@ -52,7 +52,7 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
     return told | {"version": made.version}
 
 
-def over(labelled: window.Labelled) -> Line | str:
+def over(labelled: outcome_log.Labelled) -> Line | str:
     """The line over the latest, or in words why there is none."""
     probabilities, labels = (each[-WINDOW:] for each in labelled)
     yes = int(labels.sum())

@@ -6,11 +6,11 @@ from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import NamedTuple
 
-from training.page import document, heading, paragraph, points, table
+from training.report.page import document, heading, paragraph, points, table
 from training.scorer.charts import SERIES
-from training.scorer.evaluate import Evaluation, Metrics, Study
+from training.scorer.evaluation import Evaluation, Metrics, Study
+from training.scorer.logistic_recalibration import BLOCK
 from training.scorer.metrics import BINS, Measured
-from training.scorer.rolling import BLOCK
 from training.scorer.sections import later, section, shown
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from training.page import figures, folded, heading, paragraph, points, table
+from training.report.page import figures, folded, heading, paragraph, points, table
 from training.scorer import charts
 from training.scorer.charts import SERIES
 from training.scorer.curves import by_block, reliability
-from training.scorer.evaluate import Evaluation, InTime, Metrics, Study
-from training.scorer.evidence import DRIFTED, WATCH
+from training.scorer.drift_tests import DRIFTED, WATCH
+from training.scorer.evaluation import Evaluation, InTime, Metrics, Study
+from training.scorer.logistic_recalibration import BLOCK, WINDOW
 from training.scorer.metrics import BINS, Measured
-from training.scorer.rolling import BLOCK, WINDOW
 from training.scorer.targets import Target
 
 GLUE = "\N{NO-BREAK SPACE}"

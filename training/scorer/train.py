@@ -15,18 +15,18 @@ import numpy as np
 import pandas as pd
 
 from services.scorer import features
-from services.scorer.watch import reference
+from services.scorer.monitor import reference
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest
 from shared.settings import Settings
-from training.data import own, split
+from training.data import split, user_data
 from training.data.sources import BANK, TELCO, SourceError
 from training.scorer import report
 from training.scorer.artifact import FACTS, SAID, Half, flat, kept, save
 from training.scorer.card import TELCO_CUSTOMERS, customers_of, said_of
-from training.scorer.evaluate import REPEATS, Metrics, alone, evaluate
-from training.scorer.learn import learn
+from training.scorer.evaluate import CHECKSUMS, study, tables, whole
+from training.scorer.evaluation import REPEATS, Metrics, alone, evaluate
+from training.scorer.fit import learn
 from training.scorer.metrics import auc, ece, ece_by_chance, over_rows
-from training.scorer.study import CHECKSUMS, study, tables, whole
 from training.scorer.targets import Target, accept, risk, subset
 
 ECE_CEILING = 0.05
@@ -67,7 +67,7 @@ def train(args: Args) -> Manifest:
 
 def train_risk(customers: Path, mapping: Path, args: Args) -> Manifest:
     """The risk from your customers. Raises `SourceError`, `FloorError`, and `ArtifactError` without an old artifact."""
-    accept_half, theirs = kept(args.out), own.read(customers, mapping)
+    accept_half, theirs = kept(args.out), user_data.read(customers, mapping)
     print(*said_of(theirs), sep="\n")
     for fact, values in theirs.strange.items():
         print(f"{fact}: not known are, for example, {', '.join(values)}: say under [values.{fact}] what they are.")

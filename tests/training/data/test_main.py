@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -6,18 +7,18 @@ from shared.messages import CustomerEvent
 from training.data import __main__ as command
 from training.data import hub
 from training.data.__main__ import kaggle_key, main
-from training.data.obtain import obtain
+from training.data.resolve import obtain
 from training.data.sources import SOURCES, SourceError
 
 
 @pytest.fixture(autouse=True)
-def no_key(tmp_path, monkeypatch):
+def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(command, "KAGGLE", tmp_path / "kaggle.json")
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_telco_becomes_7043_events_without_labels(data, tmp_path):
+def test_telco_becomes_7043_events_without_labels(data: Path, tmp_path: Path) -> None:
     main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data)])
     lines = (tmp_path / "events.jsonl").read_bytes().splitlines()
     events = [CustomerEvent.parse(line, "unused") for line in lines]
@@ -29,7 +30,7 @@ def test_telco_becomes_7043_events_without_labels(data, tmp_path):
     assert not any("churn" in name for name in set().union(*map(json.loads, lines)))
 
 
-def test_the_catalogue_lists_every_source(capsys):
+def test_the_catalogue_lists_every_source(capsys: pytest.CaptureFixture[str]) -> None:
     main(["list"])
     header, *lines = capsys.readouterr().out.splitlines()
     assert header.split() == ["name", "rows", "pinned", "by", "licence", "origin"]
@@ -40,20 +41,22 @@ def test_the_catalogue_lists_every_source(capsys):
         assert source.origin in line
 
 
-def test_one_set_is_made(data, tmp_path, capsys):
+def test_one_set_is_made(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["telco", "--mirror", str(data), "--out", str(tmp_path)])
     assert "telco: 7,043 rows from the mirror" in capsys.readouterr().out
     assert (tmp_path / "telco" / "train.parquet").is_file()
 
 
-def test_all_sets_are_made(tmp_path, monkeypatch):
+def test_all_sets_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(command, "prepare", lambda name, *_: asked.append(name))
     main(["all", "--out", str(tmp_path)])
     assert asked == list(SOURCES)
 
 
-def test_one_set_that_fails_does_not_keep_the_others_and_is_named(data, tmp_path, monkeypatch):
+def test_one_set_that_fails_does_not_keep_the_others_and_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unreachable(hub):
         raise SourceError("the hub could not be reached: no route")
 
@@ -63,25 +66,31 @@ def test_one_set_that_fails_does_not_keep_the_others_and_is_named(data, tmp_path
     assert {file.parent.name for file in tmp_path.glob("*/report.md")} == set(SOURCES) - {"shp2"}
 
 
-def test_the_events_are_utf_8_whatever_the_platform_writes(data, tmp_path, monkeypatch):
+def test_the_events_are_utf_8_whatever_the_platform_writes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("io.text_encoding", lambda encoding, stacklevel=2: encoding or "utf-16")
     main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data)])
     assert (tmp_path / "events.jsonl").read_bytes().startswith(b'{"event_id": ')
 
 
-def test_events_that_cannot_be_written_are_an_error_in_a_line(data, tmp_path):
+def test_events_that_cannot_be_written_are_an_error_in_a_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"events\.jsonl cannot be written: No such file or directory$"):
         main(["telco-events", str(tmp_path / "gone" / "events.jsonl"), "--mirror", str(data)])
 
 
-def test_what_the_events_are_downloaded_to_is_below_out(data, tmp_path, monkeypatch):
+def test_what_the_events_are_downloaded_to_is_below_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     monkeypatch.setattr(command, "obtain", lambda *args: asked.append(args) or obtain(*args))
     main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data), "--out", str(tmp_path)])
     assert [raw for _, _, _, raw, _ in asked] == [tmp_path / "raw"]
 
 
-def test_the_usual_mirror_may_be_absent_and_one_that_was_named_is_said_to_be(tmp_path, monkeypatch, capsys):
+def test_the_usual_mirror_may_be_absent_and_one_that_was_named_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = []
     monkeypatch.setattr(command, "prepare", lambda *args: asked.append(args))
     monkeypatch.setenv("RETENTION_DATA", str(tmp_path / "gone"))
@@ -93,7 +102,9 @@ def test_the_usual_mirror_may_be_absent_and_one_that_was_named_is_said_to_be(tmp
     assert capsys.readouterr().err == ""
 
 
-def test_a_mirror_that_is_given_and_not_there_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_mirror_that_is_given_and_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(command, "prepare", None)
     with pytest.raises(SystemExit):
         main(["bank", "--mirror", str(tmp_path / "gone"), "--out", str(tmp_path)])
@@ -101,12 +112,12 @@ def test_a_mirror_that_is_given_and_not_there_is_refused(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("arguments", [["telco-events"], ["telco", "out.jsonl"], ["titanic"], []])
-def test_what_is_not_asked_for_rightly_is_refused(arguments):
+def test_what_is_not_asked_for_rightly_is_refused(arguments) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
 
 
-def test_the_key_of_kaggle_is_read_where_kaggle_puts_it(tmp_path):
+def test_the_key_of_kaggle_is_read_where_kaggle_puts_it(tmp_path: Path) -> None:
     file = tmp_path / "kaggle.json"
     assert kaggle_key(file) is None
     file.write_text('{"username": "ada", "key": "secret"}')
@@ -114,13 +125,13 @@ def test_the_key_of_kaggle_is_read_where_kaggle_puts_it(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"username": "ada"}'])
-def test_what_is_no_key_is_named_and_not_shown(tmp_path, content):
+def test_what_is_no_key_is_named_and_not_shown(tmp_path: Path, content: str) -> None:
     (tmp_path / "kaggle.json").write_text(content)
     with pytest.raises(SourceError, match=r"kaggle\.json is no key of Kaggle's"):
         kaggle_key(tmp_path / "kaggle.json")
 
 
-def test_a_key_of_kaggles_is_taken_from_its_variables_too(tmp_path, monkeypatch):
+def test_a_key_of_kaggles_is_taken_from_its_variables_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_USERNAME", "sam")
     assert kaggle_key(tmp_path / "kaggle.json") is None
     monkeypatch.setenv("KAGGLE_KEY", "secret")

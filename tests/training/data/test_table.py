@@ -1,5 +1,6 @@
 import gzip
 import json
+from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
@@ -23,7 +24,7 @@ LINES = pa.DataFrameSchema(
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path):
     """Three customers as IBM's file has them; the second has a blank."""
     file = tmp_path / "telco.csv"
     file.write_text("\n".join([",".join(telco.SCHEMA.columns), *TELCO]) + "\n")
@@ -37,7 +38,7 @@ def changed(file, old, new):
     return file
 
 
-def test_a_table_has_the_types_of_its_schema(file):
+def test_a_table_has_the_types_of_its_schema(file) -> None:
     frame = telco.read(file)
     assert frame["tenure"].tolist() == [1, 0, 2]
     assert frame["TotalCharges"].isna().tolist() == [False, True, False]
@@ -64,26 +65,26 @@ def test_a_table_has_the_types_of_its_schema(file):
         (",Yes\n", ",Yes,more,cells\n", r"telco\.csv is no table: .*line 4"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_column_and_line(file, old, new, said):
+def test_what_is_wrong_is_named_with_its_column_and_line(file, old: str, new: str, said: str) -> None:
     with pytest.raises(SourceError, match=said) as error:
         telco.read(changed(file, old, new))
     assert str(error.value).startswith("telco.csv")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x01"])
-def test_what_is_no_table_is_named(file, content):
+def test_what_is_no_table_is_named(file, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(SourceError, match=r"telco\.csv is no table"):
         telco.read(file)
 
 
-def test_columns_that_are_gone_are_said_before_what_they_hold(file):
+def test_columns_that_are_gone_are_said_before_what_they_hold(file) -> None:
     with pytest.raises(SourceError, match="column 'Churn' is missing"):
         telco.read(changed(changed(file, "Churn\n", "Left\n"), "Electronic check", "Cash"))
 
 
 @pytest.mark.parametrize("column", ["labels", "text"])
-def test_json_lines_keep_their_types(tmp_path, column):
+def test_json_lines_keep_their_types(tmp_path: Path, column: str) -> None:
     good = {"text": "a", "labels": 1}
     rows = [good, good | {"labels": None}, good | {column: 1.0}]
     with gzip.open(tmp_path / "set.jsonl.gz", "wt") as lines:
@@ -106,26 +107,26 @@ def test_json_lines_keep_their_types(tmp_path, column):
         gzip.compress(b"{}\n" * 9)[:10] + b"\xff" * 20,
     ],
 )
-def test_what_is_not_gzipped_json_is_named(tmp_path, content):
+def test_what_is_not_gzipped_json_is_named(tmp_path: Path, content) -> None:
     (tmp_path / "set.jsonl.gz").write_bytes(content)
     with pytest.raises(SourceError, match=r"set\.jsonl\.gz is not gzipped JSON lines"):
         read_lines(tmp_path / "set.jsonl.gz", LINES)
 
 
 @pytest.mark.parametrize(("line", "said"), [(b"[1]", "it is no object"), (b"{", "Expecting property name")])
-def test_a_line_that_is_no_object_is_named(tmp_path, line, said):
+def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: bytes, said: str) -> None:
     (tmp_path / "set.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "labels": 1}\n' + line + b"\n"))
     with pytest.raises(SourceError, match=rf"^set\.jsonl\.gz is not gzipped JSON lines: line 2: {said}"):
         read_lines(tmp_path / "set.jsonl.gz", LINES)
 
 
-def test_a_line_without_a_field_is_named(tmp_path):
+def test_a_line_without_a_field_is_named(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "labels": 1}\n{"labels": 1}\n'))
     with pytest.raises(SourceError, match="column 'text' should hold a value; line 2 holds nothing"):
         read_lines(tmp_path / "set.jsonl.gz", LINES)
 
 
-def test_a_row_is_dropped_for_the_first_reason_that_holds():
+def test_a_row_is_dropped_for_the_first_reason_that_holds() -> None:
     rows = pd.DataFrame({"n": [1, 2, 3, 4]})
     reasons = {
         "even": lambda rows: rows["n"] % 2 == 0,
@@ -137,7 +138,7 @@ def test_a_row_is_dropped_for_the_first_reason_that_holds():
     assert sifted.dropped == {"even": 2, "above 2": 1}
 
 
-def test_telco_in_our_words(file):
+def test_telco_in_our_words(file) -> None:
     cleaned = telco.clean(telco.read(file))
     assert cleaned.dropped == {"TotalCharges is blank (tenure 0)": 1}
     assert cleaned.rows["position"].tolist() == [0, 2]
@@ -147,7 +148,7 @@ def test_telco_in_our_words(file):
     assert (first["tenure"], first["total_charges"], last["internet_service"]) == (1, 29.85, "No")
 
 
-def test_the_bank_in_our_words(tmp_path):
+def test_the_bank_in_our_words(tmp_path: Path) -> None:
     (tmp_path / "bank.csv").write_text(
         ";".join(bank.SCHEMA.columns) + "\n"
         "56;unknown;married;basic.4y;no;unknown;yes;telephone;may;mon;261;1;999;0;nonexistent;1.1;93.994;-36.4;4.857;5191;no\n"
@@ -166,7 +167,7 @@ def test_the_bank_in_our_words(tmp_path):
 
 
 @pytest.mark.parametrize(("calls", "level"), [(1, 3), (2, 2), (3, 1), (4, 0), (56, 0)])
-def test_fewer_calls_stand_for_a_stronger_offer(calls, level):
+def test_fewer_calls_stand_for_a_stronger_offer(calls: int, level: int) -> None:
     raw = pd.DataFrame({name: ["no"] for name in bank.SCHEMA.columns} | {"campaign": [calls]})
     raw = raw.assign(age=1.0, pdays=1.0, previous=0)
     assert bank.clean(raw).rows["offer_level"].tolist() == [level]

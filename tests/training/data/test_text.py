@@ -1,5 +1,6 @@
 import gzip
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -40,7 +41,7 @@ TREE = [
 ]
 
 
-def test_a_tree_becomes_answers_with_the_conversation_before_them(tmp_path):
+def test_a_tree_becomes_answers_with_the_conversation_before_them(tmp_path: Path) -> None:
     cleaned = oasst1.clean(oasst1.read(written(tmp_path, TREE)))
     best, reply, second = cleaned.rows.to_dict("records")
     ask = {"role": "user", "content": "ask says"}
@@ -64,12 +65,12 @@ def test_a_tree_becomes_answers_with_the_conversation_before_them(tmp_path):
     }
 
 
-def test_a_message_of_another_kind_is_named(tmp_path):
+def test_a_message_of_another_kind_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="'role' should hold prompter or assistant; line 2 holds 'system'"):
         oasst1.read(written(tmp_path, [TREE[0], message("rule", None, "system")]))
 
 
-def test_helpful_and_harmless_pairs_share_a_conversation(tmp_path):
+def test_helpful_and_harmless_pairs_share_a_conversation(tmp_path: Path) -> None:
     pairs = [
         ("\n\nHuman: Hi\n\nAssistant: Hello", "\n\nHuman: Hi\n\nAssistant: Go away"),
         ("\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Why?\n\nAssistant: So.",) * 2,
@@ -104,7 +105,7 @@ def post(name="p", a="first", b="second", labels=1, score_ratio=3.0):
     return fields | {"human_ref_A": a, "human_ref_B": b, "labels": labels, "score_ratio": score_ratio}
 
 
-def test_the_preferred_comment_on_a_post_is_chosen(tmp_path):
+def test_the_preferred_comment_on_a_post_is_chosen(tmp_path: Path) -> None:
     rows = [post(), post(b="third", labels=0), post(score_ratio=1.9), *(post("q", a=f"{i}") for i in range(7))]
     cleaned = preferences.clean_shp(preferences.read_shp(written(tmp_path, rows)))
     assert cleaned.rows["chosen"].tolist()[:3] == ["first", "third", "0"]
@@ -114,7 +115,7 @@ def test_the_preferred_comment_on_a_post_is_chosen(tmp_path):
     assert cleaned.dropped == {"score ratio below 2": 1, "after the first 5 pairs of a post": 2}
 
 
-def test_no_more_are_kept_than_asked_for_and_the_same_each_time():
+def test_no_more_are_kept_than_asked_for_and_the_same_each_time() -> None:
     rows = pd.DataFrame({"prompt": [[{"role": "user", "content": "Hi"}]] * 50, "response": [str(i) for i in range(50)]})
     first, again = (tidy(rows, ("response",), most=10) for _ in range(2))
     assert first.rows.equals(again.rows)
@@ -123,7 +124,7 @@ def test_no_more_are_kept_than_asked_for_and_the_same_each_time():
     assert first.dropped == {"not among the 10 drawn": 40}
 
 
-def test_openings_are_compared_without_case_and_white_space():
+def test_openings_are_compared_without_case_and_white_space() -> None:
     assert (
         opening([{"role": "user", "content": " Hello\n World"}, {"role": "assistant", "content": "?"}]) == "hello world"
     )

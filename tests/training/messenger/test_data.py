@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from services.messenger.prompt import prompt
-from training.messenger import rubric
-from training.messenger.corpus import briefs, write
+from training.messenger.corpus.corpus import briefs, write
 from training.messenger.data import demonstrations, dialogues, labelled, preferences, transcript
+from training.messenger.evaluation import rubric
 
 
 def test_demonstrations_follow_their_prompts_and_repeat_with_their_seed() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.messenger.tiny import tiny
+from tests.training.messenger.tiny_model import tiny
 from training.messenger.lm import (
     LM,
     adapted,

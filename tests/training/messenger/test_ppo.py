@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from services.messenger.prompt import prompt
-from tests.training.messenger.tiny import tiny
+from tests.training.messenger.tiny_model import tiny
 from training.messenger import base, ppo
-from training.messenger.corpus import briefs
+from training.messenger.corpus.corpus import briefs
 from training.messenger.lm import Batch, distributions, log_probabilities, padded
 from training.messenger.ppo import (
     Args,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.messenger.tiny import tiny
+from tests.training.messenger.tiny_model import tiny
 from training.messenger import reward
 from training.messenger.data import Pair
 from training.messenger.lm import LM, Batch, encode, joined

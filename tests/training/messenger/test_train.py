@@ -14,10 +14,11 @@ from services.messenger.local import LocalWriter
 from services.messenger.prompt import prompt
 from services.messenger.rank import Reward
 from shared.artifacts import Manifest
-from training.messenger import base, ppo, report, reward, sft, train
-from training.messenger.assess import evaluated
-from training.messenger.corpus import briefs
+from training.messenger import base, ppo, reward, sft, train
+from training.messenger.corpus.corpus import briefs
 from training.messenger.data import Pair, Preferences
+from training.messenger.evaluation import report
+from training.messenger.evaluation.assess import evaluated
 from training.messenger.lm import LM, in_eight_bits, load, sample, texts
 from training.messenger.train import Args, written
 

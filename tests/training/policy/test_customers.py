@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.policy.world import WORLD, hazard_of
+from services.policy.response.model import WORLD, hazard_of
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
 from shared.messages import Facts
 from training.policy.customers import HELD_OUT, TRAINING, Population, customers, lent, population, scored
-from training.scorer.study import tables
+from training.scorer.evaluate import tables
 
 
 @pytest.fixture(scope="module")

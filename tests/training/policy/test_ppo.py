@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from services.policy.index import RULES, Rules
-from services.policy.world import Customers, gain
-from training.policy.bound import Portfolio
+from services.policy.response.dynamic_program import RULES, Rules
+from services.policy.response.model import Customers, gain
+from training.policy.evaluation.bound import Portfolio
 from training.policy.ppo import (
     Args,
     Batch,

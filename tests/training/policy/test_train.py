@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.policy.network import FILE, INPUTS, Network
-from services.policy.ppo import PPOPolicy
-from services.policy.world import Customers
+from services.policy.policies.network import FILE, INPUTS, Network
+from services.policy.policies.ppo import PPOPolicy
+from services.policy.response.model import Customers
 from shared.artifacts import Manifest, read
 from tests.policy.builders import situation
 from training.policy import train
-from training.policy.bound import Portfolio
 from training.policy.customers import Population
-from training.policy.judge import BUDGETS
+from training.policy.evaluation.benchmark import BUDGETS
+from training.policy.evaluation.bound import Portfolio
 from training.policy.ppo import Args as PPOArgs
 from training.policy.ppo import Network as Torch
 from training.policy.ppo import Point, Trained
@@ -55,9 +55,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
         patch.setattr(train, "ProcessPoolExecutor", AtOnce)
         patch.setattr(train, "behind", lambda shares, people: [])  # so small a network is no match for a rule
         patch.setattr(train, "SEEDS", (100, 101))
-        patch.setattr("training.policy.policies.PRICES", np.array([0.0, 2.0, 11.0]))
-        patch.setattr("training.policy.warm.STEPS", 20)
-        patch.setattr("training.policy.warm.PRICES", np.array([0.0, 2.0]))
+        patch.setattr("training.policy.evaluation.policies.PRICES", np.array([0.0, 2.0, 11.0]))
+        patch.setattr("training.policy.behaviour_cloning.STEPS", 20)
+        patch.setattr("training.policy.behaviour_cloning.PRICES", np.array([0.0, 2.0]))
         args = Args(artifacts=folder, seeds=(0,), scratch=TINY, warm=replace(TINY, updates=3))
         return folder / "policy", train.train(args)
 

@@ -1,0 +1,66 @@
+"""What the network sees of a customer. Training and serving both ask here, so they cannot disagree."""
+
+from math import exp, log1p
+
+import numpy as np
+
+from services.policy.customer.gate import cooled
+from services.policy.policies.base import Situation
+from services.policy.response.dynamic_program import RULES, Rules
+from services.policy.response.model import WORLD, Numbers, World
+from shared.messages import OFFERS
+
+OBSERVATION = (
+    "churn_risk",
+    *(f"accept_prob_{level}" for level in range(len(OFFERS))),
+    "budget_remaining",
+    "days_since_contact",
+    "cooldown_active",
+    "fatigue_count",
+)
+"""In order; all from 0 to 1."""
+LONG = 30
+"""Days since a contact that count as long ago."""
+
+
+def observe(
+    out: Numbers,
+    hazard: Numbers,
+    accept: Numbers,
+    price: Numbers,
+    since: Numbers,
+    held: Numbers,
+    contacts: Numbers,
+    world: World,
+    rules: Rules,
+) -> Numbers:
+    """Write [9, n] into `out`: facts of n customers, each an array [n]; `accept` is [levels, n].
+
+    churn_risk is that of the hazard as it is now: an offer that holds has lowered it. budget_remaining is how plentiful
+    money is, 1 / (1 + its price): 1 when it is free, 0 when there is none.
+    """
+    as_it_is = np.where(held > 0, np.float32(1 - world.effect), np.float32(1))
+    np.exp(hazard * as_it_is * -world.risk_days, out=out[0])
+    np.subtract(1, out[0], out=out[0])
+    out[1:5] = accept
+    out[5] = 1 / (1 + price)
+    np.minimum(since, LONG, out=out[6])
+    out[6] /= LONG
+    out[7] = ~(cooled(since, rules.cooldown) & (held <= 0))
+    np.minimum(contacts / rules.cap, 1, out=out[8])
+    return out
+
+
+def observed(situation: Situation, rules: Rules = RULES, world: World = WORLD) -> tuple[float, ...]:
+    """`observe` of one, in plain numbers; a test holds them equal."""
+    customer, since = situation.customer, situation.since
+    lowered = world.effect if situation.held > 0 else 0.0
+    risk = min(max(customer.churn_risk, 1e-6), 1 - 1e-6)
+    return (
+        1 - exp(log1p(-risk) * (1 - lowered)),
+        *customer.accept_probs,
+        1 / (1 + situation.price),
+        min(since, LONG) / LONG,
+        float(since < rules.cooldown or situation.held > 0),
+        min(situation.contacts / rules.cap, 1.0),
+    )

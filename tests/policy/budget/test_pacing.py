@@ -1,0 +1,269 @@
+from datetime import timedelta
+from math import exp, expm1, log1p
+
+import pytest
+
+from services.policy.budget.ledger import SHARDS, Ledger, Shard, shard_in
+from services.policy.budget.pacing import EVERY, KD, KI, KP, LEAST, PACE, PID, START, Pace, error_of, planned
+from shared.store import Key, SQLiteStore
+from tests.policy.builders import NOON, LateStore, noon
+
+DAY = timedelta(days=1)
+SHARD: Key = (SHARDS, "0")
+
+
+ALL = 10**12
+"""Cents: so many that none is missed."""
+
+
+def spent(share: float, awaited: float = 0.0) -> Shard:
+    return Shard(allotment=ALL, committed=round(ALL * share), awaited=round(ALL * awaited), reserved=0)
+
+
+def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
+    days = [planned((day + 1) / 90) - planned(day / 90) for day in range(90)]
+
+    assert (planned(0), planned(1)) == (0, 1)
+    assert sorted(days, reverse=True) == days
+    assert days[-1] > 0
+
+
+def test_what_is_ahead_of_the_calendar_counts_by_what_the_calendar_leaves() -> None:
+    left = 1 - planned(0.5)
+    assert error_of(spent(1 - left), 0.5) == pytest.approx(0, abs=1e-9)
+    assert error_of(spent(1 - 0.2 * left), 0.5) == pytest.approx(0.8)
+    assert error_of(spent(1 - 1.2 * left), 0.5) == pytest.approx(-0.2)
+    assert error_of(spent(1 - left, awaited=0.5 * left), 0.5) == pytest.approx(0.5)
+
+
+def test_the_error_ends_at_one_and_is_not_endless_at_the_end() -> None:
+    assert error_of(spent(0.0), 0.9) == -1
+    assert error_of(spent(1.0), 0.2) == 1
+    assert error_of(spent(0.99), 1.0) == pytest.approx(-0.01 / LEAST)
+    assert error_of(Shard(), 0.5) == 0
+
+
+def test_promises_count_by_what_is_expected_of_them() -> None:
+    shard = shard_in(Shard(allotment=10_000).reserve(1_000, awaited=200))
+
+    assert error_of(shard, 0.0) == pytest.approx(0.02)
+
+
+def test_a_step_is_the_sum_of_its_three_parts() -> None:
+    pid, price = PID(integral=0.5, error=0.1).step(0.3, days=2)
+
+    assert pid == PID(pytest.approx(0.5 + KI * 0.3 * 2), 0.3)
+    assert price == pytest.approx(expm1(0.5 + KI * 0.3 * 2 + KP * 0.3 + KD * 0.1))
+
+
+def test_what_gets_better_is_not_paid_for_twice() -> None:
+    _, price = PID(integral=1.0, error=0.3).step(0.1, days=1)
+
+    assert price == pytest.approx(expm1(1.0 + KI * 0.1 + KP * 0.1))
+
+
+def test_on_pace_the_price_stays() -> None:
+    pid, price = PID().step(0.0, days=30)
+
+    assert (pid, price) == (PID(), pytest.approx(START))
+
+
+def test_money_is_never_cheaper_than_free_and_dearer_again_at_once() -> None:
+    pid = PID()
+    for _ in range(1_000):
+        pid, price = pid.step(-1.0, days=1)
+    assert (pid.integral, price) == (0.0, 0.0)
+
+    _, price = pid.step(0.1, days=1)
+    assert price > 0
+
+
+@pytest.mark.parametrize("demand", [0.5, 3.0, 10.0])
+def test_a_quarter_is_spent_at_its_pace_though_demand_trebles_in_the_middle(demand: float) -> None:
+    """Customers take less as money gets dearer: in a quarter, `demand` budgets if it were free."""
+    budget, pid, price, cents = 1_000_000, PID(), START, 0.0
+    ahead = []
+    for day in range(90):
+        for _ in range(24):
+            much = 3 if 30 <= day < 45 else 1
+            cents = min(cents + much * demand * budget / 90 / 24 * exp(-log1p(price)), budget)
+            passed = (day + 1) / 90
+            pid, price = pid.step(error_of(Shard(allotment=budget, committed=round(cents)), passed), 1 / 24)
+        ahead.append(cents / budget - planned(passed))
+    assert max(ahead) < 0.35
+    if demand > 1:
+        assert min(ahead) > -0.1
+        assert cents > 0.97 * budget
+
+
+async def paced(store: SQLiteStore, days: int = 90, budget: float = 100, shards: int = 2) -> Pace:
+    return await Pace.open(store, await Ledger.open(store, budget, shards, noon), days, NOON)
+
+
+async def spend(store: SQLiteStore, cents: int) -> None:
+    await store.update([SHARD], lambda found: {SHARD: shard_in(found[SHARD]).reserve(cents, cents)})
+
+
+@pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
+async def test_the_price_moves_once_an_hour_with_what_is_spent(kind: type[SQLiteStore]) -> None:
+    store = kind()
+    pace = await paced(store)
+    await spend(store, 2_000)
+
+    assert await pace.price(NOON + EVERY - timedelta(seconds=1)) == START
+    moved = await pace.price(NOON + EVERY)
+
+    plan = planned(1 / 24 / 90)
+    assert moved == pytest.approx(PID().step((0.2 - plan) / (1 - plan), 1 / 24)[1])
+    assert moved > START
+    await spend(store, 2_000)
+    assert await pace.price(NOON + EVERY + timedelta(minutes=59)) == moved
+    assert await pace.price(NOON + 2 * EVERY) > moved
+
+
+async def test_who_comes_second_reads_what_the_first_found() -> None:
+    store = SQLiteStore()
+    one, other = await paced(store), await paced(store)
+    await spend(store, 2_000)
+    first = await one.price(NOON + EVERY)
+    await spend(store, 199)
+
+    assert await other.price(NOON + EVERY + timedelta(minutes=30)) == first
+    kept = (await store.read([PACE]))[PACE]
+    assert kept
+    assert kept["price"] == first
+
+
+async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
+    store = SQLiteStore()
+    ledger = await Ledger.open(store, ALL / 100, 1, noon)
+    await Pace.open(store, ledger, 90, NOON)
+    await spend(store, round(ALL * planned(0.5)))
+    later = await Pace.open(store, ledger, 90, NOON + 45 * DAY)
+
+    assert later.day(NOON + 45 * DAY) == 45
+    assert await later.price(NOON + 45 * DAY) == pytest.approx(START), "spent is what the calendar spends by half-time"
+
+
+@pytest.mark.parametrize(
+    ("days", "passed", "day"), [(90, 0, 0), (90, 0.5, 0), (90, 89.5, 89), (90, 400, 89), (30, 0, 60), (365, 10, 0)]
+)
+async def test_a_quarter_ends_with_the_calendar(days: int, passed: float, day: int) -> None:
+    assert (await paced(SQLiteStore(), days)).day(NOON + passed * DAY) == day
+
+
+async def seen(pace: Pace, store: SQLiteStore) -> None:
+    pace.saw(await store.read([SHARD]))
+
+
+@pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
+async def test_the_price_moves_within_the_hour_when_much_is_promised_at_once(kind: type[SQLiteStore]) -> None:
+    store = kind()
+    pace = await paced(store)
+    await spend(store, 199)
+    await seen(pace, store)
+    assert await pace.price(NOON) == START
+    await spend(store, 1)
+    await seen(pace, store)
+
+    first = await pace.price(NOON)
+
+    assert first == pytest.approx(PID().step(0.02, 0)[1])
+    assert first > START
+    await spend(store, 199)
+    await seen(pace, store)
+    assert await pace.price(NOON) == first
+    await spend(store, 1)
+    await seen(pace, store)
+    assert await pace.price(NOON) == pytest.approx(PID().step(0.04, 0)[1])
+
+
+async def test_a_burst_changes_nothing_of_the_next_hour() -> None:
+    prices = []
+    for burst in (True, False):
+        store = SQLiteStore()
+        pace = await paced(store)
+        for _ in range(5):
+            await spend(store, 300)
+            if burst:
+                await seen(pace, store)
+                assert await pace.price(NOON + EVERY / 2) > START
+        prices.append(await pace.price(NOON + EVERY))
+
+    assert prices[0] == prices[1]
+
+
+async def test_of_two_who_see_a_burst_one_moves_the_price_and_both_have_it() -> None:
+    store = SQLiteStore()
+    one, other = await paced(store), await paced(store)
+    await spend(store, 300)
+    await seen(one, store)
+    first = await one.price(NOON)
+    await spend(store, 100)
+    await seen(other, store)
+
+    assert await other.price(NOON) == first != START
+    assert (await store.read([PACE]))[PACE]["burst"] == 500
+
+
+async def test_who_starts_late_knows_what_others_promised() -> None:
+    store = SQLiteStore()
+    await paced(store)
+    await spend(store, 200)
+
+    assert await (await paced(store)).price(NOON) > START
+
+
+async def test_without_a_budget_nothing_moves_at_once() -> None:
+    store = SQLiteStore()
+    pace = await paced(store, budget=0)
+    before = await store.read([PACE])
+
+    assert await pace.price(NOON) == START
+    assert await store.read([PACE]) == before
+
+
+def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
+    rest = spent(0.6 + 0.4 * planned(0.5))
+
+    assert error_of(rest, 0.5, before=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
+    assert error_of(rest, 0.5) > 0
+    assert error_of(spent(0.6), 0.0, before=65 * ALL // 100) == pytest.approx(-5 / 35), (
+        "less was accepted than expected"
+    )
+
+
+async def test_when_the_calendar_is_over_a_new_one_begins_for_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    store = SQLiteStore()
+    pace, over = await paced(store, days=2, shards=1), NOON + 48 * EVERY
+    for hour in range(48):
+        await pace.price(NOON + hour * EVERY)
+    await spend(store, 6_000)
+    assert "calendar" not in caplog.text
+
+    with caplog.at_level("INFO", "retention"):
+        assert await pace.price(over) == START
+    assert "calendar" in caplog.text
+    assert pace.day(over) == 88, "two days of the quarter are left again"
+    kept = (await store.read([PACE]))[PACE]
+    assert kept["before"] == 6_000
+    assert kept["burst"] == 6_000 + 0.02 * 4_000
+
+
+async def test_what_is_left_of_a_budget_is_spent_by_the_next_calendar() -> None:
+    """Half is left, and customers would take three times as much in a calendar if it were free."""
+    store, cents, left = SQLiteStore(), 0.0, [10_000]
+    pace, end = await paced(store, days=10, shards=1), 10 * 24
+    await pace.price(NOON)
+    await spend(store, 5_000)
+    for hour in range(2 * end):
+        price = await pace.price(NOON + hour * EVERY)
+        if hour >= end:
+            cents += 15_000 / end / (1 + price)
+            await spend(store, min(int(cents), left[-1]))
+            cents -= int(cents)
+        left.append((await pace._ledger.balance()).free)
+
+    assert left[end] == 5_000
+    assert left[end + end // 2] == pytest.approx(5_000 * (1 - planned(0.5)), abs=500)
+    assert left[-1] < 500

@@ -1,0 +1,173 @@
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.policy.customer.gate import Allowed, allow, allowed_by, held_out, may
+from services.policy.customer.state import Contact, CustomerState
+from shared.messages import ScoredCustomer
+from tests.policy.builders import LIMITS, NOON, scored
+
+PLENTY = 100_000
+IDS = [f"customer-{i}" for i in range(20_000)]
+
+
+def contacted(*days_ago: float) -> CustomerState:
+    contacts = (Contact(event_id=f"{days} days ago", at=NOON - timedelta(days=days)) for days in days_ago)
+    return CustomerState(contacts=tuple(contacts))
+
+
+def allowed(
+    customer: ScoredCustomer | None = None,
+    state: CustomerState | None = None,
+    funds: int = PLENTY,
+    opted_out: bool = False,
+    **limits: object,
+) -> Allowed:
+    customer = customer or scored()
+    state = state or CustomerState()
+    return allow(customer, state, opted_out, funds, NOON, LIMITS._replace(**limits))
+
+
+def test_a_customer_nobody_wrote_to_may_get_any_offer() -> None:
+    assert allowed() == Allowed((True, True, True, True), ())
+
+
+def test_who_opted_out_is_left_alone() -> None:
+    gate = allowed(opted_out=True)
+
+    assert not gate.contact
+    assert gate.reasons == ("opted-out",)
+
+
+def test_a_customer_in_cooldown_is_left_alone() -> None:
+    assert allowed(state=contacted(13.9)).reasons == ("cooldown",)
+    assert not allowed(state=contacted(13.9)).contact
+
+
+def test_cooldown_ends_after_its_days() -> None:
+    assert allowed(state=contacted(14)).contact
+
+
+def test_while_an_accepted_offer_holds_no_other_is_made() -> None:
+    long_ago = contacted(50).contacts[0]
+    holds, held = (
+        CustomerState(contacts=(long_ago.model_copy(update={"held_until": NOON + timedelta(seconds=seconds)}),))
+        for seconds in (1, 0)
+    )
+
+    assert allowed(state=holds).reasons == ("offer-holds",)
+    assert not allowed(state=holds).contact
+    assert allowed(state=held).contact
+
+
+def test_without_cooldown_two_contacts_may_follow_each_other() -> None:
+    assert allowed(state=contacted(0), cooldown=timedelta(0)).contact
+
+
+def test_a_contact_by_a_clock_ahead_of_ours_counts() -> None:
+    assert allowed(state=contacted(-0.01)).reasons == ("cooldown",)
+
+
+def test_who_was_contacted_often_is_left_alone_until_the_window_has_passed() -> None:
+    assert allowed(state=contacted(89, 60, 30)).reasons == ("fatigue",)
+    assert allowed(state=contacted(90, 60, 30)).contact
+
+
+def test_a_cap_of_zero_contacts_nobody() -> None:
+    assert allowed(fatigue_cap=0).reasons == ("fatigue",)
+
+
+def test_every_reason_is_given() -> None:
+    gate = allowed(state=contacted(3, 2, 1), opted_out=True, holdout_share=1.0)
+
+    assert gate == Allowed((False, False, False, False), ("opted-out", "holdout", "cooldown", "fatigue"))
+
+
+def test_offers_over_budget_are_masked_and_contact_is_not() -> None:
+    gate = allowed(scored(monthly_charges=100), funds=1_000)
+
+    assert gate.offers == (True, True, True, False)
+    assert gate.reasons == ("offer 15 %: over budget",)
+
+
+def test_an_offer_that_costs_all_there_is_may_be_made() -> None:
+    assert allowed(scored(monthly_charges=100), funds=1_500).offers[3]
+    assert not allowed(scored(monthly_charges=100), funds=1_499).offers[3]
+
+
+def test_without_a_bill_no_discount_can_be_promised_but_contact_can() -> None:
+    gate = allowed(scored(monthly_charges=None))
+
+    assert gate.offers == (True, False, False, False)
+    assert gate.reasons == tuple(
+        f"offer {percent} %: its cost is unknown without monthly_charges" for percent in (5, 10, 15)
+    )
+
+
+def test_numbers_and_arrays_are_held_to_the_same_rules() -> None:
+    since, held, contacts = (np.array(each) for each in ([13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3]))
+
+    assert may(since, held, contacts, 14, 3).tolist() == [False, True, False, False]
+    each = zip(since.tolist(), held.tolist(), contacts.tolist(), strict=True)
+    assert [may(*facts, 14, 3) for facts in each] == [False, True, False, False]
+
+
+@given(
+    charges=st.none() | st.floats(0, 200),
+    funds=st.integers(0, 3_000),
+    opted_out=st.booleans(),
+    days_ago=st.integers(0, 20),
+    share=st.sampled_from([0.0, 0.5]),
+)
+def test_its_reasons_tell_what_it_allowed(
+    charges: float | None, funds: int, opted_out: bool, days_ago: int, share: float
+) -> None:
+    gate = allowed(scored(monthly_charges=charges), contacted(days_ago), funds, opted_out, holdout_share=share)
+
+    assert allowed_by(gate.reasons) == gate
+
+
+def test_the_holdout_is_sticky_whatever_else_is_known() -> None:
+    limits = LIMITS._replace(holdout_share=0.5)
+    held = [customer for customer in IDS[:100] if held_out(customer, limits)]
+
+    assert held == [customer for customer in IDS[:100] if held_out(customer, limits)]
+    assert 0 < len(held) < 100
+    for customer in IDS[:100]:
+        richer = scored(customer, "another event", tenure=99.0, name=None)
+        assert ("holdout" in allowed(richer, holdout_share=0.5).reasons) == (customer in held)
+
+
+def test_the_same_customers_are_held_out_in_every_release() -> None:
+    limits = LIMITS._replace(holdout_share=0.1)
+
+    assert [i for i in range(40) if held_out(f"customer-{i}", limits)] == [1, 38]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+def test_the_holdout_is_about_its_share_of_customers(share: float) -> None:
+    held = sum(held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
+
+    assert held / len(IDS) == pytest.approx(share, abs=4 * (share * (1 - share) / len(IDS)) ** 0.5)
+
+
+def test_a_share_of_none_holds_out_nobody_and_of_all_everybody() -> None:
+    assert not any(held_out(customer, LIMITS._replace(holdout_share=0.0)) for customer in IDS)
+    assert all(held_out(customer, LIMITS._replace(holdout_share=1.0)) for customer in IDS)
+
+
+def test_a_larger_share_keeps_those_held_out_already() -> None:
+    few = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05))}
+    more = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.1))}
+
+    assert few < more
+
+
+def test_another_salt_holds_out_others() -> None:
+    one = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05))}
+    other = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05, holdout_salt="2"))}
+
+    assert len(one & other) < 0.2 * len(one)

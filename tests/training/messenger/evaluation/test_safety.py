@@ -1,0 +1,49 @@
+import time
+from datetime import date
+
+import numpy as np
+import pytest
+
+from shared.messages import Brief
+from training.messenger.corpus.corpus import briefs, write
+from training.messenger.evaluation.safety import UNFILLED, broken
+
+SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
+GOOD = "Hi [NAME], thank you for [MONTHS] with us. Take [OFFER] off your next [PLAN] bill: reply KEEP by [EXPIRY]."
+
+
+def test_a_good_text_breaks_nothing() -> None:
+    assert broken(SAM, GOOD) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        (GOOD.replace("Take", "Act now and take"), ("banned phrase: act now",)),
+        (GOOD.replace("[NAME]", "there"), ("missing name",)),
+        (GOOD.replace("[OFFER]", "20%"), ("missing offer", "ungrounded percentage: 20%", "ungrounded number: 20")),
+        (GOOD.replace("KEEP", "YES"), ("banned phrase: reply yes", "ungrounded name: YES")),
+        ("Hi [NAME]: [OFFER]?", ("length: 35 characters, not 50 to 200",)),
+    ],
+)
+def test_the_shields_rules_are_read_on_the_filled_text_with_its_closing(text: str, rules: tuple[str, ...]) -> None:
+    assert broken(SAM, text) == rules
+
+
+@pytest.mark.parametrize("text", ["Hi [NAME], hello.", "Hi, enjoy [OFFER].", "For [WHOM] it may concern", ""])
+def test_a_text_that_cannot_be_filled_needs_a_fact(text: str) -> None:
+    assert broken(Brief(offer_percentage=0), text) == (UNFILLED,)
+
+
+def test_the_length_is_that_of_the_filled_text() -> None:
+    long = SAM.model_copy(update={"first_name": "A" + "b" * 90})
+    assert broken(long, GOOD)[0].startswith("length: ")
+
+
+def test_many_can_be_read_in_little_time() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(brief, write(brief, rng, 0.3)) for brief in briefs(rng, 200) for _ in range(10)]
+    start = time.process_time()
+    for brief, text in pairs:
+        broken(brief, text)
+    assert len(pairs) / (time.process_time() - start) > 1_000  # 7,000 measured; a busy machine has less

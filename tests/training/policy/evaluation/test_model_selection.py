@@ -1,0 +1,105 @@
+"""Quarters, policies and the bound together, on customers made up."""
+
+import numpy as np
+import pytest
+
+from services.policy.response.model import Customers
+from training.policy.behaviour_cloning import cloned
+from training.policy.evaluation.benchmark import BUDGETS, Court, baselines
+from training.policy.evaluation.policies import Learned, Myopic, Never, Plan, RandomLegal, TopRisk
+from training.policy.export import served
+from training.policy.ppo import Args, Trainer
+from training.policy.simulation.campaign import NOTHING, Choices, Quarter
+
+DRAWN = np.random.default_rng(8)
+CUSTOMERS = Customers(
+    DRAWN.uniform(0.0005, 0.012, 200), np.sort(DRAWN.beta(2, 12, (200, 4)), axis=1), DRAWN.uniform(20, 115, 200)
+)
+COURT = Court(CUSTOMERS, copies=6, seeds=range(3))
+
+
+class Greedy:
+    """Wants to contact everybody at once, dearest offer, whatever the rules."""
+
+    def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+        return Choices(np.full(len(who), 3), np.zeros(len(who), dtype=int))
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_the_index_policy_is_near_the_bound_and_nothing_is_above_it(budget: float) -> None:
+    found = COURT.judge(COURT.index(budget), budget).share
+
+    assert found.low < 1, "above the bound by more than chance: a fault in one of them"
+    assert found.mean > 0.9
+
+
+@pytest.mark.parametrize("policy", [Never(), RandomLegal(), TopRisk(), Myopic(), Greedy()])
+def test_no_policy_breaks_the_budget_or_the_rules(policy: object) -> None:
+    judged = COURT.judge(policy, 0.1)
+
+    for account in judged.accounts:
+        assert account.worst <= account.budget
+        assert account.spend <= account.budget
+        assert account.violations == 0
+    assert judged.share.mean < 1
+
+
+def test_customers_have_the_same_luck_under_every_policy() -> None:
+    quarter = Quarter(CUSTOMERS, 2, seed=3)
+    first = quarter.run(Myopic(), 500.0)
+    quarter.run(Greedy(), 1e9)
+    again = quarter.run(Myopic(), 500.0)
+
+    assert (again.gain, again.spend, again.path) == (first.gain, first.spend, first.path)
+
+
+def test_doing_nothing_gains_and_costs_nothing() -> None:
+    account = Quarter(CUSTOMERS, 2, seed=3).run(Never(), 500.0)
+
+    assert (account.gain, account.spend, account.contacted, account.offers.sum()) == (0, 0, 0, 0)
+
+
+def test_what_the_gate_would_forbid_is_not_made() -> None:
+    account = Quarter(CUSTOMERS, 2, seed=3).run(Greedy(), 1e12)
+
+    assert account.offers.sum() <= 3 * 400
+    assert account.violations == 0
+
+
+def test_every_baseline_can_be_asked() -> None:
+    for name, policy in baselines(CUSTOMERS).items():
+        choices = _asked(policy(0.3))
+        assert len(choices.level) == 200, name
+        assert choices.level.min() >= NOTHING
+
+
+def _asked(policy: object) -> Choices:
+    asked: list[Choices] = []
+
+    class Spy:
+        def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+            asked.append(policy.choose(quarter, who))
+            return asked[-1]
+
+    Quarter(CUSTOMERS, 1, seed=3).run(Spy(), 200.0)
+    return asked[0]
+
+
+@pytest.fixture(scope="module")
+def warm() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.policy.behaviour_cloning.STEPS", 200)
+        patch.setattr("training.policy.behaviour_cloning.PRICES", np.array([0.0, 1.0, 2.0, 4.0]))
+        return cloned(CUSTOMERS, seed=0)
+
+
+def test_a_clone_of_the_optimum_is_far_above_an_untrained_network_and_spends_its_plan(warm: object) -> None:
+    untrained = Trainer(Args(updates=1, customers=64, steps=2), CUSTOMERS).run().network
+    found = {}
+    for name, network in (("clone", warm), ("untrained", untrained)):
+        judged = COURT.judge(Learned(served(network), Plan(served(network), CUSTOMERS)), 0.3)
+        found[name] = judged.share.mean
+        assert all(account.worst <= account.budget for account in judged.accounts)
+
+    assert found["clone"] > 0.85
+    assert found["clone"] > found["untrained"] + 0.05

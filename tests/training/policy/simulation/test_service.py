@@ -1,0 +1,109 @@
+"""A short quarter through the policy service, and whether who watches it sees what is wrong."""
+
+import numpy as np
+import pytest
+
+from services.policy.budget.ledger import Shard
+from services.policy.budget.pacing import planned
+from services.policy.customer import gate
+from services.policy.customer.gate import Allowed
+from services.policy.policies.base import Policy
+from services.policy.policies.index_policy import IndexPolicy
+from services.policy.policies.network import Network
+from services.policy.policies.one_step import BaselinePolicy
+from services.policy.policies.ppo import PPOPolicy
+from services.policy.response.dynamic_program import RULES
+from services.policy.response.model import Customers, hazard_of
+from shared.artifacts import Manifest
+from shared.messages import OFFERS
+from tests.policy.builders import DearestPolicy
+from tests.policy.networks import arrays
+from training.policy.simulation.audit import RULES_KEPT
+from training.policy.simulation.service import Lived, live
+
+N, BUDGET, DAYS = 12, 30.0, 45
+SHORT = RULES._replace(quarter=DAYS)
+
+
+def customers(n: int = N) -> Customers:
+    rng = np.random.default_rng(0)
+    accept = np.sort(rng.uniform(0.05, 0.6, (n, 4)))
+    return Customers(hazard_of(rng.uniform(0.1, 0.8, n)), accept, rng.uniform(20, 110, n))
+
+
+def untrained() -> Network:
+    manifest = Manifest(version="untrained", made_by="", inputs={}, data_sha256={}, metrics={})
+    return Network(arrays(), manifest)
+
+
+@pytest.mark.parametrize(
+    ("policy", "answer_days"),
+    [
+        (BaselinePolicy(), 0),
+        (IndexPolicy(), 0),
+        (PPOPolicy(untrained()), 0),
+        (DearestPolicy(), 0),
+        (DearestPolicy(), 14),
+    ],
+)
+def test_a_quarter_of_each_policy_keeps_every_promise(policy: Policy, answer_days: int) -> None:
+    lived = live(policy, customers(), 1, BUDGET, answer_days=answer_days, rules=SHORT)
+
+    assert lived.violations == dict.fromkeys(RULES_KEPT, 0)
+    assert lived.spend <= lived.worst <= BUDGET
+    assert sum(lived.offers) > 0
+    assert len(lived.path) == len(lived.prices) == DAYS
+    assert list(lived.path) == sorted(lived.path)
+
+
+def test_every_customer_has_a_decision_a_day_while_they_are_there() -> None:
+    some = customers()
+
+    for hazard, days in ((1e-12, DAYS), (1e3, 1)):
+        lived = live(BaselinePolicy(), Customers(np.full(N, hazard), some.accept, some.bill), 2, BUDGET, rules=SHORT)
+        assert lived.decisions == 2 * N * days
+
+
+def test_the_same_seed_is_the_same_quarter_and_another_is_not() -> None:
+    one, again, other = (live(DearestPolicy(), customers(), 1, BUDGET, seed=seed, rules=SHORT) for seed in (1, 1, 2))
+
+    assert one._replace(seconds=0) == again._replace(seconds=0)
+    assert one.path != other.path
+
+
+def test_a_short_budget_is_used_and_answers_that_come_late_lock_it_up() -> None:
+    at_once, late = (
+        live(DearestPolicy(), customers(), 3, 2 * BUDGET, answer_days=days, rules=SHORT) for days in (0, 14)
+    )
+
+    assert at_once.utilisation > 0.9
+    assert late.utilisation < at_once.utilisation
+    assert late.worst > 0.8 * 2 * BUDGET
+
+
+def anything(*_: object) -> Allowed:
+    return Allowed((True,) * len(OFFERS))
+
+
+def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "allow", anything)
+    lived = live(DearestPolicy(), customers(), 1, 1e6, rules=SHORT)
+
+    assert all(lived.violations[rule] > 0 for rule in ("cooldown", "offer-holds", "cap"))
+    assert lived.violations["budget"] == 0
+
+
+def test_a_ledger_that_lends_what_it_does_not_hold_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shard, "free", property(lambda shard: 10**9))
+    lived = live(DearestPolicy(), customers(), 1, BUDGET, rules=SHORT)
+
+    assert lived.violations["budget"] > 0
+    assert lived.worst > BUDGET
+
+
+def test_it_is_told_beside_the_calendar() -> None:
+    lived = Lived(0, 10.0, 9.5, 10.0, {"cap": 0}, (1, 2), 0.0, (6.0, 8.0, 9.5), (1.0,) * 3, 0.0)
+
+    assert lived.utilisation == 0.95
+    assert lived.ahead == pytest.approx([0.6 - planned(1 / 3), 0.8 - planned(2 / 3), 0.95 - 1])
+    assert "9.50 of 10.00 (95.00%)" in str(lived)

@@ -1,0 +1,8 @@
+"""python -m training.policy.ope TABLE.csv"""
+
+import sys
+
+from training.policy.ope.ope import main
+
+if __name__ == "__main__":
+    sys.exit(main())
