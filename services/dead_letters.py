@@ -13,7 +13,7 @@ from shared.settings import Settings
 from shared.store import DEAD_LETTERS, SQLiteStore
 
 
-class Letters(Protocol):
+class DeadLetterStore(Protocol):
     async def kept(self) -> list[Envelope]: ...
 
     async def replay(self, letters: Sequence[Envelope]) -> None:
@@ -25,7 +25,7 @@ class Letters(Protocol):
     def close(self) -> None: ...
 
 
-class LocalLetters:
+class LocalDeadLetters:
     """Those of one process, from its state. What is sent again goes through a system of this process's own."""
 
     def __init__(self, settings: Settings) -> None:
@@ -69,14 +69,14 @@ async def run(arguments: Namespace, settings: Settings) -> None:
 
 
 @contextmanager
-def _opened(settings: Settings, cloud: bool) -> Iterator[Letters]:
-    letters: Letters
+def _opened(settings: Settings, cloud: bool) -> Iterator[DeadLetterStore]:
+    letters: DeadLetterStore
     if cloud or settings.pubsub_emulator_host:
-        from shared.gcp import PubSubLetters
+        from shared.gcp import PubSubDeadLetters
 
-        letters = PubSubLetters(settings.project)
+        letters = PubSubDeadLetters(settings.project)
     else:
-        letters = LocalLetters(settings)
+        letters = LocalDeadLetters(settings)
     try:
         yield letters
     finally:

@@ -70,7 +70,7 @@ class PubSubBus:
         self._client.stop()
 
 
-class PubSubLetters:
+class PubSubDeadLetters:
     """The dead letters that `deploy.topology` has kept. They are held while one looks at them, and then given back."""
 
     def __init__(self, project: str) -> None:
@@ -114,7 +114,7 @@ class PubSubLetters:
                 return list(found.values())
 
 
-class Contention(Exception):
+class ContentionError(Exception):
     """Others kept changing the same documents."""
 
 
@@ -179,7 +179,7 @@ class FirestoreStore:
                     ]
                 await asyncio.sleep(min(0.5, 0.005 * 2**attempt) * random())
         others = ", ".join(sorted({collection for collection, _ in before}))  # no ids: this is logged
-        raise Contention(f"documents of {others} changed {ATTEMPTS} times meanwhile")
+        raise ContentionError(f"documents of {others} changed {ATTEMPTS} times meanwhile")
 
     def _write(
         self,

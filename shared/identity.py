@@ -20,7 +20,7 @@ class Tokens(Protocol):
         """
 
 
-class Doorkeeper:
+class TokenAuthenticator:
     """Lets in whoever shows a token, made for `audience`, of one of `accounts`."""
 
     def __init__(self, tokens: Tokens, audience: str, accounts: Collection[str]) -> None:
@@ -42,7 +42,7 @@ class Doorkeeper:
         return str(claims["email"])
 
 
-def doorkeeper(settings: Settings, audience: str, accounts: Collection[str]) -> Doorkeeper:
+def doorkeeper(settings: Settings, audience: str, accounts: Collection[str]) -> TokenAuthenticator:
     from shared import gcp
 
-    return Doorkeeper(gcp.Tokens(settings.certs_url), audience, accounts)
+    return TokenAuthenticator(gcp.Tokens(settings.certs_url), audience, accounts)

@@ -210,7 +210,7 @@ class Metadata(Value):
     rejected: tuple[str, ...] = Field(default=(), description="rules that better candidates broke")
 
 
-class Deliberation(Value):
+class DecisionDraft(Value):
     """A decision so far."""
 
     decision: Action
@@ -235,7 +235,7 @@ class Brief(Value):
     )
 
 
-class PlannedContact(Deliberation, Message):
+class PlannedContact(DecisionDraft, Message):
     topic = "planned-contacts"
 
     brief: Brief
@@ -260,7 +260,7 @@ class Safety(Value):
     violations: tuple[str, ...] = ()
 
 
-class Decision(Deliberation, Message):
+class Decision(DecisionDraft, Message):
     """The one answer to a customer event. Where `deliver_after` is set, the message waits until then."""
 
     topic = "decisions"
@@ -294,8 +294,8 @@ class Outcome(Message):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not self.event_id and self.outcome not in UNASKED:
-            raise ValueError(f"event_id: what was {self.outcome}? Only {', '.join(UNASKED)} need none")
+        if not self.event_id and self.outcome not in EVENTLESS:
+            raise ValueError(f"event_id: what was {self.outcome}? Only {', '.join(EVENTLESS)} need none")
         if self.outcome == "replied" and self.text is None:
             raise ValueError("text: a reply has one")
         return self
@@ -309,7 +309,7 @@ class Outcome(Message):
         return cls.model_validate(outcome | {"id": uuid5(EVENTS, identity)})
 
 
-UNASKED = ("opted-out", "replied", "erased")
+EVENTLESS = ("opted-out", "replied", "erased")
 """Outcomes that may be of no event."""
 
 KINDS: dict[str, type[Message]] = {

@@ -44,11 +44,11 @@ async def nothing_due() -> dict[str, int]:
     return {}
 
 
-class Unprocessable(ValueError):
+class UnprocessableError(ValueError):
     """This message can never be handled, however often it comes."""
 
 
-class Early(Exception):
+class NotReadyError(Exception):
     """This message cannot be handled yet: what it follows from is still to come."""
 
 
@@ -82,7 +82,7 @@ class Service:
         for i, envelope in enumerate(envelopes):
             try:
                 if len(envelope.data) > MAX_BYTES:
-                    raise Unprocessable(f"{len(envelope.data):,} bytes; a message has at most {MAX_BYTES:,}")
+                    raise UnprocessableError(f"{len(envelope.data):,} bytes; a message has at most {MAX_BYTES:,}")
                 messages[i] = kind.parse(envelope.data, envelope.attributes.get(REPLAY_OF, envelope.id))
             except ValueError as error:
                 answers[i] = await self._bury(envelope, subscription, error)
@@ -92,9 +92,9 @@ class Service:
             for i, message in messages.items():
                 try:
                     await self._handle(handler, [message])
-                except Unprocessable as error:
+                except UnprocessableError as error:
                     answers[i] = await self._bury(envelopes[i], subscription, error)
-                except Early as error:
+                except NotReadyError as error:
                     telemetry.count("early", service=self.name, event_id=message.event_id)
                     answers[i] = error
                 except Exception as error:

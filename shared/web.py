@@ -47,7 +47,7 @@ def google_cloud(settings: Settings) -> AbstractAsyncContextManager[tuple[Bus, S
     return gcp.connect(settings)
 
 
-def pushers(settings: Settings) -> identity.Doorkeeper | None:
+def pushers(settings: Settings) -> identity.TokenAuthenticator | None:
     if settings.push_account:
         return identity.doorkeeper(settings, settings.push_audience, [settings.push_account])
     telemetry.say("no push account is set: whoever reaches this service may push to it")

@@ -5,7 +5,7 @@ from functools import partial
 
 from fastapi import Depends, FastAPI
 
-from services.gateway.authentication import Door
+from services.gateway.authentication import Authenticator
 from services.gateway.handler import remember
 from services.gateway.rest import router
 from shared import telemetry, web
@@ -25,5 +25,5 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
 
 def create(build: web.Build = build, connect: web.Connect = web.google_cloud) -> FastAPI:
     app = web.create_app(build, connect)
-    app.include_router(router, dependencies=[Depends(Door(Settings()).admit)])
+    app.include_router(router, dependencies=[Depends(Authenticator(Settings()).admit)])
     return app

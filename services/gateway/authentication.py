@@ -18,7 +18,7 @@ CALLERS = 10_000
 Key = Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_error=False))]
 
 
-class Door:
+class Authenticator:
     """Opens to an API key or an identity token; to anybody where neither is set."""
 
     def __init__(self, settings: Settings) -> None:

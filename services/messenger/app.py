@@ -9,7 +9,7 @@ from services.messenger.artifact import Artifact
 from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
 from services.messenger.local import LocalWriter
-from services.messenger.rank import Reward
+from services.messenger.rank import RewardScorer
 from services.messenger.vllm import VLLMWriter
 from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry, web
@@ -44,7 +44,7 @@ def chosen(settings: Settings) -> Writer:
             return GuardedWriter(local, seconds, Breaker(), together=TOGETHER, at_once=1)
         case "vllm":
             model = Artifact.load(folder).reward if (folder / MANIFEST).exists() else None
-            reward = Reward(model) if model else None
+            reward = RewardScorer(model) if model else None
             limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
             client = httpx.AsyncClient(base_url=settings.vllm_url, timeout=seconds, limits=limits)
             vllm = VLLMWriter(client, settings.vllm_model, candidates, reward)

@@ -6,7 +6,7 @@ from services.messenger.prompt import complete
 from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, Message, PlannedContact
-from shared.service import Clock, Unprocessable
+from shared.service import Clock, UnprocessableError
 
 
 async def draft(plans: Sequence[PlannedContact], *, writer: Writer, clock: Clock) -> list[list[Message]]:
@@ -21,7 +21,7 @@ def _drafted(plan: PlannedContact, texts: Sequence[str], writer: Writer, clock: 
     if writer.name != TemplateWriter.name:
         candidates += _completed(TemplateWriter.texts(plan.brief), plan.brief, TemplateWriter.name)
     if not candidates:  # as of an offer that never ends: not the policy's
-        raise Unprocessable("the plan lacks what even the template has to say")
+        raise UnprocessableError("the plan lacks what even the template has to say")
     return DraftedMessage.after(
         plan,
         candidates=tuple(candidates),

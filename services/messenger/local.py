@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from services.messenger.artifact import Artifact
 from services.messenger.prompt import prompt
-from services.messenger.rank import Draft, Reward, ranked
+from services.messenger.rank import Draft, RewardScorer, ranked
 from shared.messages import Brief
 
 LONGEST = 64
@@ -29,7 +29,7 @@ class LocalWriter:
     def __init__(self, artifact: Artifact, candidates: int) -> None:
         self.version = f"{self.name}/{artifact.version}"
         self._model, self._candidates = artifact.writer, candidates
-        self._reward = Reward(artifact.reward) if artifact.reward else None
+        self._reward = RewardScorer(artifact.reward) if artifact.reward else None
         self._figures = [[token] for token in self._model.tokenizer.get_vocab() if FIGURE.search(token)]
         self._tokens = lru_cache(lambda asked: self._model.tokenizer.encode(asked).tokens)
 

@@ -19,7 +19,7 @@ class Draft(NamedTuple):
     score: float
 
 
-class Reward:
+class RewardScorer:
     """Scores texts after their prompts: logit 0 at the last token of prompt, text and end of text."""
 
     def __init__(self, model: LanguageModel) -> None:
@@ -40,7 +40,7 @@ class Reward:
         return [*encode(prompt).ids, *encode(f" {text}", add_special_tokens=False).ids, self._model.end]
 
 
-def ranked(prompts: Sequence[str], drafts: Sequence[Sequence[Draft]], reward: Reward | None) -> list[list[str]]:
+def ranked(prompts: Sequence[str], drafts: Sequence[Sequence[Draft]], reward: RewardScorer | None) -> list[list[str]]:
     """The texts of each prompt, best first and each once."""
     if reward:
         drafts = _judged(prompts, drafts, reward)
@@ -48,7 +48,7 @@ def ranked(prompts: Sequence[str], drafts: Sequence[Sequence[Draft]], reward: Re
     return [list(dict.fromkeys(draft.text for draft in some)) for some in best_first]
 
 
-def _judged(prompts: Sequence[str], drafts: Sequence[Sequence[Draft]], reward: Reward) -> list[list[Draft]]:
+def _judged(prompts: Sequence[str], drafts: Sequence[Sequence[Draft]], reward: RewardScorer) -> list[list[Draft]]:
     texts = [draft.text for draft in chain.from_iterable(drafts)]
     scores = iter(reward([prompt for prompt, some in zip(prompts, drafts, strict=True) for _ in some], texts))
     return [[Draft(draft.text, next(scores)) for draft in some] for some in drafts]

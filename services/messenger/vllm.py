@@ -11,7 +11,7 @@ from pydantic import Field
 
 from services.messenger.local import LONGEST, TEMPERATURE
 from services.messenger.prompt import prompt
-from services.messenger.rank import Draft, Reward, ranked
+from services.messenger.rank import Draft, RewardScorer, ranked
 from shared.messages import Brief, Value
 
 WAITS = (0.05, 0.2)
@@ -37,7 +37,9 @@ class VLLMWriter:
 
     name = "vllm"
 
-    def __init__(self, client: httpx.AsyncClient, model: str, candidates: int, reward: Reward | None = None) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, model: str, candidates: int, reward: RewardScorer | None = None
+    ) -> None:
         self.version = f"{self.name}/{model}"
         self._client, self._model, self._candidates, self._reward = client, model, candidates, reward
 

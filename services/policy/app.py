@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from services.policy.budget.ledger import Ledger, default_shards
 from services.policy.budget.pacing import Pace
 from services.policy.customer.gate import Limits
-from services.policy.handlers.decide import GRACE, Desk, decide, rules_of
+from services.policy.handlers.decide import GRACE, PolicyContext, decide, rules_of
 from services.policy.handlers.review import review
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import Exploration, Policy
@@ -35,7 +35,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
     limits, offer_for = limits_of(settings), timedelta(days=settings.offer_days)
-    desk = Desk(
+    context = PolicyContext(
         store=store,
         ledger=ledger,
         pace=await Pace.open(store, ledger, settings.budget_days, clock()),
@@ -47,10 +47,10 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
         keep=max(timedelta(days=settings.keep_days), limits.cooldown, limits.fatigue_window, offer_for + GRACE),
     )
     handlers: dict[type[Message], Handler] = {
-        ScoredCustomer: partial(decide, desk=desk),
-        Outcome: partial(settle, desk=desk),
+        ScoredCustomer: partial(decide, context=context),
+        Outcome: partial(settle, context=context),
     }
-    return Service("policy", bus, handlers, tick=partial(review, desk=desk, bus=bus))
+    return Service("policy", bus, handlers, tick=partial(review, context=context, bus=bus))
 
 
 def limits_of(settings: Settings) -> Limits:

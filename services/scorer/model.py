@@ -11,7 +11,7 @@ import xgboost
 
 from services.scorer.calibration import Calibrator, Doubles
 from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, Floats, encoder
-from services.scorer.monitor import REFERENCE, Watch
+from services.scorer.monitor import REFERENCE, FeatureMonitor
 from services.scorer.shap import FACT, Explainer, reasons
 from shared.artifacts import read
 from shared.messages import OFFERS, Facts, Reason
@@ -45,7 +45,7 @@ class ScorerModel:
         self._contributions = Explainer(self._risk, FACT)
         curves = json.loads((folder / CURVES).read_bytes())
         self._calibrators = {name: Calibrator.load(curves[name]) for name in INPUTS}
-        self.watch = Watch(json.loads((folder / REFERENCE).read_bytes()), self.unknown)
+        self.watch = FeatureMonitor(json.loads((folder / REFERENCE).read_bytes()), self.unknown)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

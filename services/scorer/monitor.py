@@ -86,7 +86,7 @@ def _counts(above: NDArray[np.intp], customers: int) -> list[int]:
     return [*(-np.diff(above, append=0)).tolist(), int(customers - above[0])]
 
 
-class Watch:
+class FeatureMonitor:
     """Counts since it was last asked, in the bins of training. Threads may share it."""
 
     def __init__(self, bins: Mapping[str, Bins], unknown: Counter[str]) -> None:

@@ -32,7 +32,7 @@ from services import local, replay
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import Pace
 from services.policy.customer.gate import Limits
-from services.policy.handlers.decide import Desk, decide, keys_of
+from services.policy.handlers.decide import PolicyContext, decide, keys_of
 from services.policy.handlers.settle import settle
 from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION
@@ -56,7 +56,7 @@ from tests.policy.networks import WIDTHS, arrays, artifact
 from tests.support.emulators import emulators, free_port
 from tests.support.processes import process, services, wait
 from training.data.__main__ import telco_events
-from training.policy.simulation.vector_env import Retention
+from training.policy.simulation.vector_env import RetentionVectorEnv
 
 ROUNDS, TOGETHER, BATCH = 9, 32, 10_000
 """Rounds in which two things are measured in turn, requests under way at once, and customers scored in one call."""
@@ -196,7 +196,7 @@ def simulating() -> Figures:
     """
     rng, cart = np.random.default_rng(1), gymnasium.make_vec("CartPole-v1", SIMULATED, "vector_entry_point")
     people = Customers(hazard_of(rng.beta(1, 3, 5_000)), rng.beta(1, 4, (5_000, 4)), rng.uniform(20, 120, 5_000))
-    many, pushes = Retention(people, SIMULATED, rng), rng.integers(0, 2, SIMULATED)
+    many, pushes = RetentionVectorEnv(people, SIMULATED, rng), rng.integers(0, 2, SIMULATED)
     contacts = cycle(rng.random((16, SIMULATED)) < 0.1)
     levels, delays = cycle(rng.integers(0, 4, (16, SIMULATED))), cycle(rng.integers(0, 8, (16, SIMULATED)))
 
@@ -257,8 +257,10 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
     ledger = await Ledger.open(store, 1e7, 256)
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
     pace = await Pace.open(store, ledger, 90, utc_now())
-    desk = Desk(store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now, Pseudonyms(LOCAL_KEY))
-    handlers = {ScoredCustomer: partial(decide, desk=desk), Outcome: partial(settle, desk=desk)}
+    context = PolicyContext(
+        store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now, Pseudonyms(LOCAL_KEY)
+    )
+    handlers = {ScoredCustomer: partial(decide, context=context), Outcome: partial(settle, context=context)}
     queue = Queue(Service("policy", LocalBus(), handlers))
 
     async def by_service(customer: ScoredCustomer) -> None:
@@ -266,10 +268,10 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
         assert refusal is None
 
     async def by_handler(customer: ScoredCustomer) -> None:
-        await decide([customer], desk=desk)
+        await decide([customer], context=context)
 
     a_second = await rate(scored, by_service if in_service else by_handler)
-    plans = {c.event_id: await store.read(keys_of(c.event_id, c.customer_id, desk)) for c in scored}
+    plans = {c.event_id: await store.read(keys_of(c.event_id, c.customer_id, context)) for c in scored}
     return plans, a_second
 
 

@@ -8,7 +8,7 @@ from services.messenger.handler import draft
 from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, PlannedContact
-from shared.service import Unprocessable
+from shared.service import UnprocessableError
 from tests.messenger.builders import NOON, SAM, FixedWriter, noon, planned
 
 NOBODY_KNOWN = Brief(offer_percentage=0)
@@ -114,7 +114,7 @@ async def test_a_repeat_drafts_the_same() -> None:
 
 async def test_an_offer_without_its_expiry_is_refused() -> None:
     """It cannot come from the policy: an offer that never ends is not for a template to make."""
-    with pytest.raises(Unprocessable, match="the plan lacks"):
+    with pytest.raises(UnprocessableError, match="the plan lacks"):
         await drafted(planned(Brief(offer_percentage=10)))
 
 

@@ -5,11 +5,11 @@ import torch
 
 from services.messenger.artifact import Artifact, LanguageModel
 from services.messenger.prompt import prompt
-from services.messenger.rank import Draft, Reward, ranked
+from services.messenger.rank import Draft, RewardScorer, ranked
 from tests.messenger.tiny_model import EVERY, Tiny, converted, texts
 
 
-class Shortest(Reward):
+class Shortest(RewardScorer):
     """Prefers short texts, and remembers the prompts."""
 
     def __init__(self) -> None:
@@ -41,14 +41,14 @@ def test_each_text_comes_once() -> None:
 
 def test_nothing_to_rank_is_nothing(artifact: Artifact) -> None:
     assert artifact.reward is not None
-    assert ranked(["a", "b"], [[], []], Reward(artifact.reward)) == [[], []]
+    assert ranked(["a", "b"], [[], []], RewardScorer(artifact.reward)) == [[], []]
 
 
 @torch.no_grad()
 def test_a_reward_is_logit_0_after_prompt_text_and_end(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever the lengths beside it; as in transformers."""
     folder = converted(tiny.artifacts.parent / "reward", tmp_path_factory.mktemp("exact") / "reward")
-    reward = Reward(LanguageModel(folder, tiny.tokenizer.backend_tokenizer))
+    reward = RewardScorer(LanguageModel(folder, tiny.tokenizer.backend_tokenizer))
     pairs = [(prompt(brief), text) for brief in EVERY for text in texts(brief)]
 
     scores = reward(*map(list, zip(*pairs, strict=True)))

@@ -15,7 +15,7 @@ from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
 from services.messenger.local import TEMPERATURE
 from services.messenger.prompt import prompt
-from services.messenger.rank import Reward
+from services.messenger.rank import RewardScorer
 from services.messenger.vllm import VLLMWriter
 from shared.messages import Brief, DraftedMessage
 from tests.messenger.builders import SAM, noon, planned
@@ -69,7 +69,7 @@ class Server:
 
 
 @asynccontextmanager
-async def writing(server: Server, candidates: int = 2, reward: Reward | None = None) -> AsyncIterator[VLLMWriter]:
+async def writing(server: Server, candidates: int = 2, reward: RewardScorer | None = None) -> AsyncIterator[VLLMWriter]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(server.app), base_url="http://vllm:8000") as client:
         yield VLLMWriter(client, "messenger", candidates, reward)
 
@@ -105,7 +105,7 @@ async def test_the_likeliest_text_comes_first() -> None:
 
 
 async def test_a_reward_model_ranks_where_there_is_one() -> None:
-    class PrefersNames(Reward):
+    class PrefersNames(RewardScorer):
         def __init__(self) -> None:
             pass
 

@@ -8,9 +8,9 @@ from uuid import uuid5
 
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import Pace
-from services.policy.customer.gate import Allowed, Limits
-from services.policy.handlers.decide import Desk
-from services.policy.policies.base import Choice, Policy, Situation
+from services.policy.customer.gate import ActionMask, Limits
+from services.policy.handlers.decide import PolicyContext
+from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.one_step import BaselinePolicy
 from shared.messages import EVENTS, OFFERS, Outcome, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
@@ -26,7 +26,7 @@ LIMITS = Limits(
     holdout_share=0.0,
     holdout_salt="salt",
 )
-ALL = Allowed((True,) * len(OFFERS))
+ALL = ActionMask((True,) * len(OFFERS))
 
 
 class DearestPolicy:
@@ -35,9 +35,9 @@ class DearestPolicy:
     name = "dearest"
     version = "dearest-1"
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, situation: DecisionContext) -> PolicyAction:
         levels = [level for level, free in enumerate(situation.allowed.offers) if free]
-        return Choice(max(levels, default=None), expected_value=1.0, retention=0.5, propensity=1.0)
+        return PolicyAction(max(levels, default=None), expected_value=1.0, retention=0.5, propensity=1.0)
 
 
 class TickingClock:
@@ -69,10 +69,10 @@ def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts
     return ScoredCustomer(id=uuid5(EVENTS, event_id), event_id=event_id, customer_id=customer_id, **{**usual, **facts})
 
 
-def situation(customer: ScoredCustomer | None = None, allowed: Allowed = ALL, **facts: Any) -> Situation:
+def situation(customer: ScoredCustomer | None = None, allowed: ActionMask = ALL, **facts: Any) -> DecisionContext:
     """On the first day, of somebody who has never been contacted, while money costs nothing more."""
-    usual: Mapping[str, Any] = {"since": inf, "contacts": 0, "held": 0, "price": 0.0, "day": 0}
-    return Situation(customer or scored(), allowed, **{**usual, **facts})
+    usual: Mapping[str, Any] = {"days_since_contact": inf, "contacts": 0, "offer_days_left": 0, "price": 0.0, "day": 0}
+    return DecisionContext(customer or scored(), allowed, **{**usual, **facts})
 
 
 def outcome(customer: ScoredCustomer, word: str) -> Outcome:
@@ -87,7 +87,7 @@ def outcome(customer: ScoredCustomer, word: str) -> Outcome:
     )
 
 
-async def desk(
+async def context(
     store: Store | None = None,
     *,
     budget: float = 1_000,
@@ -95,10 +95,10 @@ async def desk(
     policy: Policy | None = None,
     clock: Clock = noon,
     **limits: Any,
-) -> Desk:
+) -> PolicyContext:
     store = store or SQLiteStore()
     ledger = await Ledger.open(store, budget, shards, clock)
-    return Desk(
+    return PolicyContext(
         store=store,
         ledger=ledger,
         pace=await Pace.open(store, ledger, 90, NOON),

@@ -9,7 +9,7 @@ from shared import telemetry
 from shared.artifacts import ArtifactError
 from shared.bus import Envelope, LocalBus
 from shared.messages import KINDS, OFFERS, Decision, PlannedContact
-from shared.service import Early
+from shared.service import NotReadyError
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.policy.builders import TickingClock, noon, outcome, scored
@@ -35,7 +35,7 @@ async def test_the_policy_decides_what_arrives_and_learns_what_became_of_it() ->
     assert await receive(scored()) == [None]
     assert await receive(outcome(scored(), "accepted")) == [None]
     retries, early = telemetry.counts["retries"], telemetry.counts["early"]
-    assert isinstance((await receive(outcome(scored("stranger"), "accepted")))[0], Early)
+    assert isinstance((await receive(outcome(scored("stranger"), "accepted")))[0], NotReadyError)
     assert (telemetry.counts["retries"], telemetry.counts["early"]) == (retries, early + 1), "no failure, and seen"
     clock.now += timedelta(hours=2)
     assert await receive(outcome(scored("stranger"), "accepted")) == [None]

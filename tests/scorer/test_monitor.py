@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from services.scorer.features import ACCEPT, RISK, encoder
-from services.scorer.monitor import SAW, SCORES, TOGETHER, Watch, columns, reference
+from services.scorer.monitor import SAW, SCORES, TOGETHER, FeatureMonitor, columns, reference
 from shared import telemetry
 from shared.messages import OFFERS, Facts
 
@@ -72,7 +72,7 @@ def test_bins_are_of_the_fact_whose_name_they_bear(customers: list[Facts]) -> No
 
 @pytest.mark.parametrize("size", [1, 7, TOGETHER, 1000])
 def test_the_customers_of_training_are_counted_as_in_training_each_once(scored: Scored, size) -> None:
-    watch = Watch(scored.bins, Counter())
+    watch = FeatureMonitor(scored.bins, Counter())
     for start in range(0, 1000, size):
         watch.see(*scored.part(start, start + size))
     assert watch.customers == 1000
@@ -81,7 +81,7 @@ def test_the_customers_of_training_are_counted_as_in_training_each_once(scored: 
 
 def test_it_counts_from_anew_once_asked(scored: Scored) -> None:
     unknown = Counter(job=2)
-    watch = Watch(scored.bins, unknown)
+    watch = FeatureMonitor(scored.bins, unknown)
     watch.see(*scored.part(0, 600))
     first = watch.counts()
     unknown["job"] += 1
@@ -95,7 +95,7 @@ def test_it_counts_from_anew_once_asked(scored: Scored) -> None:
 
 
 def test_threads_lose_nothing_while_it_is_asked(scored: Scored) -> None:
-    watch, seen = Watch(scored.bins, Counter()), Counter()
+    watch, seen = FeatureMonitor(scored.bins, Counter()), Counter()
     with ThreadPoolExecutor(4) as threads:
         futures = [threads.submit(watch.see, *scored.part(i % 1000, i % 1000 + 1)) for i in range(4000)]
         while not all(future.done() for future in futures):
@@ -104,14 +104,14 @@ def test_threads_lose_nothing_while_it_is_asked(scored: Scored) -> None:
     assert seen == {(name, bin): 4 * n for name, counts in scored.counts.items() for bin, n in enumerate(counts) if n}
 
 
-def by_bin(watch: Watch) -> Counter[tuple[str, int]]:
+def by_bin(watch: FeatureMonitor) -> Counter[tuple[str, int]]:
     return Counter(
         {(name, bin): n for name, counts in watch.counts()["counts"].items() for bin, n in enumerate(counts) if n}
     )
 
 
 def test_it_says_a_line_of_counts_and_no_customer(scored: Scored, capsys: pytest.CaptureFixture[str]) -> None:
-    watch = Watch(json.loads(json.dumps(scored.bins)), Counter())
+    watch = FeatureMonitor(json.loads(json.dumps(scored.bins)), Counter())
     watch.see(*scored.part(0, 1000))
     telemetry.start()
     try:

@@ -7,7 +7,7 @@ import pytest
 from shared import telemetry
 from shared.bus import Envelope
 from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
-from shared.service import MAX_BYTES, Overloaded, Queue, Service, Unprocessable
+from shared.service import MAX_BYTES, Overloaded, Queue, Service, UnprocessableError
 
 EVENTS = "customer-events.scorer"
 
@@ -32,7 +32,7 @@ class Recorder:
 async def double(events: Sequence[CustomerEvent]) -> list[list[Message]]:
     """A handler that scores everybody alike, and knows a few who cannot be."""
     if any(e.name == "Impossible" for e in events):
-        raise Unprocessable("nobody is called that")
+        raise UnprocessableError("nobody is called that")
     if any(e.name == "Later" for e in events):
         raise OSError("not now")
     return [[ScoredCustomer.after(e, churn_risk=0.5, accept_probs=(0.1,) * 4)] for e in events]

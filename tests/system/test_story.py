@@ -24,7 +24,7 @@ AFTERNOON = datetime(2026, 6, 15, 20, tzinfo=UTC)
 """Nobody in the United States sleeps."""
 
 
-class House:
+class System:
     """The whole system, its clock, and everything that was decided."""
 
     def __init__(self, store: SQLiteStore, bus: LocalBus, settings: Settings) -> None:
@@ -36,7 +36,7 @@ class House:
         self.services: list[Service] = []
 
     @classmethod
-    async def build(cls, *, copies: int = 1, shuffle: Random | None = None, **settings: object) -> "House":
+    async def build(cls, *, copies: int = 1, shuffle: Random | None = None, **settings: object) -> "System":
         fixed = {"writer": "template", **settings}  # what is promised here does not hang on who writes
         house = cls(SQLiteStore(), LocalBus(copies=copies, shuffle=shuffle, batch=16), Settings(**fixed))
         house.services = await local.pipeline(house.settings, house.bus, house.store, lambda: house.now)
@@ -76,8 +76,8 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    house = await House.build()
+async def house() -> AsyncIterator[System]:
+    house = await System.build()
     yield house
     house.store.close()
 
@@ -111,7 +111,7 @@ def by_event(decisions: Sequence[Decision]) -> dict[str, Decision]:
     return found
 
 
-async def test_the_demo_gets_its_decision(house: House) -> None:
+async def test_the_demo_gets_its_decision(house: System) -> None:
     [decision] = await house.publish(SAM)
     assert decision.customer_id == "C12345"
     assert decision.decision.contact
@@ -131,8 +131,8 @@ async def test_the_demo_gets_its_decision(house: House) -> None:
 @pytest.mark.parametrize("copies", [1, 2, 3])
 async def test_however_often_and_in_whatever_order_events_come_the_decisions_are_the_same(copies: int) -> None:
     events = crowd(30)  # three copies at each of five hops are 243 of each decision
-    once = await House.build()
-    again = await House.build(copies=copies, shuffle=Random(copies))
+    once = await System.build()
+    again = await System.build(copies=copies, shuffle=Random(copies))
     expected, found = by_event(await once.publish(*events)), by_event(await again.publish(*events))
     assert found == expected
     assert set(found) == {e["event_id"] for e in events}
@@ -142,7 +142,7 @@ async def test_however_often_and_in_whatever_order_events_come_the_decisions_are
 
 @pytest.mark.parametrize(("copies", "customers", "budget"), [(1, 300, 25.0), (2, 100, 10.0), (3, 40, 7.0)])
 async def test_the_budget_holds_and_is_used_when_it_is_short(copies: int, customers: int, budget: float) -> None:
-    house = await House.build(copies=copies, shuffle=Random(7), budget=budget)
+    house = await System.build(copies=copies, shuffle=Random(7), budget=budget)
     decisions = by_event(await house.publish(*crowd(customers)))
     balance = await house.balance()
     assert len(decisions) == customers
@@ -152,7 +152,7 @@ async def test_the_budget_holds_and_is_used_when_it_is_short(copies: int, custom
     assert any("over budget" in reason for d in decisions.values() for reason in d.metadata.gate)
 
 
-async def test_a_customer_is_not_bothered_again_before_the_cooldown_is_over(house: House) -> None:
+async def test_a_customer_is_not_bothered_again_before_the_cooldown_is_over(house: System) -> None:
     first, second = await house.publish({**SAM, "event_id": "a"}), await house.publish({**SAM, "event_id": "b"})
     house.now += timedelta(days=house.settings.cooldown_days, seconds=1)
     third = await house.publish({**SAM, "event_id": "c"})
@@ -160,7 +160,7 @@ async def test_a_customer_is_not_bothered_again_before_the_cooldown_is_over(hous
     assert second[0].metadata.gate == ("cooldown",)
 
 
-async def test_nobody_is_contacted_more_often_than_the_cap(house: House) -> None:
+async def test_nobody_is_contacted_more_often_than_the_cap(house: System) -> None:
     contacts = 0
     for day in range(80):
         house.now = AFTERNOON + timedelta(days=day)
@@ -169,7 +169,7 @@ async def test_nobody_is_contacted_more_often_than_the_cap(house: House) -> None
     assert contacts == house.settings.fatigue_cap
 
 
-async def test_who_opted_out_is_never_contacted_again(house: House) -> None:
+async def test_who_opted_out_is_never_contacted_again(house: System) -> None:
     [first] = await house.publish({**SAM, "event_id": "a"})
     await house.outcome(first, "opted-out")
     house.now += timedelta(days=365)
@@ -178,7 +178,7 @@ async def test_who_opted_out_is_never_contacted_again(house: House) -> None:
     assert later.metadata.gate == ("opted-out",)
 
 
-async def test_who_opts_out_while_the_message_is_drafted_does_not_get_it(house: House) -> None:
+async def test_who_opts_out_while_the_message_is_drafted_does_not_get_it(house: System) -> None:
     """The policy has decided; the shield reads consent last, gives the budget back, and the contact never was."""
     held: list[Envelope] = []
     real = house.bus._receive["planned-contacts.messenger"]
@@ -200,7 +200,7 @@ async def test_who_opts_out_while_the_message_is_drafted_does_not_get_it(house: 
     assert (await house.balance()).reserved == 0
 
 
-async def test_who_texts_stop_out_of_the_blue_is_never_contacted(house: House) -> None:
+async def test_who_texts_stop_out_of_the_blue_is_never_contacted(house: System) -> None:
     stop = {"customer_id": SAM["customer_id"], "outcome": "replied", "text": "Leave me alone!"}
     await house.publish(stop, topic="outcomes")
     [decision] = await house.publish(SAM)
@@ -208,7 +208,7 @@ async def test_who_texts_stop_out_of_the_blue_is_never_contacted(house: House) -
     assert decision.metadata.gate == ("opted-out",)
 
 
-async def test_who_texts_keep_has_the_offer(house: House) -> None:
+async def test_who_texts_keep_has_the_offer(house: System) -> None:
     [decision] = await house.publish(SAM)
     await house.publish({"customer_id": SAM["customer_id"], "outcome": "replied", "text": "keep"}, topic="outcomes")
     balance = await house.balance()
@@ -216,7 +216,7 @@ async def test_who_texts_keep_has_the_offer(house: House) -> None:
 
 
 async def test_who_waits_for_money_is_looked_at_again_the_day_after_and_has_it_when_it_is_there() -> None:
-    house = await House.build(budget=15)
+    house = await System.build(budget=15)
     decisions = await house.publish(*crowd(100))
     waiting = {d.customer_id for d in decisions if d.decision.delay_days == 1 and not d.decision.contact}
     due = {d.customer_id for d in decisions if d.decision.delay_days == 1}
@@ -234,7 +234,7 @@ async def test_who_waits_for_money_is_looked_at_again_the_day_after_and_has_it_w
 
 
 async def test_logs_name_nobody(
-    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    house: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(text: str) -> bool:
         raise RuntimeError("a fault of ours")
@@ -259,25 +259,25 @@ async def test_logs_name_nobody(
     assert Pseudonyms(LOCAL_KEY).of("C12345") in said
 
 
-async def test_a_message_at_night_waits_for_the_morning_where_the_customer_is(house: House) -> None:
+async def test_a_message_at_night_waits_for_the_morning_where_the_customer_is(house: System) -> None:
     [decision] = await house.publish({**SAM, "time_zone": "Asia/Tokyo"})  # 05:00 there
     assert decision.deliver_after == datetime(2026, 6, 15, 23, tzinfo=UTC)
 
 
-async def test_the_holdout_is_left_alone_and_marked(house: House) -> None:
-    house = await House.build(holdout_share=1)
+async def test_the_holdout_is_left_alone_and_marked(house: System) -> None:
+    house = await System.build(holdout_share=1)
     [decision] = await house.publish(SAM)
     assert not decision.decision.contact
     assert decision.metadata.holdout
 
 
-async def test_a_risk_that_the_caller_knows_replaces_the_models(house: House) -> None:
+async def test_a_risk_that_the_caller_knows_replaces_the_models(house: System) -> None:
     [decision] = await house.publish({**SAM, "churn_risk": 0.65})
     assert decision.metadata.churn_risk == 0.65
     assert decision.metadata.churn_risk_source == "caller"
 
 
-async def test_what_an_offer_costs_is_what_is_reserved_and_what_became_of_it(house: House) -> None:
+async def test_what_an_offer_costs_is_what_is_reserved_and_what_became_of_it(house: System) -> None:
     decisions = await house.publish(*crowd(200))
     offered = [d for d in decisions if d.decision.offer_level]
     reserved = round(100 * sum(d.metadata.reserved for d in offered))
@@ -291,19 +291,19 @@ async def test_what_an_offer_costs_is_what_is_reserved_and_what_became_of_it(hou
     assert balance.committed == round(100 * sum(d.metadata.reserved for d in offered[::2]))
 
 
-async def test_poison_among_events_stops_nothing_and_is_kept(house: House) -> None:
+async def test_poison_among_events_stops_nothing_and_is_kept(house: System) -> None:
     decisions = await house.publish(b"not JSON", {**SAM, "event_id": "a"}, {"customer_id": "c", "tenure": -1})
     assert [d.event_id for d in decisions] == ["a"]
     assert len(house.dead) == 2
 
 
-async def test_an_id_alone_is_enough_for_a_decision(house: House) -> None:
+async def test_an_id_alone_is_enough_for_a_decision(house: System) -> None:
     [decision] = await house.publish({"customer_id": "nobody"})
     assert 0 <= decision.metadata.churn_risk <= 1
     assert decision.decision.offer_level == 0
 
 
-async def test_redelivery_anywhere_along_the_way_changes_nothing(house: House) -> None:
+async def test_redelivery_anywhere_along_the_way_changes_nothing(house: System) -> None:
     """Each service's input is sent again, alone, after all is done."""
     heard: dict[str, list[Envelope]] = {}
 

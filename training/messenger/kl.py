@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass
-class Proportional:
+class AdaptiveKL:
     """Ziegler et al. (2019), section 2.2: β ← β · (1 + clip(KL/target − 1, ±0.2) · n/horizon).
 
     Divergence begins at 0, so nothing is lowered before half of the target has been seen.

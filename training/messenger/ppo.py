@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from services.messenger.prompt import prompt
 from shared.messages import Brief
 from training.messenger.evaluation.safety import broken
-from training.messenger.kl import Factor, Proportional
+from training.messenger.kl import AdaptiveKL, Factor
 from training.messenger.lm import (
     LM,
     TOGETHER,
@@ -178,7 +178,7 @@ class Trainer:
         ]
         self.optimizer = torch.optim.Adam([{"params": weights} for weights, _ in self.learning], eps=1e-5)
         self.control = (
-            Proportional(args.target, args.beta)
+            AdaptiveKL(args.target, args.beta)
             if args.control == "proportional"
             else Factor(args.target, args.beta, raw=args.control == "raw")
         )

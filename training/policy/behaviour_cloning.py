@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from services.policy.policies.observation import observe
-from services.policy.response.dynamic_program import Problem
+from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers
 from training.policy.ppo import Heads, Network, value_loss
 from training.policy.simulation.env import NEVER
@@ -51,15 +51,15 @@ def lessons(customers: Customers, rng: np.random.Generator, each: int = 800) -> 
     states, worth, best = [], [], []
     for price in PRICES:
         some = customers[rng.integers(len(customers.bill), size=each)]
-        problem = Problem(some)
+        problem = DynamicProgram(some)
         for stage in problem.stages(float(price)):
             if stage.day % DAYS == 0:
                 contacts = rng.integers(problem.rules.cap, size=each)
-                since = np.where(contacts, rng.integers(1, 60, size=each), NEVER)
-                to_wait = np.maximum(problem.rules.cooldown - since, 0)  # until the day of this stage
+                days_since_contact = np.where(contacts, rng.integers(1, 60, size=each), NEVER)
+                to_wait = np.maximum(problem.rules.cooldown - days_since_contact, 0)  # until the day of this stage
                 out = np.empty((9, each), np.float32)
-                facts = some.hazard, some.accept.T, price, since, np.zeros(each), contacts
-                states.append(observe(out, *facts, problem.world, problem.rules).T)
+                facts = some.hazard, some.accept.T, price, days_since_contact, np.zeros(each), contacts
+                states.append(observe(out, *facts, problem.response_model, problem.rules).T)
                 rows = np.arange(each), contacts
                 worth.append((stage.contact[:, *rows] - stage.wait[rows]).T * (to_wait == 0)[:, None])
                 best.append(stage.best[rows] * np.exp(-some.hazard * to_wait))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from services.policy.response.model import WORLD, Customers, World, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel, hazard_of
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.messages import Facts
@@ -30,7 +30,9 @@ class Population(NamedTuple):
     """The facts of those held out, with their `customer_id` and scores, in the same order."""
 
 
-def population(mirror: Path, data: Path, artifacts: Path, world: World = WORLD, seed: int = SEED) -> Population:
+def population(
+    mirror: Path, data: Path, artifacts: Path, response_model: ResponseModel = RESPONSE_MODEL, seed: int = SEED
+) -> Population:
     """Raises `SourceError` and `ArtifactError`."""
     telco, bank = tables(mirror, data)
     model, rng = ScorerModel.load(artifacts / "scorer"), np.random.default_rng(seed)
@@ -38,7 +40,7 @@ def population(mirror: Path, data: Path, artifacts: Path, world: World = WORLD, 
     for tested, times in ((False, TRAINING), (True, HELD_OUT)):
         ours, theirs = (table[table["split"].eq("test") == tested] for table in (telco, bank))
         sides[tested] = scored(lent(ours, theirs, times, rng), model)
-    return Population(customers(sides[False], world), customers(sides[True], world), sides[True])
+    return Population(customers(sides[False], response_model), customers(sides[True], response_model), sides[True])
 
 
 def lent(telco: pd.DataFrame, bank: pd.DataFrame, times: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -57,6 +59,8 @@ def scored(people: pd.DataFrame, model: ScorerModel) -> pd.DataFrame:
     return people.assign(churn_risk=[score.churn_risk for score in scores], **levels)
 
 
-def customers(people: pd.DataFrame, world: World = WORLD) -> Customers:
+def customers(people: pd.DataFrame, response_model: ResponseModel = RESPONSE_MODEL) -> Customers:
     accept = people.filter(like="accept_prob_").to_numpy()
-    return Customers(hazard_of(people["churn_risk"].to_numpy(), world), accept, people["monthly_charges"].to_numpy())
+    return Customers(
+        hazard_of(people["churn_risk"].to_numpy(), response_model), accept, people["monthly_charges"].to_numpy()
+    )

@@ -1,8 +1,9 @@
 """PPO (Schulman et al. 2017) with Lagrange multipliers for the budget and for fatigue, from scratch.
 
 Many customers live through their quarter at once (`training.policy.simulation.vector_env`). They belong to markets,
-each with a budget of its own, and so a price of money of its own, which its customers see as `budget_remaining`:
-one network learns what to do at any price. Nothing is learnt of luck: rewards are expectations over acceptance and survival.
+each with a budget and so a price of money of its own, which its customers see as `budget_remaining`:
+one network learns what to do at any price. Nothing is learnt of luck: rewards are expectations over acceptance and
+survival.
 """
 
 import time
@@ -17,10 +18,10 @@ from torch import Tensor, nn
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.model import Customers
 from shared.messages import OFFERS
-from training.policy.evaluation.bound import Portfolio
+from training.policy.evaluation.bound import LagrangianBound
 from training.policy.lagrangian import PID, GradientAscent
 from training.policy.simulation.env import DELAYS
-from training.policy.simulation.vector_env import Retention
+from training.policy.simulation.vector_env import RetentionVectorEnv
 
 HEADS = (2, len(OFFERS), DELAYS, 1)
 """Contact, offer, delay, value."""
@@ -173,9 +174,9 @@ class Trainer:
         self.args, self.rng = args, np.random.default_rng(args.seed)
         self.network = network or Network()
         self.optimizer = torch.optim.Adam(self.network.parameters(), eps=1e-5, fused=True)
-        self.many = Retention(customers, args.customers, self.rng, immortal=True)
+        self.many = RetentionVectorEnv(customers, args.customers, self.rng, immortal=True)
         self.bill = float(customers.bill.mean())
-        free = Portfolio(customers).at(0.0).spend / len(customers.bill)
+        free = LagrangianBound(customers).at(0.0).spend / len(customers.bill)
         self.limits = free * np.array(args.budgets)  # money a customer's quarter
         self.market = np.arange(args.customers) * len(self.limits) // args.customers
         rule = GradientAscent if args.ascent else PID
@@ -217,9 +218,9 @@ class Trainer:
             who = np.flatnonzero(actions[:, 0])
             gain, cost = np.zeros((2, many.number))
             gain[who], cost[who] = many.gains(who, actions[who, 1])
-            there, broken = np.exp(-many.suffered), (actions[:, 0] > 0) & ~many.may()
+            active, broken = np.exp(-many.cumulative_hazard), (actions[:, 0] > 0) & ~many.may()
             step = many.step(actions[:, 0] > 0, actions[:, 1], actions[:, 2])
-            totals += there * np.stack([cost, broken, gain])
+            totals += active * np.stack([cost, broken, gain])
             reward = (gain - price * cost - fatigue_price * broken) / self.bill
             row = [observations, may, actions, likely, value, reward, step.survival]
             observations, may, heads = self.see()

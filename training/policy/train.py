@@ -27,7 +27,7 @@ from training.data.sources import BANK, TELCO, SourceError
 from training.policy.behaviour_cloning import cloned
 from training.policy.customers import Population, population
 from training.policy.evaluation.benchmark import BUDGETS, SEEDS, Court, baselines
-from training.policy.evaluation.bound import Portfolio
+from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.card import card
 from training.policy.evaluation.policies import Learned, Plan
 from training.policy.export import packed, served
@@ -152,7 +152,7 @@ def run(kind: str, args: PPOArgs, people: Population, number: int) -> Run:
 
 def duals(customers: Customers, budgets: Sequence[float]) -> np.ndarray:
     """The prices at which the optimum spends these shares of what it spends for free."""
-    portfolio = Portfolio(customers[:VALIDATED])
+    portfolio = LagrangianBound(customers[:VALIDATED])
     free = portfolio.at(0.0).spend
     return np.array([portfolio.bound(budget * free).price for budget in budgets])
 
@@ -176,7 +176,7 @@ def metrics(runs: Sequence[Run]) -> dict[str, float]:
 
 def save(chosen: Run, runs: Sequence[Run], customers: Customers, args: Args) -> Manifest:
     history = {kind: [each.history() for each in runs if each.kind == kind] for kind in {each.kind for each in runs}}
-    portfolio = Portfolio(customers[:VALIDATED])
+    portfolio = LagrangianBound(customers[:VALIDATED])
     free = portfolio.at(0.0).spend
     bounds = [portfolio.bound(share * free).bound(share * free) / VALIDATED for share in chosen.args.budgets]
     about = {

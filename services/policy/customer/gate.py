@@ -18,11 +18,11 @@ class Limits(NamedTuple):
     holdout_salt: str
 
 
-FOR_EVER = {"opted-out", "holdout"}
+PERMANENT = {"opted-out", "holdout"}
 """Reasons that no later day undoes."""
 
 
-class Allowed(NamedTuple):
+class ActionMask(NamedTuple):
     """Which offer levels a customer may be contacted with: all False is no contact. `reasons` say what is not."""
 
     offers: tuple[bool, ...]
@@ -38,10 +38,10 @@ NOTHING = (False,) * len(OFFERS)
 
 def allow(
     customer: ScoredCustomer, state: CustomerState, opted_out: bool, funds: int, now: datetime, limits: Limits
-) -> Allowed:
+) -> ActionMask:
     """`funds` is what the customer's shard of the budget holds, in cents."""
     if forbidden := _no_contact(customer.customer_id, state, opted_out, now, limits):
-        return Allowed(NOTHING, forbidden)
+        return ActionMask(NOTHING, forbidden)
     costs = [offer_cost(level, customer.monthly_charges) for level in range(len(OFFERS))]
     offers = tuple(cost is not None and cost <= funds for cost in costs)
     reasons = [
@@ -49,15 +49,15 @@ def allow(
         for percent, cost, allowed in zip(OFFERS, costs, offers, strict=True)
         if not allowed
     ]
-    return Allowed(offers, tuple(reasons))
+    return ActionMask(offers, tuple(reasons))
 
 
-def allowed_by(reasons: Sequence[str]) -> Allowed:
+def allowed_by(reasons: Sequence[str]) -> ActionMask:
     """What `allow` allowed, when these are its reasons."""
     if not all(reason.startswith("offer ") for reason in reasons):
-        return Allowed(NOTHING, tuple(reasons))
+        return ActionMask(NOTHING, tuple(reasons))
     free = (not any(reason.startswith(_offer(percent)) for reason in reasons) for percent in OFFERS)
-    return Allowed(tuple(free), tuple(reasons))
+    return ActionMask(tuple(free), tuple(reasons))
 
 
 def _offer(percent: int) -> str:
@@ -69,14 +69,18 @@ def cooled(days_since_contact: Any, cooldown: Any) -> Any:
     return days_since_contact >= cooldown
 
 
-def kept(since: Any, held: Any, contacts: Any, cooldown: Any, cap: Any) -> dict[str, Any]:
+def kept(days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any) -> dict[str, Any]:
     """Which rules one contact more would keep; numbers or arrays."""
-    return {"cooldown": cooled(since, cooldown), "offer-holds": held <= 0, "fatigue": contacts < cap}
+    return {
+        "cooldown": cooled(days_since_contact, cooldown),
+        "offer-holds": offer_days_left <= 0,
+        "fatigue": contacts < cap,
+    }
 
 
-def may(since: Any, held: Any, contacts: Any, cooldown: Any, cap: Any) -> Any:
+def may(days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any) -> Any:
     """Whether one contact more would keep them all."""
-    rested, free, fresh = kept(since, held, contacts, cooldown, cap).values()
+    rested, free, fresh = kept(days_since_contact, offer_days_left, contacts, cooldown, cap).values()
     return rested & free & fresh
 
 

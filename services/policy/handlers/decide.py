@@ -15,12 +15,12 @@ from services.policy.customer import gate
 from services.policy.customer.brief import brief
 from services.policy.customer.gate import Limits
 from services.policy.customer.state import DAY, Contact, CustomerState, Review
-from services.policy.policies.base import Choice, Policy, Situation
+from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.observation import observed
 from services.policy.response.dynamic_program import Rules
 from shared.messages import KINDS, OFFERS, Action, Decision, Facts, Message, Metadata, PlannedContact, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
-from shared.service import Clock, Unprocessable
+from shared.service import Clock, UnprocessableError
 from shared.store import CUSTOMERS, PLANS, Change, Document, Documents, Key, Store
 
 GRACE = timedelta(days=2)
@@ -29,7 +29,7 @@ STALE = timedelta(days=90)
 """After which a customer of whom nothing new was heard is not looked at again."""
 
 
-class Desk(NamedTuple):
+class PolicyContext(NamedTuple):
     """What deciding takes."""
 
     store: Store
@@ -44,7 +44,7 @@ class Desk(NamedTuple):
     """How long decisions and customers are remembered after their last change; the gate looks back no further."""
 
 
-class Moment(NamedTuple):
+class BatchContext(NamedTuple):
     """When a batch is decided, and what money costs then."""
 
     now: datetime
@@ -52,42 +52,47 @@ class Moment(NamedTuple):
     day: int
 
 
-async def decide(customers: Sequence[ScoredCustomer], *, desk: Desk) -> list[list[Message]]:
+async def decide(customers: Sequence[ScoredCustomer], *, context: PolicyContext) -> list[list[Message]]:
     said: dict[str, Message] = {}
-    now = desk.clock()
-    moment = Moment(now, await desk.pace.price(now), desk.pace.day(now))
-    for short in await _commit(customers, said, desk, moment, final=False):
-        await desk.ledger.borrow(desk.ledger.shard_of(short.customer_id), _dearest(short))
-        await _commit([short], said, desk, moment, final=True)
+    now = context.clock()
+    moment = BatchContext(now, await context.pace.price(now), context.pace.day(now))
+    for short in await _commit(customers, said, context, moment, final=False):
+        await context.ledger.borrow(context.ledger.shard_of(short.customer_id), _dearest(short))
+        await _commit([short], said, context, moment, final=True)
     return [[said[customer.event_id]] for customer in customers]
 
 
 async def _commit(
-    customers: Sequence[ScoredCustomer], said: dict[str, Message], desk: Desk, moment: Moment, *, final: bool
+    customers: Sequence[ScoredCustomer],
+    said: dict[str, Message],
+    context: PolicyContext,
+    moment: BatchContext,
+    *,
+    final: bool,
 ) -> list[ScoredCustomer]:
     """Decide, once each, and put what is to be said into `said`. Returns those whose shard is short of money."""
-    keys = [keys_of(customer.event_id, customer.customer_id, desk) for customer in customers]
-    changes = [_change(customer, k, said, desk, moment, final) for customer, k in zip(customers, keys, strict=True)]
-    found = await desk.store.update_all(list(zip(keys, changes, strict=True)))
-    desk.pace.saw({shard: documents[shard] for (*_, shard), documents in zip(keys, found, strict=True)})
+    keys = [keys_of(customer.event_id, customer.customer_id, context) for customer in customers]
+    changes = [_change(customer, k, said, context, moment, final) for customer, k in zip(customers, keys, strict=True)]
+    found = await context.store.update_all(list(zip(keys, changes, strict=True)))
+    context.pace.saw({shard: documents[shard] for (*_, shard), documents in zip(keys, found, strict=True)})
     for customer, (plan, *_), documents in zip(customers, keys, found, strict=True):
         if (kept := documents[plan]) and customer.event_id not in said:
             said[customer.event_id] = KINDS[kept["topic"]].model_validate_json(kept["message"])
     return [customer for customer in customers if customer.event_id not in said]
 
 
-def keys_of(event_id: str, customer_id: str, desk: Desk) -> tuple[Key, Key, Key, Key]:
+def keys_of(event_id: str, customer_id: str, context: PolicyContext) -> tuple[Key, Key, Key, Key]:
     """What was decided for the event, what is remembered of its customer, whether they opted out, and who pays."""
-    state, suppression = (CUSTOMERS, customer_id), desk.pseudonyms.suppression(customer_id)
-    return (PLANS, event_id), state, suppression, desk.ledger.shard_of(customer_id)
+    state, suppression = (CUSTOMERS, customer_id), context.pseudonyms.suppression(customer_id)
+    return (PLANS, event_id), state, suppression, context.ledger.shard_of(customer_id)
 
 
 def _change(
     customer: ScoredCustomer,
     keys: tuple[Key, Key, Key, Key],
     said: dict[str, Message],
-    desk: Desk,
-    moment: Moment,
+    context: PolicyContext,
+    moment: BatchContext,
     final: bool,
 ) -> Change:
     plan_key, customer_key, suppression_key, shard_key = keys
@@ -97,27 +102,27 @@ def _change(
         said.pop(customer.event_id, None)
         if plan := found[plan_key]:
             if plan["customer_id"] != customer.customer_id:
-                raise Unprocessable(f"event {customer.event_id!r} is of another customer")
+                raise UnprocessableError(f"event {customer.event_id!r} is of another customer")
             return {}
         state, shard = CustomerState.of(found[customer_key]), shard_in(found[shard_key])
         opted_out = bool(customer.opted_out or found[suppression_key])
-        allowed = gate.allow(customer, state, opted_out, shard.free, now, desk.limits)
+        allowed = gate.allow(customer, state, opted_out, shard.free, now, context.limits)
         short = allowed.contact and shard.free < _dearest(customer)
-        if short and not final and not desk.ledger.dry(_dearest(customer)):
+        if short and not final and not context.ledger.dry(_dearest(customer)):
             return {}  # it is decided when the shard has had its chance to borrow
-        situation = _situation(customer, allowed, state, desk.limits, moment)
-        choice = desk.policy.choose(situation)
+        situation = _situation(customer, allowed, state, context.limits, moment)
+        choice = context.policy.choose(situation)
         cents = (choice.level and offer_cost(choice.level, customer.monthly_charges)) or 0
         awaited = round(cents * customer.accept_probs[choice.level or 0])
-        message = _message(situation, choice, cents, desk, now)
+        message = _message(situation, choice, cents, context, now)
         said[customer.event_id] = message
-        written = {plan_key: _plan(message, cents, awaited, desk, now)}
+        written = {plan_key: _plan(message, cents, awaited, context, now)}
         if choice.level is not None:
-            memory = max(desk.limits.fatigue_window, desk.limits.cooldown)
+            memory = max(context.limits.fatigue_window, context.limits.cooldown)
             state = state.contacted(Contact(event_id=customer.event_id, at=now, level=choice.level), memory)
         review = _review(customer, allowed, choice, now)
         if choice.level is not None or review or state.review:
-            written[customer_key] = state.reviewed(review).document(customer.customer_id, now + desk.keep)
+            written[customer_key] = state.reviewed(review).document(customer.customer_id, now + context.keep)
         if customer.opted_out and not found[suppression_key]:  # the shield may be about to let an earlier contact pass
             written[suppression_key] = {"at": now.isoformat()}
         if cents:
@@ -127,9 +132,9 @@ def _change(
     return change
 
 
-def _plan(message: Message, cents: int, awaited: int, desk: Desk, now: datetime) -> Document:
+def _plan(message: Message, cents: int, awaited: int, context: PolicyContext, now: datetime) -> Document:
     """What was decided, as it is said, and what becomes of the money reserved for it: due when the offer has ended."""
-    until = now + desk.offer_for + GRACE
+    until = now + context.offer_for + GRACE
     return {
         "topic": message.topic,
         "message": message.data.decode(),
@@ -139,13 +144,13 @@ def _plan(message: Message, cents: int, awaited: int, desk: Desk, now: datetime)
         "status": "reserved" if cents else "free",
         "outcomes": [],
         "until": until.timestamp(),
-        "due": (until if cents else now + desk.keep).timestamp(),
+        "due": (until if cents else now + context.keep).timestamp(),
     }
 
 
-def _review(customer: ScoredCustomer, allowed: gate.Allowed, choice: Choice, now: datetime) -> Review | None:
+def _review(customer: ScoredCustomer, allowed: gate.ActionMask, choice: PolicyAction, now: datetime) -> Review | None:
     """Where the policy wants to look again, may hope to do something then, and still knows something."""
-    if not choice.delay_days or gate.FOR_EVER & set(allowed.reasons):
+    if not choice.delay_days or gate.PERMANENT & set(allowed.reasons):
         return None
     known_at = customer.times.get("occurred_at") or customer.times.get("scored_at") or now
     if now - known_at > STALE:
@@ -163,14 +168,14 @@ def _dearest(customer: ScoredCustomer) -> int:
 
 
 def _situation(
-    customer: ScoredCustomer, allowed: gate.Allowed, state: CustomerState, limits: Limits, moment: Moment
-) -> Situation:
-    return Situation(
+    customer: ScoredCustomer, allowed: gate.ActionMask, state: CustomerState, limits: Limits, moment: BatchContext
+) -> DecisionContext:
+    return DecisionContext(
         customer,
         allowed,
-        since=state.days_since_contact(moment.now),
+        days_since_contact=state.days_since_contact(moment.now),
         contacts=len(state.since(moment.now - limits.fatigue_window)),
-        held=state.days_held(moment.now),
+        offer_days_left=state.days_held(moment.now),
         price=moment.price,
         day=moment.day,
     )
@@ -181,7 +186,9 @@ def rules_of(limits: Limits) -> Rules:
     return Rules(cooldown=ceil(limits.cooldown / DAY), cap=max(limits.fatigue_cap, 1))
 
 
-def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: datetime) -> Message:
+def _message(
+    situation: DecisionContext, choice: PolicyAction, cents: int, context: PolicyContext, now: datetime
+) -> Message:
     customer, gate_says = situation.customer, situation.allowed.reasons
     contact, level = choice.level is not None, choice.level or 0
     deliberation = {
@@ -200,8 +207,8 @@ def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: 
             expected_value=choice.expected_value,
             propensity=choice.propensity,
             action_probs=choice.action_probs,
-            observation=observed(situation, rules_of(desk.limits)),
-            policy=desk.policy.name,
+            observation=observed(situation, rules_of(context.limits)),
+            policy=context.policy.name,
             price=situation.price,
             gate=gate_says,
             holdout="holdout" in gate_says,
@@ -209,12 +216,12 @@ def _message(situation: Situation, choice: Choice, cents: int, desk: Desk, now: 
             assumed=("monthly_charges",) if customer.monthly_charges is None else (),
             reasons=customer.reasons,
         ),
-        "versions": {**customer.versions, "policy": desk.policy.version},
+        "versions": {**customer.versions, "policy": context.policy.version},
         "times": {**customer.times, "decided_at": now},
     }
     if not contact:
         return Decision.after(customer, **deliberation)
-    expires_on = (now + desk.offer_for).date() if OFFERS[level] else None
+    expires_on = (now + context.offer_for).date() if OFFERS[level] else None
     return PlannedContact.after(
         customer,
         **deliberation,

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from services.policy.budget.ledger import shard_in
 from services.policy.customer.state import CustomerState, Review
-from services.policy.handlers.decide import Desk
+from services.policy.handlers.decide import PolicyContext
 from services.policy.handlers.settle import status_of
 from shared.bus import Bus, Envelope
 from shared.messages import EVENTS, CustomerEvent
@@ -21,25 +21,25 @@ TOGETHER = 100
 """Documents that are looked at at once."""
 
 
-async def review(*, desk: Desk, bus: Bus) -> dict[str, int]:
+async def review(*, context: PolicyContext, bus: Bus) -> dict[str, int]:
     """Do all that is due; returns how much there was."""
-    now = desk.clock()
+    now = context.clock()
     return {
-        "reviewed": await _look_again(desk, bus, now),
-        "expired": await _expire(desk, now),
-        "forgotten": sum([await _forget(collection, desk, now) for collection in (VERDICTS, DECISIONS, EARLY)]),
+        "reviewed": await _look_again(context, bus, now),
+        "expired": await _expire(context, now),
+        "forgotten": sum([await _forget(collection, context, now) for collection in (VERDICTS, DECISIONS, EARLY)]),
     }
 
 
-async def _look_again(desk: Desk, bus: Bus, now: datetime) -> int:
+async def _look_again(context: PolicyContext, bus: Bus, now: datetime) -> int:
     """Send through again whose review is due; forget of whom nothing has been heard for long."""
     reviewed = 0
-    while keys := await desk.store.due(CUSTOMERS, now, TOGETHER):
-        found = {key: CustomerState.of(document).review for key, document in (await desk.store.read(keys)).items()}
+    while keys := await context.store.due(CUSTOMERS, now, TOGETHER):
+        found = {key: CustomerState.of(document).review for key, document in (await context.store.read(keys)).items()}
         events = [_event(customer_id, due) for (_, customer_id), due in found.items() if due]
         # Published first: who is sent twice is decided once, and who is crossed off unsent would be lost.
         await bus.publish([Envelope(event.topic, event.data, attributes(event)) for event in events])
-        await desk.store.update_all([([key], _crossed_off(key, desk, now)) for key in keys])
+        await context.store.update_all([([key], _crossed_off(key, context, now)) for key in keys])
         reviewed += len(events)
     return reviewed
 
@@ -50,28 +50,30 @@ def _event(customer_id: str, due: Review) -> CustomerEvent:
     return CustomerEvent.parse(to_json({**due.facts, "customer_id": customer_id, "event_id": event_id}), "")
 
 
-def _crossed_off(key: Key, desk: Desk, now: datetime) -> Change:
+def _crossed_off(key: Key, context: PolicyContext, now: datetime) -> Change:
     def change(found: Documents) -> dict[Key, Document | None]:
         state = CustomerState.of(found[key])
         if not _is_due(found[key], now):
             return {}
-        return {key: state.reviewed(None).document(key[1], now + desk.keep) if state.review else None}
+        return {key: state.reviewed(None).document(key[1], now + context.keep) if state.review else None}
 
     return change
 
 
-async def _expire(desk: Desk, now: datetime) -> int:
+async def _expire(context: PolicyContext, now: datetime) -> int:
     """Give back what ended offers had reserved; forget decisions that are long settled."""
     expired = 0
-    while keys := await desk.store.due(PLANS, now, TOGETHER):
-        plans = {key: plan for key, plan in (await desk.store.read(keys)).items() if plan}
-        shards = {key: desk.ledger.shard_of(plan["customer_id"]) for key, plan in plans.items()}
-        await desk.store.update_all([((key, shard), _expired(key, shard, desk, now)) for key, shard in shards.items()])
+    while keys := await context.store.due(PLANS, now, TOGETHER):
+        plans = {key: plan for key, plan in (await context.store.read(keys)).items() if plan}
+        shards = {key: context.ledger.shard_of(plan["customer_id"]) for key, plan in plans.items()}
+        await context.store.update_all(
+            [((key, shard), _expired(key, shard, context, now)) for key, shard in shards.items()]
+        )
         expired += sum(plan["status"] == "reserved" for plan in plans.values())
     return expired
 
 
-def _expired(key: Key, shard_key: Key, desk: Desk, now: datetime) -> Change:
+def _expired(key: Key, shard_key: Key, context: PolicyContext, now: datetime) -> Change:
     def change(found: Documents) -> dict[Key, Document | None]:
         plan = found[key]
         if plan is None or not _is_due(plan, now):
@@ -81,16 +83,16 @@ def _expired(key: Key, shard_key: Key, desk: Desk, now: datetime) -> Change:
         outcomes = sorted({*plan["outcomes"], "expired"})
         status = status_of(outcomes)
         shard = shard_in(found[shard_key]).move(plan["cents"], plan["awaited"], "reserved", status)
-        due = (now + desk.keep).timestamp()
+        due = (now + context.keep).timestamp()
         return {key: {**plan, "status": status, "outcomes": outcomes, "due": due}, shard_key: shard}
 
     return change
 
 
-async def _forget(collection: str, desk: Desk, now: datetime) -> int:
+async def _forget(collection: str, context: PolicyContext, now: datetime) -> int:
     forgotten = 0
-    while keys := await desk.store.due(collection, now, TOGETHER):
-        await desk.store.update_all([([key], _removed(key)) for key in keys])
+    while keys := await context.store.due(collection, now, TOGETHER):
+        await context.store.update_all([([key], _removed(key)) for key in keys])
         forgotten += len(keys)
     return forgotten
 

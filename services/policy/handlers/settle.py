@@ -12,12 +12,12 @@ from uuid import UUID
 from services.policy.budget.ledger import shard_in
 from services.policy.customer.consent import means_keep, says_stop
 from services.policy.customer.state import DAY, CustomerState
-from services.policy.handlers.decide import Desk, keys_of
+from services.policy.handlers.decide import PolicyContext, keys_of
 from services.policy.handlers.erase import erase
-from services.policy.response.model import WORLD
+from services.policy.response.model import RESPONSE_MODEL
 from shared import telemetry
 from shared.messages import Message, Outcome
-from shared.service import Early, Unprocessable
+from shared.service import NotReadyError, UnprocessableError
 from shared.store import CUSTOMERS, EARLY, Change, Document, Documents, Key
 
 REFUSALS = {"declined", "churned", "opted-out", "bounced", "expired"}
@@ -26,7 +26,7 @@ PATIENCE = timedelta(hours=1)
 """How long an outcome may be ahead of its decision."""
 
 
-class Heard(NamedTuple):
+class ParsedOutcome(NamedTuple):
     """An outcome, once its text is read and it is known which event it is about: none is an empty id."""
 
     id: UUID
@@ -37,11 +37,11 @@ class Heard(NamedTuple):
     """When the customer wrote KEEP, where it is only by this that they accept."""
 
 
-class Waiting(NamedTuple):
+class Unsettled(NamedTuple):
     """What could not be settled: whose decision is not there, and whose shard is short of so many cents."""
 
-    early: dict[UUID, Heard]
-    short: dict[UUID, tuple[Heard, int]]
+    early: dict[UUID, ParsedOutcome]
+    short: dict[UUID, tuple[ParsedOutcome, int]]
 
 
 def status_of(outcomes: Collection[str]) -> str:
@@ -53,26 +53,26 @@ def status_of(outcomes: Collection[str]) -> str:
     return "released" if REFUSALS & set(outcomes) else "reserved"
 
 
-async def settle(outcomes: Sequence[Outcome], *, desk: Desk) -> list[list[Message]]:
+async def settle(outcomes: Sequence[Outcome], *, context: PolicyContext) -> list[list[Message]]:
     """Raises where one has to come again or can never be settled; one by one they then do what they can."""
-    now, waiting = desk.clock(), Waiting({}, {})
+    now, waiting = context.clock(), Unsettled({}, {})
     for outcome in outcomes:
         if outcome.outcome == "erased":
-            await erase(outcome.customer_id, desk.store, desk.ledger, desk.pseudonyms)
-    heard = await _heard([outcome for outcome in outcomes if outcome.outcome != "erased"], desk, now)
-    await _commit(heard, waiting, desk, now, final=False)
+            await erase(outcome.customer_id, context.store, context.ledger, context.pseudonyms)
+    heard = await _heard([outcome for outcome in outcomes if outcome.outcome != "erased"], context, now)
+    await _commit(heard, waiting, context, now, final=False)
     for each, cents in list(waiting.short.values()):
-        await desk.ledger.borrow(desk.ledger.shard_of(each.customer_id), cents)
-        await _commit([each], waiting, desk, now, final=True)
+        await context.ledger.borrow(context.ledger.shard_of(each.customer_id), cents)
+        await _commit([each], waiting, context, now, final=True)
     for each in waiting.early.values():
-        await _wait(each, desk, now)
+        await _wait(each, context, now)
     return [[] for _ in outcomes]
 
 
-async def _heard(outcomes: Sequence[Outcome], desk: Desk, now: datetime) -> list[Heard]:
+async def _heard(outcomes: Sequence[Outcome], context: PolicyContext, now: datetime) -> list[ParsedOutcome]:
     """What is of no event is about the customer's last contact, if there was one."""
     unasked = [(CUSTOMERS, outcome.customer_id) for outcome in outcomes if not outcome.event_id]
-    customers = await desk.store.read(unasked) if unasked else {}
+    customers = await context.store.read(unasked) if unasked else {}
     heard = []
     for outcome in outcomes:
         text, words = outcome.text or "", {outcome.outcome}
@@ -80,21 +80,28 @@ async def _heard(outcomes: Sequence[Outcome], desk: Desk, now: datetime) -> list
         kept_at = (outcome.occurred_at or now) if means_keep(text) and outcome.outcome != "accepted" else None
         words |= {"opted-out"} if says_stop(text) else {"accepted"} if kept_at else set()
         event_id = outcome.event_id or (contacts[-1].event_id if contacts else "")
-        heard.append(Heard(outcome.id, event_id, outcome.customer_id, frozenset(words), kept_at))
+        heard.append(ParsedOutcome(outcome.id, event_id, outcome.customer_id, frozenset(words), kept_at))
     return heard
 
 
-async def _commit(heard: Sequence[Heard], waiting: Waiting, desk: Desk, now: datetime, *, final: bool) -> None:
+async def _commit(
+    heard: Sequence[ParsedOutcome], waiting: Unsettled, context: PolicyContext, now: datetime, *, final: bool
+) -> None:
     updates = []
     for each in heard:
-        keys = keys_of(each.event_id, each.customer_id, desk)
-        change = _settlement(each, keys, waiting, desk, now, final)
+        keys = keys_of(each.event_id, each.customer_id, context)
+        change = _settlement(each, keys, waiting, context, now, final)
         updates.append((keys if each.event_id else keys[1:], change))
-    await desk.store.update_all(updates)
+    await context.store.update_all(updates)
 
 
 def _settlement(
-    heard: Heard, keys: tuple[Key, Key, Key, Key], waiting: Waiting, desk: Desk, now: datetime, final: bool
+    heard: ParsedOutcome,
+    keys: tuple[Key, Key, Key, Key],
+    waiting: Unsettled,
+    context: PolicyContext,
+    now: datetime,
+    final: bool,
 ) -> Change:
     plan_key, customer_key, suppression_key, shard_key = keys
 
@@ -107,7 +114,7 @@ def _settlement(
             written[suppression_key] = {"at": now.isoformat()}
         if plan is None or plan["customer_id"] != heard.customer_id:
             if plan and not stops:
-                raise Unprocessable(f"event {heard.event_id!r} is of another customer")
+                raise UnprocessableError(f"event {heard.event_id!r} is of another customer")
             if heard.event_id and not stops:
                 waiting.early[heard.id] = heard
             return written
@@ -122,16 +129,18 @@ def _settlement(
         shard, cents = shard_in(found[shard_key]), plan["cents"]
         if after == "committed" and before == "released" and shard.free < cents:
             if final:
-                raise Unprocessable(f"the money for event {heard.event_id!r}, given back before, is spent meanwhile")
+                raise UnprocessableError(
+                    f"the money for event {heard.event_id!r}, given back before, is spent meanwhile"
+                )
             waiting.short[heard.id] = heard, cents
             return {}
         if before != after:
             written[shard_key] = shard.move(cents, plan.get("awaited", 0), before, after)
-        due = plan["due"] if after == "reserved" else (now + desk.keep).timestamp()
+        due = plan["due"] if after == "reserved" else (now + context.keep).timestamp()
         written[plan_key] = {**plan, "status": after, "outcomes": outcomes, "due": due}
         state = CustomerState.of(found[customer_key])
         if (learnt := _learnt(state, heard.event_id, outcomes)) != state:
-            written[customer_key] = learnt.document(heard.customer_id, now + desk.keep)
+            written[customer_key] = learnt.document(heard.customer_id, now + context.keep)
         return written
 
     return change
@@ -142,15 +151,15 @@ def _learnt(state: CustomerState, event_id: str, outcomes: Collection[str]) -> C
     if "withheld" in outcomes:
         state = state.uncontacted(event_id)
     elif "accepted" in outcomes:
-        state = state.accepted(event_id, WORLD.held_days)
+        state = state.accepted(event_id, RESPONSE_MODEL.held_days)
     return state.reviewed(None) if {"churned", "opted-out"} & set(outcomes) else state
 
 
-async def _wait(heard: Heard, desk: Desk, now: datetime) -> None:
+async def _wait(heard: ParsedOutcome, context: PolicyContext, now: datetime) -> None:
     """Raises `Early`, or once it has been for too long `Unprocessable`."""
     key = EARLY, str(heard.id)
     first: Document = {"since": now.timestamp(), "customer_id": heard.customer_id, "due": (now + DAY).timestamp()}
-    found = (await desk.store.update([key], lambda found: {} if found[key] else {key: first}))[key]
+    found = (await context.store.update([key], lambda found: {} if found[key] else {key: first}))[key]
     if now.timestamp() - (found or first)["since"] > PATIENCE.total_seconds():
-        raise Unprocessable(f"no decision for event {heard.event_id!r} of that customer")
-    raise Early(f"no decision for event {heard.event_id!r} yet")
+        raise UnprocessableError(f"no decision for event {heard.event_id!r} of that customer")
+    raise NotReadyError(f"no decision for event {heard.event_id!r} yet")

@@ -4,23 +4,23 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
-from services.policy.customer.gate import Allowed
+from services.policy.customer.gate import ActionMask
 from shared.messages import OFFERS, ScoredCustomer
 
 Probabilities = Sequence[float]
 """Of the five actions: nothing, then contact at each offer level."""
 
 
-class Situation(NamedTuple):
+class DecisionContext(NamedTuple):
     """What a policy looks at."""
 
     customer: ScoredCustomer
-    allowed: Allowed
-    since: float
+    allowed: ActionMask
+    days_since_contact: float
     """Days since the last contact; endless if there was none."""
     contacts: int
     """Within the fatigue window."""
-    held: int
+    offer_days_left: int
     """Days that an accepted offer still holds; one that has begun counts."""
     price: float
     """What a unit of the budget's money counts beyond itself."""
@@ -28,7 +28,7 @@ class Situation(NamedTuple):
     """Of the quarter that ends with the budget's calendar."""
 
 
-class Choice(NamedTuple):
+class PolicyAction(NamedTuple):
     """A contact at an offer level, or no contact (level None)."""
 
     level: int | None
@@ -44,11 +44,11 @@ class Policy(Protocol):
     name: str
     version: str
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, situation: DecisionContext) -> PolicyAction:
         """One of the allowed actions, and the probability with which it was drawn from them."""
 
 
-class Drawn(NamedTuple):
+class SampledAction(NamedTuple):
     level: int | None
     propensity: float
     action_probs: tuple[float, ...]
@@ -59,22 +59,22 @@ class Exploration(NamedTuple):
 
     share: float = 0.0
 
-    def draw(self, event_id: str, best: int | None, by: Callable[[], Probabilities]) -> Drawn:
+    def draw(self, event_id: str, best: int | None, by: Callable[[], Probabilities]) -> SampledAction:
         """`best` is the greedy level; `by` is asked only where there is something to explore."""
         greedy = 0 if best is None else best + 1
         if not self.share:
-            return Drawn(best, 1.0, GREEDY[greedy])
+            return SampledAction(best, 1.0, GREEDY[greedy])
         probs = [self.share * p for p in by()]
         probs[greedy] += 1 - self.share
         taken = _drawn(event_id, probs, greedy)
-        return Drawn(taken - 1 if taken else None, probs[taken], tuple(probs))
+        return SampledAction(taken - 1 if taken else None, probs[taken], tuple(probs))
 
 
 GREEDILY = Exploration()
 GREEDY = [tuple(float(i == j) for j in range(1 + len(OFFERS))) for i in range(1 + len(OFFERS))]
 
 
-def uniform(allowed: Allowed) -> Probabilities:
+def uniform(allowed: ActionMask) -> Probabilities:
     """Over nothing and each level that is allowed."""
     free = (True, *allowed.offers)
     return [is_free / sum(free) for is_free in free]

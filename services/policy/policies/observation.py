@@ -5,9 +5,9 @@ from math import exp, log1p
 import numpy as np
 
 from services.policy.customer.gate import cooled
-from services.policy.policies.base import Situation
+from services.policy.policies.base import DecisionContext
 from services.policy.response.dynamic_program import RULES, Rules
-from services.policy.response.model import WORLD, Numbers, World
+from services.policy.response.model import RESPONSE_MODEL, Numbers, ResponseModel
 from shared.messages import OFFERS
 
 OBSERVATION = (
@@ -28,10 +28,10 @@ def observe(
     hazard: Numbers,
     accept: Numbers,
     price: Numbers,
-    since: Numbers,
-    held: Numbers,
+    days_since_contact: Numbers,
+    offer_days_left: Numbers,
     contacts: Numbers,
-    world: World,
+    response_model: ResponseModel,
     rules: Rules,
 ) -> Numbers:
     """Write [9, n] into `out`: facts of n customers, each an array [n]; `accept` is [levels, n].
@@ -39,28 +39,30 @@ def observe(
     churn_risk is that of the hazard as it is now: an offer that holds has lowered it. budget_remaining is how plentiful
     money is, 1 / (1 + its price): 1 when it is free, 0 when there is none.
     """
-    as_it_is = np.where(held > 0, np.float32(1 - world.effect), np.float32(1))
-    np.exp(hazard * as_it_is * -world.risk_days, out=out[0])
+    as_it_is = np.where(offer_days_left > 0, np.float32(1 - response_model.effect), np.float32(1))
+    np.exp(hazard * as_it_is * -response_model.risk_days, out=out[0])
     np.subtract(1, out[0], out=out[0])
     out[1:5] = accept
     out[5] = 1 / (1 + price)
-    np.minimum(since, LONG, out=out[6])
+    np.minimum(days_since_contact, LONG, out=out[6])
     out[6] /= LONG
-    out[7] = ~(cooled(since, rules.cooldown) & (held <= 0))
+    out[7] = ~(cooled(days_since_contact, rules.cooldown) & (offer_days_left <= 0))
     np.minimum(contacts / rules.cap, 1, out=out[8])
     return out
 
 
-def observed(situation: Situation, rules: Rules = RULES, world: World = WORLD) -> tuple[float, ...]:
+def observed(
+    situation: DecisionContext, rules: Rules = RULES, response_model: ResponseModel = RESPONSE_MODEL
+) -> tuple[float, ...]:
     """`observe` of one, in plain numbers; a test holds them equal."""
-    customer, since = situation.customer, situation.since
-    lowered = world.effect if situation.held > 0 else 0.0
+    customer, days_since_contact = situation.customer, situation.days_since_contact
+    lowered = response_model.effect if situation.offer_days_left > 0 else 0.0
     risk = min(max(customer.churn_risk, 1e-6), 1 - 1e-6)
     return (
         1 - exp(log1p(-risk) * (1 - lowered)),
         *customer.accept_probs,
         1 / (1 + situation.price),
-        min(since, LONG) / LONG,
-        float(since < rules.cooldown or situation.held > 0),
+        min(days_since_contact, LONG) / LONG,
+        float(days_since_contact < rules.cooldown or situation.offer_days_left > 0),
         min(situation.contacts / rules.cap, 1.0),
     )

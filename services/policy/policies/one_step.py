@@ -1,7 +1,7 @@
 """A one-step expected-value rule, chosen by name: what a trained policy has to beat."""
 
-from services.policy.policies.base import GREEDILY, Choice, Exploration, Situation, uniform
-from services.policy.response.model import WORLD
+from services.policy.policies.base import GREEDILY, DecisionContext, Exploration, PolicyAction, uniform
+from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import OFFERS, ScoredCustomer
 
 TYPICAL_CHARGES = 64.76
@@ -27,21 +27,21 @@ class BaselinePolicy:
     def __init__(self, exploration: Exploration = GREEDILY) -> None:
         self._exploration = exploration
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, situation: DecisionContext) -> PolicyAction:
         customer, allowed = situation.customer, situation.allowed
         values = _values(customer)
         free = [level for level, is_free in enumerate(allowed.offers) if is_free and values[level] > 0]
         best = max(free, key=values.__getitem__, default=None)
         drawn = self._exploration.draw(customer.event_id, best, lambda: uniform(allowed))
         accept, value = (0.0, 0.0) if drawn.level is None else (customer.accept_probs[drawn.level], values[drawn.level])
-        retention = 1 - customer.churn_risk * (1 - accept * WORLD.effect)
-        return Choice(drawn.level, value, retention, drawn.propensity, action_probs=drawn.action_probs)
+        retention = 1 - customer.churn_risk * (1 - accept * RESPONSE_MODEL.effect)
+        return PolicyAction(drawn.level, value, retention, drawn.propensity, action_probs=drawn.action_probs)
 
 
 def _values(customer: ScoredCustomer) -> list[float]:
     """Money that a contact is worth, by level."""
-    v, saved = bill(customer), customer.churn_risk * WORLD.effect
+    v, saved = bill(customer), customer.churn_risk * RESPONSE_MODEL.effect
     return [
-        accept * v * (saved - percent / 100) - WORLD.contact_cost
+        accept * v * (saved - percent / 100) - RESPONSE_MODEL.contact_cost
         for percent, accept in zip(OFFERS, customer.accept_probs, strict=True)
     ]

@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.policy.response.model import DISCOUNTS, WORLD, Customers, Floats, Numbers, World, strain, worth
+from services.policy.response.model import (
+    DISCOUNTS,
+    RESPONSE_MODEL,
+    Customers,
+    Floats,
+    Numbers,
+    ResponseModel,
+    expected_revenue,
+    hazard_exposure,
+)
 
 
 class Rules(NamedTuple):
@@ -25,7 +34,7 @@ class Rules(NamedTuple):
 RULES = Rules()
 
 
-class Stage(NamedTuple):
+class DayValues(NamedTuple):
     """A day's gains over doing nothing, money: [customers, contacts so far]."""
 
     day: int
@@ -38,26 +47,32 @@ class Stage(NamedTuple):
     """Money that is expected to be spent on discounts from now on, if the best is done."""
 
 
-class Problem:
+class DynamicProgram:
     """Customers, each alone. What a contact changes at once is worked out once, whatever money costs and the day is.
 
-    After `longest` days nothing of a contact holds: worth(days) = worth(longest) + P(still there then) · worth of the
-    other days, and that worth is the same in every state.
+    After `longest` days nothing of a contact holds: expected_revenue(days) = expected_revenue(longest)
+    + P(still there then) · that of the other days, which is the same in every state.
     """
 
-    def __init__(self, customers: Customers, world: World = WORLD, rules: Rules = RULES) -> None:
-        self.customers, self.world, self.rules = customers, world, rules
-        self.longest = max(*world.held_days, world.annoyed_days)
-        if world.annoyed_days > rules.cooldown:
-            raise ValueError(f"annoyed_days {world.annoyed_days} is longer than the cooldown of {rules.cooldown} days")
-        if world.value_days < rules.quarter + self.longest:
-            raise ValueError(f"within value_days {world.value_days} an offer of the quarter's last day does not end")
+    def __init__(
+        self, customers: Customers, response_model: ResponseModel = RESPONSE_MODEL, rules: Rules = RULES
+    ) -> None:
+        self.customers, self.response_model, self.rules = customers, response_model, rules
+        self.longest = max(*response_model.held_days, response_model.annoyed_days)
+        if response_model.annoyed_days > rules.cooldown:
+            raise ValueError(
+                f"annoyed_days {response_model.annoyed_days} is longer than the cooldown of {rules.cooldown} days"
+            )
+        if response_model.value_days < rules.quarter + self.longest:
+            raise ValueError(
+                f"within value_days {response_model.value_days} an offer of the quarter's last day does not end"
+            )
         one = Customers(customers.hazard[:, None], customers.accept, customers.bill[:, None])
-        after = np.arange(1, rules.cap + 1), world  # contacts
-        held = np.array(world.held_days)[:, None, None]
+        after = np.arange(1, rules.cap + 1), response_model  # contacts
+        offer_days_left = np.array(response_model.held_days)[:, None, None]
 
-        def stays(days: Numbers, held: Numbers, annoyed: Numbers) -> Floats:
-            return np.asarray(np.exp(-one.hazard * strain(days, held, annoyed, *after)))
+        def stays(days: Numbers, offer_days_left: Numbers, fatigue_days_left: Numbers) -> Floats:
+            return np.asarray(np.exp(-one.hazard * hazard_exposure(days, offer_days_left, fatigue_days_left, *after)))
 
         def change(accepted: Floats, declined: Floats, before: Floats) -> Floats:
             return self._accept * accepted + (1 - self._accept) * declined - before
@@ -65,28 +80,30 @@ class Problem:
         self._accept = customers.accept.T[:, :, None]
         self._cost = self._accept * (DISCOUNTS[:, None] * customers.bill)[:, :, None]
         self._at_once = change(
-            worth(one, self.longest, held, world.annoyed_days, *after),
-            worth(one, self.longest, 0, world.annoyed_days, *after),
-            worth(one, self.longest, 0, 0, 0, world),
+            expected_revenue(one, self.longest, offer_days_left, response_model.annoyed_days, *after),
+            expected_revenue(one, self.longest, 0, response_model.annoyed_days, *after),
+            expected_revenue(one, self.longest, 0, 0, 0, response_model),
         )
         self._in_time = change(
-            stays(self.longest, held, world.annoyed_days),
-            stays(self.longest, 0, world.annoyed_days),
+            stays(self.longest, offer_days_left, response_model.annoyed_days),
+            stays(self.longest, 0, response_model.annoyed_days),
             stays(self.longest, 0, 0),
         )
         self._tomorrow = np.exp(-one.hazard)
-        self._declined = (1 - self._accept) * stays(rules.cooldown, 0, world.annoyed_days)
-        self._pause = np.maximum(rules.cooldown, world.held_days)
-        self._accepted = self._accept * stays(self._pause[:, None, None], held, world.annoyed_days)
+        self._declined = (1 - self._accept) * stays(rules.cooldown, 0, response_model.annoyed_days)
+        self._pause = np.maximum(rules.cooldown, response_model.held_days)
+        self._accepted = self._accept * stays(self._pause[:, None, None], offer_days_left, response_model.annoyed_days)
 
-    def stages(self, price: float) -> Iterator[Stage]:
+    def stages(self, price: float) -> Iterator[DayValues]:
         """The quarter's days, last first. A unit of money that is spent counts 1 + `price`."""
-        at_once = self._at_once - (1 + price) * self._cost - self.world.contact_cost
+        at_once = self._at_once - (1 + price) * self._cost - self.response_model.contact_cost
         nothing = np.zeros((len(self.customers.hazard), self.rules.cap + 1))  # the last: at the cap nothing is gained
         best = np.array([nothing] * (self.rules.quarter + max(self.longest, self.rules.cooldown) + 1))
         spend = best.copy()
         for day in range(self.rules.quarter - 1, -1, -1):
-            rest = worth(self.customers, self.world.value_days - day - self.longest, 0, 0, 0, self.world)
+            rest = expected_revenue(
+                self.customers, self.response_model.value_days - day - self.longest, 0, 0, 0, self.response_model
+            )
             contact = at_once + self._in_time * rest[:, None] + self._later(best, day)
             wait = self._tomorrow * best[day + 1, :, :-1]
             level = contact.argmax(axis=0)[None]
@@ -94,7 +111,7 @@ class Problem:
             spent = np.take_along_axis(self._cost + self._later(spend, day), level, axis=0)[0]
             best[day, :, :-1] = np.maximum(wait, gained)
             spend[day, :, :-1] = np.where(gained > wait, spent, self._tomorrow * spend[day + 1, :, :-1])
-            yield Stage(day, wait, contact, best[day, :, :-1], spend[day, :, :-1])
+            yield DayValues(day, wait, contact, best[day, :, :-1], spend[day, :, :-1])
 
     def _later(self, values: Floats, day: int) -> Floats:
         """What of them is left, after a contact on that day, when the next may come."""

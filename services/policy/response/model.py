@@ -27,7 +27,7 @@ DISCOUNTS = np.array(OFFERS) / 100
 """Of the next bill, by level."""
 
 
-class World(NamedTuple):
+class ResponseModel(NamedTuple):
     risk_days: int = 90
     """In which the scorer's churn risk comes true. The Telco label bears no dates; a campaign lasts a quarter."""
     value_days: int = 365
@@ -44,7 +44,7 @@ class World(NamedTuple):
     """Money to send a message: a text. Not of the budget, which pays for discounts."""
 
 
-WORLD = World()
+RESPONSE_MODEL = ResponseModel()
 
 
 @dataclass(frozen=True)
@@ -65,30 +65,45 @@ class Customers:
         return Customers(*(fact[rows] for fact in self))
 
 
-def hazard_of(risk: Floats, world: World = WORLD) -> Floats:
+def hazard_of(risk: Floats, response_model: ResponseModel = RESPONSE_MODEL) -> Floats:
     """A day's hazard of a churn risk; never quite 0 or endless."""
-    return -np.log1p(-np.clip(risk, 1e-6, 1 - 1e-6)) / world.risk_days
+    return -np.log1p(-np.clip(risk, 1e-6, 1 - 1e-6)) / response_model.risk_days
 
 
-def strain(days: Numbers, held: Numbers, annoyed: Numbers, contacts: Numbers, world: World = WORLD) -> Numbers:
+def hazard_exposure(
+    days: Numbers,
+    offer_days_left: Numbers,
+    fatigue_days_left: Numbers,
+    contacts: Numbers,
+    response_model: ResponseModel = RESPONSE_MODEL,
+) -> Numbers:
     """Over the next `days`, the days of plain hazard that their hazard amounts to."""
-    return days - world.effect * np.minimum(days, held) + world.annoyance * contacts * np.minimum(days, annoyed)
+    return (
+        days
+        - response_model.effect * np.minimum(days, offer_days_left)
+        + response_model.annoyance * contacts * np.minimum(days, fatigue_days_left)
+    )
 
 
-def worth(
-    customers: Customers, days: Numbers, held: Numbers, annoyed: Numbers, contacts: Numbers, world: World = WORLD
+def expected_revenue(
+    customers: Customers,
+    days: Numbers,
+    offer_days_left: Numbers,
+    fatigue_days_left: Numbers,
+    contacts: Numbers,
+    response_model: ResponseModel = RESPONSE_MODEL,
 ) -> Floats:
     """Money a customer pays within `days` if nobody contacts them any more: sum over days of P(still there).
 
     The hazard is the same throughout up to three spells, so each is a geometric sum.
     """
-    ends = np.minimum(held, annoyed), np.maximum(held, annoyed), days
+    ends = np.minimum(offer_days_left, fatigue_days_left), np.maximum(offer_days_left, fatigue_days_left), days
     total: Floats = np.zeros(())
     start: Numbers = 0
     gone: Numbers = 0.0
     for end in ends:
         end = np.minimum(end, days)
-        until = strain(end, held, annoyed, contacts, world) * customers.hazard
+        until = hazard_exposure(end, offer_days_left, fatigue_days_left, contacts, response_model) * customers.hazard
         rate = (until - gone) / np.maximum(end - start, 1)
         total = total + np.exp(-gone) * _geometric(rate, end - start)
         start, gone = end, until
@@ -101,23 +116,25 @@ def _geometric(rate: Numbers, days: Numbers) -> Numbers:
     return np.expm1(-rate * days) / np.expm1(-rate)
 
 
-def gain(
+def incremental_value(
     customers: Customers,
     level: NDArray[np.intp],
     days: Numbers,
-    held: Numbers,
+    offer_days_left: Numbers,
     contacts: Numbers,
-    world: World = WORLD,
-    annoyed: Numbers = 0,
+    response_model: ResponseModel = RESPONSE_MODEL,
+    fatigue_days_left: Numbers = 0,
 ) -> tuple[Floats, Floats]:
     """Money that a contact at `level` [n] is expected to gain over doing nothing, if it is the last; and to cost.
 
     The cost is of the discount alone, and the gain is after it. Where the gate is kept nobody is annoyed when it comes.
     """
-    before = worth(customers, days, held, annoyed, contacts, world)
-    declined = worth(customers, days, held, world.annoyed_days, contacts + 1, world)
-    longer = np.maximum(held, np.array(world.held_days)[level])
-    accepted = worth(customers, days, longer, world.annoyed_days, contacts + 1, world)
+    before = expected_revenue(customers, days, offer_days_left, fatigue_days_left, contacts, response_model)
+    declined = expected_revenue(
+        customers, days, offer_days_left, response_model.annoyed_days, contacts + 1, response_model
+    )
+    longer = np.maximum(offer_days_left, np.array(response_model.held_days)[level])
+    accepted = expected_revenue(customers, days, longer, response_model.annoyed_days, contacts + 1, response_model)
     accept = np.take_along_axis(customers.accept, level[:, None], axis=1)[:, 0]
     cost = accept * customers.bill * DISCOUNTS[level]
-    return accept * accepted + (1 - accept) * declined - before - cost - world.contact_cost, cost
+    return accept * accepted + (1 - accept) * declined - before - cost - response_model.contact_cost, cost

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.customer.gate import Allowed, allow, allowed_by, held_out, may
+from services.policy.customer.gate import ActionMask, allow, allowed_by, held_out, may
 from services.policy.customer.state import Contact, CustomerState
 from shared.messages import ScoredCustomer
 from tests.policy.builders import LIMITS, NOON, scored
@@ -25,14 +25,14 @@ def allowed(
     funds: int = PLENTY,
     opted_out: bool = False,
     **limits: object,
-) -> Allowed:
+) -> ActionMask:
     customer = customer or scored()
     state = state or CustomerState()
     return allow(customer, state, opted_out, funds, NOON, LIMITS._replace(**limits))
 
 
 def test_a_customer_nobody_wrote_to_may_get_any_offer() -> None:
-    assert allowed() == Allowed((True, True, True, True), ())
+    assert allowed() == ActionMask((True, True, True, True), ())
 
 
 def test_who_opted_out_is_left_alone() -> None:
@@ -53,14 +53,14 @@ def test_cooldown_ends_after_its_days() -> None:
 
 def test_while_an_accepted_offer_holds_no_other_is_made() -> None:
     long_ago = contacted(50).contacts[0]
-    holds, held = (
+    holds, offer_days_left = (
         CustomerState(contacts=(long_ago.model_copy(update={"held_until": NOON + timedelta(seconds=seconds)}),))
         for seconds in (1, 0)
     )
 
     assert allowed(state=holds).reasons == ("offer-holds",)
     assert not allowed(state=holds).contact
-    assert allowed(state=held).contact
+    assert allowed(state=offer_days_left).contact
 
 
 def test_without_cooldown_two_contacts_may_follow_each_other() -> None:
@@ -83,7 +83,7 @@ def test_a_cap_of_zero_contacts_nobody() -> None:
 def test_every_reason_is_given() -> None:
     gate = allowed(state=contacted(3, 2, 1), opted_out=True, holdout_share=1.0)
 
-    assert gate == Allowed((False, False, False, False), ("opted-out", "holdout", "cooldown", "fatigue"))
+    assert gate == ActionMask((False, False, False, False), ("opted-out", "holdout", "cooldown", "fatigue"))
 
 
 def test_offers_over_budget_are_masked_and_contact_is_not() -> None:
@@ -108,10 +108,12 @@ def test_without_a_bill_no_discount_can_be_promised_but_contact_can() -> None:
 
 
 def test_numbers_and_arrays_are_held_to_the_same_rules() -> None:
-    since, held, contacts = (np.array(each) for each in ([13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3]))
+    days_since_contact, offer_days_left, contacts = (
+        np.array(each) for each in ([13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3])
+    )
 
-    assert may(since, held, contacts, 14, 3).tolist() == [False, True, False, False]
-    each = zip(since.tolist(), held.tolist(), contacts.tolist(), strict=True)
+    assert may(days_since_contact, offer_days_left, contacts, 14, 3).tolist() == [False, True, False, False]
+    each = zip(days_since_contact.tolist(), offer_days_left.tolist(), contacts.tolist(), strict=True)
     assert [may(*facts, 14, 3) for facts in each] == [False, True, False, False]
 
 
@@ -132,13 +134,13 @@ def test_its_reasons_tell_what_it_allowed(
 
 def test_the_holdout_is_sticky_whatever_else_is_known() -> None:
     limits = LIMITS._replace(holdout_share=0.5)
-    held = [customer for customer in IDS[:100] if held_out(customer, limits)]
+    offer_days_left = [customer for customer in IDS[:100] if held_out(customer, limits)]
 
-    assert held == [customer for customer in IDS[:100] if held_out(customer, limits)]
-    assert 0 < len(held) < 100
+    assert offer_days_left == [customer for customer in IDS[:100] if held_out(customer, limits)]
+    assert 0 < len(offer_days_left) < 100
     for customer in IDS[:100]:
         richer = scored(customer, "another event", tenure=99.0, name=None)
-        assert ("holdout" in allowed(richer, holdout_share=0.5).reasons) == (customer in held)
+        assert ("holdout" in allowed(richer, holdout_share=0.5).reasons) == (customer in offer_days_left)
 
 
 def test_the_same_customers_are_held_out_in_every_release() -> None:
@@ -149,9 +151,9 @@ def test_the_same_customers_are_held_out_in_every_release() -> None:
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
 def test_the_holdout_is_about_its_share_of_customers(share: float) -> None:
-    held = sum(held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
+    offer_days_left = sum(held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
 
-    assert held / len(IDS) == pytest.approx(share, abs=4 * (share * (1 - share) / len(IDS)) ** 0.5)
+    assert offer_days_left / len(IDS) == pytest.approx(share, abs=4 * (share * (1 - share) / len(IDS)) ** 0.5)
 
 
 def test_a_share_of_none_holds_out_nobody_and_of_all_everybody() -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from services.policy.budget.ledger import Shard
 from services.policy.handlers.decide import PLANS, decide
-from services.policy.policies.base import Choice, Situation
+from services.policy.policies.base import DecisionContext, PolicyAction
 from shared.store import SQLiteStore, Store
-from tests.policy.builders import DearestPolicy, desk, scored
+from tests.policy.builders import DearestPolicy, context, scored
 
 WRITERS, PROCESSES = 64, 4
 EURO = 100
@@ -26,16 +26,16 @@ SHARDS = 4
 
 async def spend(store: Store, writers: Sequence[int]) -> None:
     """All at once, each for a customer of its own."""
-    at = await desk(store, budget=EURO / 100, shards=SHARDS, policy=DearestPolicy())
+    at = await context(store, budget=EURO / 100, shards=SHARDS, policy=DearestPolicy())
     customers = [scored(f"c{writer}", monthly_charges=2.0) for writer in writers]
-    await asyncio.gather(*(decide([customer], desk=at) for customer in customers))
+    await asyncio.gather(*(decide([customer], context=at) for customer in customers))
 
 
 async def spent(store: Store) -> tuple[Shard, list[int]]:
     """What the ledger holds, and the cents that each decision reserved."""
     keys = [(PLANS, f"event of c{writer}") for writer in range(WRITERS)]
     plans = (await store.read(keys)).values()
-    return await (await desk(store, budget=EURO / 100, shards=SHARDS)).ledger.balance(), [p["cents"] for p in plans]
+    return await (await context(store, budget=EURO / 100, shards=SHARDS)).ledger.balance(), [p["cents"] for p in plans]
 
 
 def check(balance: Shard, reserved: Sequence[int]) -> None:
@@ -89,7 +89,7 @@ class CountingPolicy(DearestPolicy):
     def __init__(self) -> None:
         self.tries: Counter[str] = Counter()
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, situation: DecisionContext) -> PolicyAction:
         self.tries[situation.customer.event_id] += 1
         return super().choose(situation)
 
@@ -98,8 +98,8 @@ class CountingPolicy(DearestPolicy):
 async def test_no_decision_waits_for_one_hot_document(clients: list[Store]) -> None:
     """With the default of 256 shards, most of those decided at once are written at the first try."""
     policy = CountingPolicy()
-    desks = [await desk(store, budget=100_000, shards=256, policy=policy) for store in clients]
-    await asyncio.gather(*(decide([scored(f"c{n}")], desk=desks[n % PROCESSES]) for n in range(WRITERS)))
+    desks = [await context(store, budget=100_000, shards=256, policy=policy) for store in clients]
+    await asyncio.gather(*(decide([scored(f"c{n}")], context=desks[n % PROCESSES]) for n in range(WRITERS)))
     at_once = sum(tries == 1 for tries in policy.tries.values())
     assert len(policy.tries) == WRITERS
     assert at_once >= 0.75 * WRITERS, policy.tries.most_common(5)

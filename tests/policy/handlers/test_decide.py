@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from services.policy.budget.ledger import SHARDS, Shard, offer_cost
-from services.policy.handlers.decide import Desk, decide
+from services.policy.handlers.decide import PolicyContext, decide
 from services.policy.handlers.settle import settle
-from services.policy.policies.base import Choice, Exploration, Situation
+from services.policy.policies.base import DecisionContext, Exploration, PolicyAction
 from services.policy.policies.one_step import BaselinePolicy
 from shared.messages import Action, Decision, Message, PlannedContact, ScoredCustomer
-from shared.service import Unprocessable
+from shared.service import UnprocessableError
 from shared.store import CUSTOMERS, Change, Documents, Key, SQLiteStore
-from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, desk, outcome, scored
+from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, context, outcome, scored
 
 
-async def decided(customer: ScoredCustomer, at: Desk) -> Any:
-    [[message]] = await decide([customer], desk=at)
+async def decided(customer: ScoredCustomer, at: PolicyContext) -> Any:
+    [[message]] = await decide([customer], context=at)
     return message
 
 
@@ -31,7 +31,7 @@ def reserved(messages: list[list[Message]]) -> int:
 
 
 async def test_a_customer_at_risk_is_planned_to_be_contacted() -> None:
-    at = await desk()
+    at = await context()
     customer = scored(versions={"scorer": "7"}, times={"scored_at": NOON}, time_zone="Europe/Madrid")
 
     contact = await decided(customer, at)
@@ -64,7 +64,7 @@ async def test_a_customer_at_risk_is_planned_to_be_contacted() -> None:
 
 
 async def test_whom_it_is_not_worth_contacting_is_decided_at_once() -> None:
-    at = await desk()
+    at = await context()
 
     decision = await decided(scored(churn_risk=0.0), at)
 
@@ -80,7 +80,7 @@ async def test_whom_it_is_not_worth_contacting_is_decided_at_once() -> None:
 
 
 async def test_a_contact_without_discount_has_no_expiry_and_costs_nothing() -> None:
-    at = await desk(budget=0)
+    at = await context(budget=0)
 
     contact = await decided(scored(), at)
 
@@ -92,14 +92,14 @@ async def test_a_contact_without_discount_has_no_expiry_and_costs_nothing() -> N
 
 
 async def test_an_unknown_bill_is_said_to_be_assumed() -> None:
-    contact = await decided(scored(monthly_charges=None), await desk())
+    contact = await decided(scored(monthly_charges=None), await context())
 
     assert contact.metadata.assumed == ("monthly_charges",)
     assert contact.decision.offer_percentage == 0
 
 
 async def test_the_holdout_is_marked_and_not_contacted() -> None:
-    decision = await decided(scored(), await desk(holdout_share=1.0))
+    decision = await decided(scored(), await context(holdout_share=1.0))
 
     assert isinstance(decision, Decision)
     assert decision.metadata.holdout
@@ -107,8 +107,8 @@ async def test_the_holdout_is_marked_and_not_contacted() -> None:
 
 
 async def test_a_second_event_finds_the_customer_in_cooldown() -> None:
-    at = await desk()
-    first, second = [message for [message] in await decide([scored(), scored(event_id="next")], desk=at)]
+    at = await context()
+    first, second = [message for [message] in await decide([scored(), scored(event_id="next")], context=at)]
 
     assert isinstance(first, PlannedContact)
     assert isinstance(second, Decision)
@@ -117,7 +117,7 @@ async def test_a_second_event_finds_the_customer_in_cooldown() -> None:
 
 async def test_contact_tires_over_its_window() -> None:
     clock = TickingClock()
-    at = await desk(clock=clock, cooldown=timedelta(0), fatigue_cap=2, fatigue_window=timedelta(days=90))
+    at = await context(clock=clock, cooldown=timedelta(0), fatigue_cap=2, fatigue_window=timedelta(days=90))
     gates = []
     for event in range(4):
         gates.append((await decided(scored(event_id=str(event)), at)).metadata.gate)
@@ -127,7 +127,7 @@ async def test_contact_tires_over_its_window() -> None:
 
 
 async def test_an_opt_out_is_remembered_though_the_next_event_does_not_know() -> None:
-    at = await desk()
+    at = await context()
     await decided(scored(event_id="one", opted_out=True), at)
 
     decision = await decided(scored(event_id="two"), at)
@@ -137,7 +137,7 @@ async def test_an_opt_out_is_remembered_though_the_next_event_does_not_know() ->
 
 
 async def test_an_opt_out_can_be_read_by_the_shield_and_forgets_no_contact() -> None:
-    at = await desk()
+    at = await context()
     await decided(scored(event_id="one"), at)
     await decided(scored(event_id="two", opted_out=True), at)
 
@@ -154,17 +154,17 @@ async def test_an_opt_out_can_be_read_by_the_shield_and_forgets_no_contact() -> 
 async def test_a_repeat_says_the_same_word_for_word_whatever_the_time(facts: dict[str, Any]) -> None:
     store, clock = SQLiteStore(), TickingClock()
     customer = scored(**facts)
-    first = await decided(customer, await desk(store, clock=clock))
+    first = await decided(customer, await context(store, clock=clock))
     clock.now += timedelta(days=400)
 
-    again = await decided(customer, await desk(store, clock=clock))
+    again = await decided(customer, await context(store, clock=clock))
 
     assert again == first
     assert again.model_dump_json() == first.model_dump_json()
 
 
 async def test_a_repeat_spends_nothing_and_ages_nobody() -> None:
-    at = await desk()
+    at = await context()
     await decided(scored(), at)
     balance, state = await at.ledger.balance(), await at.store.read([(CUSTOMERS, "customer-1")])
 
@@ -177,9 +177,9 @@ async def test_a_repeat_spends_nothing_and_ages_nobody() -> None:
 @pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
 @pytest.mark.parametrize("budget", [1_000, 22, 0])
 async def test_a_repeat_within_a_batch_is_one_decision(kind: type[SQLiteStore], budget: float) -> None:
-    at = await desk(kind(), budget=budget, shards=2, policy=DearestPolicy())
+    at = await context(kind(), budget=budget, shards=2, policy=DearestPolicy())
 
-    [[one], [other], [third]] = await decide([scored(), scored("customer-2"), scored()], desk=at)
+    [[one], [other], [third]] = await decide([scored(), scored("customer-2"), scored()], context=at)
 
     assert one == third
     assert one.customer_id == "customer-1"
@@ -188,19 +188,19 @@ async def test_a_repeat_within_a_batch_is_one_decision(kind: type[SQLiteStore], 
 
 
 async def test_what_an_optimistic_store_had_to_repeat_counts_once() -> None:
-    at = await desk(LateStore(), budget=100, policy=DearestPolicy(), shards=3)
+    at = await context(LateStore(), budget=100, policy=DearestPolicy(), shards=3)
 
-    messages = await decide(crowd(20), desk=at)
+    messages = await decide(crowd(20), context=at)
 
     assert (await at.ledger.balance()).reserved == reserved(messages) <= 10_000
 
 
 async def test_an_event_id_of_another_customer_is_refused_and_tells_nothing() -> None:
-    at = await desk()
+    at = await context()
     await decided(scored("customer-1", "event-1"), at)
 
-    with pytest.raises(Unprocessable, match="'event-1' is of another customer"):
-        await decide([scored("customer-2", "event-1")], desk=at)
+    with pytest.raises(UnprocessableError, match="'event-1' is of another customer"):
+        await decide([scored("customer-2", "event-1")], context=at)
 
 
 @pytest.mark.parametrize("shards", [1, 3, 40])
@@ -208,11 +208,11 @@ async def test_an_event_id_of_another_customer_is_refused_and_tells_nothing() ->
 @pytest.mark.parametrize("batch", [1, 30, 200])
 async def test_the_budget_is_never_exceeded_and_hardly_left_over(shards: int, budget: float, batch: int) -> None:
     """Everybody wants the dearest offer they can get. In the end not even one more dearest offer could be paid."""
-    at = await desk(budget=budget, shards=shards, policy=DearestPolicy(), clock=TickingClock())
+    at = await context(budget=budget, shards=shards, policy=DearestPolicy(), clock=TickingClock())
     customers, said = crowd(200, monthly_charges=17.0), 0
 
     for start in range(0, len(customers), batch):
-        said += reserved(await decide(customers[start : start + batch], desk=at))
+        said += reserved(await decide(customers[start : start + batch], context=at))
         balance = await at.ledger.balance()
         assert balance.reserved == said <= balance.allotment == round(budget * 100)
 
@@ -223,19 +223,19 @@ async def test_the_budget_is_never_exceeded_and_hardly_left_over(shards: int, bu
 
 async def test_nobody_is_told_over_budget_while_another_shard_could_pay() -> None:
     """Many of one batch meet in one shard: each has its own chance to borrow."""
-    at = await desk(budget=60, shards=2, policy=DearestPolicy())
+    at = await context(budget=60, shards=2, policy=DearestPolicy())
     crowded = [customer for customer in crowd(40) if at.ledger.shard_of(customer.customer_id) == (SHARDS, "0")]
 
-    messages = await decide(crowded[:4], desk=at)
+    messages = await decide(crowded[:4], context=at)
 
     assert [message.decision.offer_percentage for [message] in messages] == [15, 15, 15, 15]
     assert (await at.ledger.balance()).free == 0
 
 
 async def test_a_bill_that_no_budget_could_pay_leaves_offers_to_others() -> None:
-    at = await desk(budget=100, shards=8, policy=DearestPolicy())
+    at = await context(budget=100, shards=8, policy=DearestPolicy())
 
-    rich, *others = await decide([scored("rich", monthly_charges=1e9), *crowd(6)], desk=at)
+    rich, *others = await decide([scored("rich", monthly_charges=1e9), *crowd(6)], context=at)
 
     assert rich[0].decision.offer_percentage == 0
     assert [message.decision.offer_percentage for [message] in others] == [15] * 6
@@ -243,33 +243,33 @@ async def test_a_bill_that_no_budget_could_pay_leaves_offers_to_others() -> None
 
 async def test_released_money_is_found_again_after_a_moment() -> None:
     clock = TickingClock()
-    at = await desk(budget=30, shards=4, policy=DearestPolicy(), clock=clock)
-    await decide(crowd(10), desk=at)
-    await settle([outcome(c, "declined") for c in crowd(10)], desk=at)
+    at = await context(budget=30, shards=4, policy=DearestPolicy(), clock=clock)
+    await decide(crowd(10), context=at)
+    await settle([outcome(c, "declined") for c in crowd(10)], context=at)
     clock.now += timedelta(seconds=5)
 
-    messages = await decide([scored(f"late-{i}") for i in range(2)], desk=at)
+    messages = await decide([scored(f"late-{i}") for i in range(2)], context=at)
 
     assert [message.decision.offer_percentage for [message] in messages] == [15, 15]
 
 
 async def test_what_is_drawn_is_logged_with_its_probability_and_a_repeat_repeats_it() -> None:
-    at = await desk(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
+    at = await context(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
     customers = [scored(event_id=str(n)) for n in range(60)]
-    said = [message for [message] in await decide(customers, desk=at)]
-    elsewhere = await desk(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
+    said = [message for [message] in await decide(customers, context=at)]
+    elsewhere = await context(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
 
     drawn = [(m.decision.contact, m.decision.offer_level) for m in said]
     assert set(drawn) == {(False, 0), (True, 0), (True, 1), (True, 2), (True, 3)}
     for message, (contact, level) in zip(said, drawn, strict=True):
         assert message.metadata.action_probs == pytest.approx((0.1, 0.1, 0.1, 0.6, 0.1))
         assert message.metadata.propensity == message.metadata.action_probs[level + 1 if contact else 0]
-    again = [message for [message] in await decide(customers, desk=elsewhere)]
+    again = [message for [message] in await decide(customers, context=elsewhere)]
     assert [(m.decision.contact, m.decision.offer_level) for m in again] == drawn
 
 
 async def test_what_was_seen_is_told_of_every_decision() -> None:
-    at = await desk(policy=DearestPolicy(), cooldown=timedelta(days=7), fatigue_cap=4)
+    at = await context(policy=DearestPolicy(), cooldown=timedelta(days=7), fatigue_cap=4)
     await decided(scored(event_id="one"), at)
     decision = await decided(scored(event_id="two"), at)
 
@@ -293,11 +293,11 @@ class CountingStore(SQLiteStore):
 
 async def test_money_gets_dearer_in_a_burst_and_a_batch_that_spends_little_is_decided_in_one_go() -> None:
     store = CountingStore()
-    at = await desk(store, budget=1_000, policy=DearestPolicy())
+    at = await context(store, budget=1_000, policy=DearestPolicy())
     prices, asked = [], []
     for number in range(12):  # in one instant, each promises 15 of 1,000
         store.asked = 0
-        [[said]] = await decide([scored(f"customer-{number}")], desk=at)
+        [[said]] = await decide([scored(f"customer-{number}")], context=at)
         prices.append(said.metadata.price)
         asked.append(store.asked)
 
@@ -311,30 +311,35 @@ class WatchingPolicy(DearestPolicy):
     """Remembers what it was shown."""
 
     def __init__(self) -> None:
-        self.shown: list[Situation] = []
+        self.shown: list[DecisionContext] = []
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, situation: DecisionContext) -> PolicyAction:
         self.shown.append(situation)
         return super().choose(situation)
 
 
 async def test_the_policy_is_shown_what_is_remembered_of_the_customer_and_what_money_costs() -> None:
     clock, policy = TickingClock(), WatchingPolicy()
-    at = await desk(policy=policy, clock=clock)
+    at = await context(policy=policy, clock=clock)
     first = await decided(scored(event_id="one"), at)
-    await settle([outcome(scored(event_id="one"), "accepted")], desk=at)
+    await settle([outcome(scored(event_id="one"), "accepted")], context=at)
     clock.now += timedelta(days=20)
     second = await decided(scored(event_id="two"), at)
 
     one, two = policy.shown
-    assert (one.since, one.contacts, one.held, one.price, one.day) == (inf, 0, 0, 1.0, 0)
-    assert (two.since, two.contacts, two.held, two.day) == (pytest.approx(20, abs=0.001), 1, 40, 20)
+    assert (one.days_since_contact, one.contacts, one.offer_days_left, one.price, one.day) == (inf, 0, 0, 1.0, 0)
+    assert (two.days_since_contact, two.contacts, two.offer_days_left, two.day) == (
+        pytest.approx(20, abs=0.001),
+        1,
+        40,
+        20,
+    )
     assert first.metadata.price == 1.0
     assert second.metadata.price == two.price < 1, "little was spent"
 
 
 async def test_an_empty_batch_decides_nothing() -> None:
-    assert await decide([], desk=await desk()) == []
+    assert await decide([], context=await context()) == []
 
 
 @pytest.mark.parametrize("hour", [0, 23])
@@ -342,4 +347,4 @@ async def test_an_offer_stands_for_its_days(hour: int) -> None:
     def clock() -> datetime:
         return NOON.replace(hour=hour)
 
-    assert (await decided(scored(), await desk(clock=clock))).brief.expires_on == date(2025, 12, 7)
+    assert (await decided(scored(), await context(clock=clock))).brief.expires_on == date(2025, 12, 7)

@@ -3,29 +3,29 @@ from datetime import timedelta
 import pytest
 
 from services.policy.budget.ledger import Shard
-from services.policy.handlers.decide import Desk, decide
+from services.policy.handlers.decide import PolicyContext, decide
 from services.policy.handlers.erase import TOGETHER, erase
 from services.policy.handlers.settle import settle
 from shared.messages import Decision, Outcome
-from shared.service import Early
+from shared.service import NotReadyError
 from shared.store import DEAD_LETTERS, DECISIONS, EARLY, VERDICTS, SQLiteStore, traces
-from tests.policy.builders import DearestPolicy, desk, outcome, scored
+from tests.policy.builders import DearestPolicy, context, outcome, scored
 
 
-async def erased(at: Desk, customer_id: str = "customer-1") -> int:
+async def erased(at: PolicyContext, customer_id: str = "customer-1") -> int:
     return await erase(customer_id, at.store, at.ledger, at.pseudonyms)
 
 
-def everything(at: Desk) -> str:
+def everything(at: PolicyContext) -> str:
     assert isinstance(at.store, SQLiteStore)
     return str(at.store._db.execute("SELECT collection, id, CAST(body AS TEXT) FROM documents").fetchall())
 
 
 async def test_every_trace_goes_and_others_stay() -> None:
-    at = await desk()
-    await decide([scored(), scored(event_id="again"), scored("other", name="Angua")], desk=at)
-    with pytest.raises(Early):
-        await settle([outcome(scored(event_id="never decided"), "accepted")], desk=at)
+    at = await context()
+    await decide([scored(), scored(event_id="again"), scored("other", name="Angua")], context=at)
+    with pytest.raises(NotReadyError):
+        await settle([outcome(scored(event_id="never decided"), "accepted")], context=at)
     elsewhere = {(place, "x"): {"customer_id": "customer-1"} for place in (VERDICTS, DECISIONS, DEAD_LETTERS)}
     await at.store.update(list(elsewhere), lambda found: elsewhere)
 
@@ -38,17 +38,17 @@ async def test_every_trace_goes_and_others_stay() -> None:
 
 
 async def test_a_second_time_there_is_nothing() -> None:
-    at = await desk()
-    await decide([scored()], desk=at)
+    at = await context()
+    await decide([scored()], context=at)
 
     assert [await erased(at), await erased(at)] == [2, 0]
 
 
 async def test_what_was_promised_is_given_back_and_what_was_spent_stays_spent() -> None:
-    at = await desk(shards=2, policy=DearestPolicy(), cooldown=timedelta(0))
+    at = await context(shards=2, policy=DearestPolicy(), cooldown=timedelta(0))
     spent = scored(event_id="spent")
-    await decide([scored(event_id="promised"), spent, scored("other")], desk=at)
-    await settle([outcome(spent, "accepted")], desk=at)
+    await decide([scored(event_id="promised"), spent, scored("other")], context=at)
+    await settle([outcome(spent, "accepted")], context=at)
     before = await at.ledger.balance()
     assert (before.reserved, before.committed) == (3_000, 1_500)
 
@@ -58,28 +58,28 @@ async def test_what_was_promised_is_given_back_and_what_was_spent_stays_spent() 
 
 
 async def test_who_opted_out_stays_opted_out() -> None:
-    at = await desk()
-    await decide([scored()], desk=at)
-    await settle([outcome(scored(), "opted-out")], desk=at)
+    at = await context()
+    await decide([scored()], context=at)
+    await settle([outcome(scored(), "opted-out")], context=at)
     await erased(at)
 
-    [[decision]] = await decide([scored(event_id="next")], desk=at)
+    [[decision]] = await decide([scored(event_id="next")], context=at)
     assert isinstance(decision, Decision)
     assert decision.metadata.gate == ("opted-out",)
 
 
 async def test_who_did_not_opt_out_is_a_new_customer() -> None:
-    at = await desk()
-    await decide([scored()], desk=at)
+    at = await context()
+    await decide([scored()], context=at)
     await erased(at)
 
-    [[message]] = await decide([scored(event_id="next")], desk=at)
+    [[message]] = await decide([scored(event_id="next")], context=at)
     assert message.metadata.gate == ()  # type: ignore[attr-defined]
 
 
 async def test_many_documents_go_too() -> None:
-    at = await desk(budget=1e6, policy=DearestPolicy(), cooldown=timedelta(0), fatigue_cap=1_000)
-    await decide([scored(event_id=str(n)) for n in range(TOGETHER + 20)], desk=at)
+    at = await context(budget=1e6, policy=DearestPolicy(), cooldown=timedelta(0), fatigue_cap=1_000)
+    await decide([scored(event_id=str(n)) for n in range(TOGETHER + 20)], context=at)
     assert (await at.ledger.balance()).reserved == 1_500 * (TOGETHER + 20)
 
     assert await erased(at) == TOGETHER + 20 + 1
@@ -88,10 +88,10 @@ async def test_many_documents_go_too() -> None:
 
 async def test_it_can_be_asked_for_as_an_outcome_and_said_without_a_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="retention")
-    at = await desk()
-    await decide([scored()], desk=at)
+    at = await context()
+    await decide([scored()], context=at)
 
-    await settle([Outcome.parse(b'{"customer_id": "customer-1", "outcome": "erased"}', "m")], desk=at)
+    await settle([Outcome.parse(b'{"customer_id": "customer-1", "outcome": "erased"}', "m")], context=at)
 
     assert await traces(at.store, "customer-1") == []
     [record] = caplog.records

@@ -9,15 +9,15 @@ import pytest
 
 from services.policy import app
 from services.policy.budget.ledger import Shard
-from services.policy.handlers.decide import GRACE, STALE, Desk, decide
+from services.policy.handlers.decide import GRACE, STALE, PolicyContext, decide
 from services.policy.handlers.review import TOGETHER, review
 from services.policy.handlers.settle import settle
-from services.policy.policies.base import Choice, Situation
+from services.policy.policies.base import DecisionContext, PolicyAction
 from shared.bus import Bus, Envelope, LocalBus
 from shared.messages import CustomerEvent, Decision, Message, PlannedContact, ScoredCustomer
 from shared.settings import Settings
 from shared.store import CUSTOMERS, DECISIONS, PLANS, VERDICTS, Key, SQLiteStore, Store
-from tests.policy.builders import NOON, DearestPolicy, TickingClock, desk, outcome, scored
+from tests.policy.builders import NOON, DearestPolicy, TickingClock, context, outcome, scored
 from tests.support.tokens import ACCOUNT, Signer, key_server
 
 
@@ -29,33 +29,33 @@ class WaitingPolicy:
     def __init__(self, days: int = 3) -> None:
         self.days = days
 
-    def choose(self, situation: Situation) -> Choice:
-        return Choice(None, 0.0, 0.5, 1.0, self.days)
+    def choose(self, situation: DecisionContext) -> PolicyAction:
+        return PolicyAction(None, 0.0, 0.5, 1.0, self.days)
 
 
 class Calendar:
     """A desk, and what the calendar sends through again."""
 
-    def __init__(self, at: Desk, clock: TickingClock) -> None:
-        self.desk, self.clock, self.bus = at, clock, LocalBus()
+    def __init__(self, at: PolicyContext, clock: TickingClock) -> None:
+        self.context, self.clock, self.bus = at, clock, LocalBus()
         self.sent: list[CustomerEvent] = []
         self.bus.subscribe("customer-events.test", self._hear)
 
     @classmethod
     async def of(cls, policy: Any, **facts: Any) -> "Calendar":
         clock = TickingClock()
-        return cls(await desk(policy=policy, clock=clock, **facts), clock)
+        return cls(await context(policy=policy, clock=clock, **facts), clock)
 
     async def _hear(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
         self.sent += [CustomerEvent.parse(e.data, e.id) for e in envelopes]
         return [None] * len(envelopes)
 
     async def decide(self, *customers: ScoredCustomer) -> list[Message]:
-        return [message for [message] in await decide(customers, desk=self.desk)]
+        return [message for [message] in await decide(customers, context=self.context)]
 
     async def tick(self, **later: float) -> dict[str, int]:
         self.clock.now += timedelta(**later)
-        done = await review(desk=self.desk, bus=self.bus)
+        done = await review(context=self.context, bus=self.bus)
         await self.bus.drain()
         return done
 
@@ -103,9 +103,9 @@ async def test_a_customer_sent_twice_is_decided_once() -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored())
     key = (CUSTOMERS, "customer-1")
-    before = await calendar.desk.store.read([key])
+    before = await calendar.context.store.read([key])
     await calendar.tick(days=3)
-    await calendar.desk.store.update([key], lambda found: {key: before[key] or {}})
+    await calendar.context.store.update([key], lambda found: {key: before[key] or {}})
     await calendar.tick()
 
     first, second = calendar.sent
@@ -137,7 +137,7 @@ async def test_who_needs_no_second_look_any_more_gets_none() -> None:
 async def test_who_has_left_or_wants_no_contact_is_not_looked_at_again(word: str) -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored())
-    await settle([outcome(scored(), word)], desk=calendar.desk)
+    await settle([outcome(scored(), word)], context=calendar.context)
 
     assert (await calendar.tick(days=7))["reviewed"] == 0
 
@@ -167,7 +167,7 @@ async def test_the_contact_of_a_reviewed_customer_keeps_its_cooldown() -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored())
     await calendar.tick(days=3)
-    contacting = Calendar(calendar.desk._replace(policy=DearestPolicy()), calendar.clock)
+    contacting = Calendar(calendar.context._replace(policy=DearestPolicy()), calendar.clock)
     first, second = await contacting.decide(scored(event_id=calendar.sent[0].event_id), scored(event_id="next"))
 
     assert isinstance(first, PlannedContact)
@@ -203,45 +203,45 @@ async def test_who_accepts_while_the_offer_is_ended_has_it_and_is_not_forgotten(
     calendar = await Calendar.of(DearestPolicy(), store=(store := BusyStore()))
     await calendar.decide(scored())
     calendar.clock.now += timedelta(days=17)
-    store.meanwhile = partial(settle, [outcome(scored(), "accepted")], desk=calendar.desk)
+    store.meanwhile = partial(settle, [outcome(scored(), "accepted")], context=calendar.context)
     await calendar.tick()
 
     plan = (await store.read([(PLANS, "event of customer-1")]))[PLANS, "event of customer-1"]
     assert plan
     assert plan["status"] == "committed"
-    assert await calendar.desk.ledger.balance() == Shard(allotment=100_000, committed=1_500)
+    assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
 async def test_an_offer_that_has_ended_without_an_answer_gives_its_money_back_once() -> None:
     calendar = await Calendar.of(DearestPolicy())
     await calendar.decide(scored(), scored("other"))
-    await settle([outcome(scored("other"), "accepted")], desk=calendar.desk)
-    stands = calendar.desk.offer_for + GRACE
+    await settle([outcome(scored("other"), "accepted")], context=calendar.context)
+    stands = calendar.context.offer_for + GRACE
 
     assert (await calendar.tick(days=stands.days, minutes=-1))["expired"] == 0
-    assert (await calendar.desk.ledger.balance()).reserved == 1_500
+    assert (await calendar.context.ledger.balance()).reserved == 1_500
     assert (await calendar.tick(minutes=2))["expired"] == 1
     assert (await calendar.tick())["expired"] == 0
-    assert await calendar.desk.ledger.balance() == Shard(allotment=100_000, committed=1_500)
+    assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
 async def test_who_accepted_an_offer_by_another_way_after_it_ended_has_it() -> None:
     calendar = await Calendar.of(DearestPolicy())
     await calendar.decide(scored())
     await calendar.tick(days=20)
-    await settle([outcome(scored(), "accepted")], desk=calendar.desk)
+    await settle([outcome(scored(), "accepted")], context=calendar.context)
 
-    assert await calendar.desk.ledger.balance() == Shard(allotment=100_000, committed=1_500)
+    assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
 async def test_what_is_old_is_forgotten_and_money_stays_accounted_for() -> None:
     calendar = await Calendar.of(DearestPolicy())
-    store, old = calendar.desk.store, NOON.timestamp()
+    store, old = calendar.context.store, NOON.timestamp()
     await calendar.decide(scored(), scored("other"))
-    await settle([outcome(scored(), "accepted")], desk=calendar.desk)
+    await settle([outcome(scored(), "accepted")], context=calendar.context)
     kept = {(place, "x"): {"due": old} for place in (VERDICTS, DECISIONS)}
     await store.update(list(kept), lambda found: kept)
-    balance = await calendar.desk.ledger.balance()
+    balance = await calendar.context.ledger.balance()
 
     await calendar.tick(days=364)
     assert all((await store.read([(PLANS, "event of customer-1"), (CUSTOMERS, "customer-1")])).values())
@@ -252,7 +252,7 @@ async def test_what_is_old_is_forgotten_and_money_stays_accounted_for() -> None:
         assert await store.due(place, NOON + timedelta(days=10_000), 10) == []
     assert done["forgotten"] == 0, "they went at once"
     assert balance.committed == 1_500
-    assert await calendar.desk.ledger.balance() == Shard(allotment=100_000, committed=1_500)
+    assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
 async def test_opting_out_is_never_forgotten() -> None:

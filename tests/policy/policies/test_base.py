@@ -2,10 +2,10 @@ from collections import Counter
 
 import pytest
 
-from services.policy.customer.gate import NOTHING, Allowed
+from services.policy.customer.gate import NOTHING, ActionMask
 from services.policy.policies.base import GREEDILY, Exploration, uniform
 
-HALF = Allowed((True, False, True, False))
+HALF = ActionMask((True, False, True, False))
 
 
 def never() -> list[float]:
@@ -48,4 +48,4 @@ def test_a_repeat_repeats_in_any_process() -> None:
 
 def test_uniform_is_over_nothing_and_what_is_allowed() -> None:
     assert uniform(HALF) == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3, 0])
-    assert uniform(Allowed(NOTHING)) == [1, 0, 0, 0, 0]
+    assert uniform(ActionMask(NOTHING)) == [1, 0, 0, 0, 0]

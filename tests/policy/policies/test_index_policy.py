@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from services.policy.customer.gate import NOTHING, Allowed
+from services.policy.customer.gate import NOTHING, ActionMask
 from services.policy.policies.base import Exploration
-from services.policy.policies.index_policy import Alone, IndexPolicy
-from services.policy.response.dynamic_program import RULES, Problem, Rules
+from services.policy.policies.index_policy import IndexPolicy, SingleCustomerDP
+from services.policy.response.dynamic_program import RULES, DynamicProgram, Rules
 from services.policy.response.model import Customers, hazard_of
 from tests.policy.builders import scored, situation
 
@@ -19,10 +19,10 @@ def test_all_days_at_once_are_as_one_by_one(rules: Rules) -> None:
     rng = np.random.default_rng(3)
     for price in (0.0, 0.7, 5.0):
         customer = someone(rng)
-        stages = {stage.day: stage for stage in Problem(customer, rules=rules).stages(price)}
+        stages = {stage.day: stage for stage in DynamicProgram(customer, rules=rules).stages(price)}
         for day in (0, 1, 40, 75, 76, 89):
             for contacts in range(rules.cap):
-                contact, wait = Alone(customer, rules=rules).gains(price, day, contacts)
+                contact, wait = SingleCustomerDP(customer, rules=rules).gains(price, day, contacts)
                 assert contact == pytest.approx(stages[day].contact[:, 0, contacts].tolist(), abs=1e-9)
                 assert wait == pytest.approx(stages[day].wait[0, contacts], abs=1e-9)
 
@@ -38,8 +38,8 @@ def test_the_best_of_what_is_allowed_is_chosen_where_it_beats_waiting() -> None:
             accept_probs=tuple(accept[0]),
             monthly_charges=float(bill[0]),
         )
-        allowed, day = Allowed(tuple(level <= n % 4 for level in range(4))), int(rng.integers(60, 90))
-        [stage] = [s for s in Problem(Customers(hazard, accept, bill)).stages(0.0) if s.day == day]
+        allowed, day = ActionMask(tuple(level <= n % 4 for level in range(4))), int(rng.integers(60, 90))
+        [stage] = [s for s in DynamicProgram(Customers(hazard, accept, bill)).stages(0.0) if s.day == day]
         contact = np.where(allowed.offers, stage.contact[:, 0, 1], -np.inf)
         best = int(contact.argmax()) if contact.max() > stage.wait[0, 1] else None
         choice = IndexPolicy().choose(situation(customer, allowed, day=day, contacts=1))
@@ -58,10 +58,10 @@ def test_dear_money_is_kept() -> None:
 def test_whom_the_gate_forbids_is_left_alone_and_others_are_explored() -> None:
     policy = IndexPolicy(Exploration(1.0))
     choices = [
-        policy.choose(situation(scored(event_id=str(n)), Allowed((True, False, False, True)))) for n in range(99)
+        policy.choose(situation(scored(event_id=str(n)), ActionMask((True, False, False, True)))) for n in range(99)
     ]
 
-    assert policy.choose(situation(allowed=Allowed(NOTHING))).level is None
+    assert policy.choose(situation(allowed=ActionMask(NOTHING))).level is None
     assert {c.level for c in choices} == {None, 0, 3}
     assert all(c.propensity == pytest.approx(1 / 3) for c in choices)
 

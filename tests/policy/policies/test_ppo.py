@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.customer.gate import NOTHING, Allowed
+from services.policy.customer.gate import NOTHING, ActionMask
 from services.policy.policies.base import Exploration
 from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION, observe, observed
 from services.policy.policies.ppo import PPOPolicy, distribution, greedy
 from services.policy.response.dynamic_program import RULES
-from services.policy.response.model import WORLD, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, hazard_of
 from services.policy.response.scalar import value
 from tests.policy.builders import ALL, scored, situation
 from tests.policy.networks import artifact
 
 Share, Logit = st.floats(0, 1), st.floats(-20, 20)
 Said = st.lists(Logit, min_size=15, max_size=15)
-Offers = st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()).map(Allowed)
+Offers = st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()).map(ActionMask)
 
 EAGER = {"contact_b": np.float32([0, 9]), "offer_b": np.float32([0, 0, 9, 1]), "delay_b": np.eye(8, dtype="f")[5] * 9}
 
@@ -32,18 +32,33 @@ def said(contact: float = 0.0, offers: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0),
     risk=Share,
     accept=st.tuples(Share, Share, Share, Share),
     price=st.floats(0, 1e6),
-    since=st.floats(0, 100) | st.just(inf),
-    held=st.integers(0, 60),
+    days_since_contact=st.floats(0, 100) | st.just(inf),
+    offer_days_left=st.integers(0, 60),
     contacts=st.integers(0, 5),
 )
 def test_one_is_observed_as_many_are_in_training(
-    risk: float, accept: tuple[float, ...], price: float, since: float, held: int, contacts: int
+    risk: float, accept: tuple[float, ...], price: float, days_since_contact: float, offer_days_left: int, contacts: int
 ) -> None:
     customer = scored(churn_risk=risk, accept_probs=accept)
-    one = observed(situation(customer, since=since, held=held, contacts=contacts, price=price))
+    one = observed(
+        situation(
+            customer,
+            days_since_contact=days_since_contact,
+            offer_days_left=offer_days_left,
+            contacts=contacts,
+            price=price,
+        )
+    )
 
-    facts = hazard_of(np.array([risk])), np.array(accept)[:, None], price, since, np.array([held]), contacts
-    many = observe(np.empty((len(OBSERVATION), 1)), *facts, WORLD, RULES)
+    facts = (
+        hazard_of(np.array([risk])),
+        np.array(accept)[:, None],
+        price,
+        days_since_contact,
+        np.array([offer_days_left]),
+        contacts,
+    )
+    many = observe(np.empty((len(OBSERVATION), 1)), *facts, RESPONSE_MODEL, RULES)
     assert one == pytest.approx(many[:, 0].tolist(), abs=1e-12)
 
 
@@ -57,11 +72,11 @@ def test_the_likeliest_offer_is_made_after_the_likeliest_delay() -> None:
     wants = said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6)
 
     assert greedy(wants, ALL, True) == (3, 6)
-    assert greedy(wants, Allowed(NOTHING), True) == (None, 6)
+    assert greedy(wants, ActionMask(NOTHING), True) == (None, 6)
 
 
 def test_an_offer_that_there_is_no_money_for_is_waited_for() -> None:
-    wants, dear = said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6), Allowed((True, True, True, False))
+    wants, dear = said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6), ActionMask((True, True, True, False))
 
     assert greedy(wants, dear, waits=True) == (None, 6)
     assert greedy(said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9)), dear, waits=True) == (None, 1), "for a day at least"
@@ -69,7 +84,7 @@ def test_an_offer_that_there_is_no_money_for_is_waited_for() -> None:
 
 
 @given(said=Said, allowed=Offers, waits=st.booleans())
-def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: Allowed, waits: bool) -> None:
+def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: ActionMask, waits: bool) -> None:
     probs = distribution(said, allowed, waits)
 
     assert sum(probs) == pytest.approx(1)
@@ -80,14 +95,14 @@ def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: Al
 
 def test_its_distribution_is_the_masked_softmax_where_it_cannot_wait() -> None:
     wants = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0))
-    probs = distribution(wants, Allowed((True, False, True, True)), waits=False)
+    probs = distribution(wants, ActionMask((True, False, True, True)), waits=False)
 
     contact, offers = np.exp(1) / (1 + np.exp(1)), np.exp([0, 2, 3]) / np.exp([0, 2, 3]).sum()
     assert probs == pytest.approx([1 - contact, contact * offers[0], 0, contact * offers[1], contact * offers[2]])
 
 
 def test_an_offer_that_is_waited_for_is_not_drawn_as_a_lesser_one() -> None:
-    wants, dear = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0)), Allowed((True, True, False, False))
+    wants, dear = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0)), ActionMask((True, True, False, False))
 
     probs, paid = distribution(wants, dear, waits=True), distribution(wants, ALL, waits=True)
 
@@ -97,7 +112,7 @@ def test_an_offer_that_is_waited_for_is_not_drawn_as_a_lesser_one() -> None:
 def test_who_explores_waits_too(tmp_path: Path) -> None:
     """It prefers what costs too much by far, so all but a few of its draws are to wait."""
     policy = PPOPolicy(Network.load(artifact(tmp_path / "policy", **EAGER)), Exploration(1.0))
-    dear = Allowed((True, False, False, False))
+    dear = ActionMask((True, False, False, False))
     choices = [policy.choose(situation(scored(event_id=str(n)), dear)) for n in range(200)]
 
     assert sum(choice.level is None for choice in choices) > 190
@@ -115,7 +130,7 @@ def test_it_takes_what_its_network_prefers(tmp_path: Path) -> None:
 
 def test_it_explores_by_its_own_preference_and_never_beyond_the_gate(tmp_path: Path) -> None:
     network = Network.load(artifact(tmp_path / "policy"))
-    allowed = Allowed((True, False, True, False))
+    allowed = ActionMask((True, False, True, False))
     choices = [
         PPOPolicy(network, Exploration(0.5)).choose(situation(scored(event_id=str(n)), allowed)) for n in range(300)
     ]

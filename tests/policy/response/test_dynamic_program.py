@@ -6,10 +6,12 @@ from math import exp
 import numpy as np
 import pytest
 
-from services.policy.response.dynamic_program import RULES, Problem, Rules, Stage
-from services.policy.response.model import DISCOUNTS, WORLD, Customers, World
+from services.policy.response.dynamic_program import RULES, DayValues, DynamicProgram, Rules
+from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel
 
-SMALL = World(value_days=120, effect=0.9, held_days=(2, 6, 9, 12), annoyance=0.1, annoyed_days=3, contact_cost=0.1)
+SMALL = ResponseModel(
+    value_days=120, effect=0.9, held_days=(2, 6, 9, 12), annoyance=0.1, annoyed_days=3, contact_cost=0.1
+)
 """Strong enough to decide something in a few days."""
 CASES = [
     (SMALL, Rules(cooldown=3, cap=3, quarter=30)),
@@ -24,66 +26,79 @@ def someone(rng: np.random.Generator) -> Customers:
     return Customers(rng.uniform(0.005, 0.05, 1), np.sort(rng.uniform(0, 0.9, (1, 4))), rng.uniform(20, 120, 1))
 
 
-def optimum(customer: Customers, price: float, world: World, rules: Rules) -> tuple[float, float]:
+def optimum(customer: Customers, price: float, response_model: ResponseModel, rules: Rules) -> tuple[float, float]:
     """What one customer pays at most, less discounts that cost 1 + price each, and contacts; and pays left alone."""
     [hazard], [accept], [bill] = (fact.tolist() for fact in customer)
 
-    def there(since: int, held: int, contacts: int) -> float:
+    def active(days_since_contact: int, offer_days_left: int, contacts: int) -> float:
         """The probability that the customer stays through a day."""
-        annoyed = contacts if since < world.annoyed_days else 0
-        return exp(-hazard * (1 - world.effect * (held > 0) + world.annoyance * annoyed))
+        fatigue_days_left = contacts if days_since_contact < response_model.annoyed_days else 0
+        return exp(
+            -hazard * (1 - response_model.effect * (offer_days_left > 0) + response_model.annoyance * fatigue_days_left)
+        )
 
     @cache
-    def best(day: int, since: int, held: int, contacts: int) -> float:
+    def best(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
         """From this day's decision on."""
-        options = [today(day, since, held, contacts)]
-        if day < rules.quarter and since >= rules.cooldown and contacts < rules.cap and held == 0:
+        options = [today(day, days_since_contact, offer_days_left, contacts)]
+        if (
+            day < rules.quarter
+            and days_since_contact >= rules.cooldown
+            and contacts < rules.cap
+            and offer_days_left == 0
+        ):
             for level, discount in enumerate(DISCOUNTS.tolist()):
-                accepted = today(day, 0, world.held_days[level], contacts + 1) - (1 + price) * discount * bill
+                accepted = today(day, 0, response_model.held_days[level], contacts + 1) - (1 + price) * discount * bill
                 declined = today(day, 0, 0, contacts + 1)
                 mean = accept[level] * accepted + (1 - accept[level]) * declined
-                options.append(mean - world.contact_cost)
+                options.append(mean - response_model.contact_cost)
         return max(options)
 
-    def today(day: int, since: int, held: int, contacts: int) -> float:
+    def today(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
         """The customer pays for the day, and is there tomorrow or is not."""
         if day >= rules.quarter:
-            return alone(day, since, held, contacts)
-        return bill / 30 + there(since, held, contacts) * best(day + 1, since + 1, max(held - 1, 0), contacts)
+            return alone(day, days_since_contact, offer_days_left, contacts)
+        return bill / 30 + active(days_since_contact, offer_days_left, contacts) * best(
+            day + 1, days_since_contact + 1, max(offer_days_left - 1, 0), contacts
+        )
 
-    def alone(day: int, since: int, held: int, contacts: int) -> float:
+    def alone(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
         """To the end, if nobody contacts them any more."""
         paid, probability = 0.0, 1.0
-        for _ in range(day, world.value_days):
+        for _ in range(day, response_model.value_days):
             paid += probability * bill / 30
-            probability *= there(since, held, contacts)
-            since, held = since + 1, held - 1
+            probability *= active(days_since_contact, offer_days_left, contacts)
+            days_since_contact, offer_days_left = days_since_contact + 1, offer_days_left - 1
         return paid
 
     return best(0, NEVER, 0, 0), alone(0, NEVER, 0, 0)
 
 
-def first_day(problem: Problem, price: float) -> Stage:
+def first_day(problem: DynamicProgram, price: float) -> DayValues:
     return list(problem.stages(price))[-1]
 
 
-@pytest.mark.parametrize(("world", "rules"), CASES)
+@pytest.mark.parametrize(("response_model", "rules"), CASES)
 @pytest.mark.parametrize("price", [0.0, 0.4, 1.5])
-def test_what_the_program_gains_is_what_the_days_written_out_gain(world: World, rules: Rules, price: float) -> None:
+def test_what_the_program_gains_is_what_the_days_written_out_gain(
+    response_model: ResponseModel, rules: Rules, price: float
+) -> None:
     rng, gained = np.random.default_rng(5), []
     for _ in range(6):
         customer = someone(rng)
-        best, nothing = optimum(customer, price, world, rules)
+        best, nothing = optimum(customer, price, response_model, rules)
         gained.append(best - nothing)
-        assert first_day(Problem(customer, world, rules), price).best[0, 0] == pytest.approx(best - nothing, abs=1e-9)
+        assert first_day(DynamicProgram(customer, response_model, rules), price).best[0, 0] == pytest.approx(
+            best - nothing, abs=1e-9
+        )
     assert max(gained) > 0.1  # there was something to decide
 
 
 def test_the_quarter_of_ninety_days_is_as_exact() -> None:
     customer = Customers(np.array([0.012]), np.array([[0.1, 0.3, 0.4, 0.5]]), np.array([70.0]))
-    best, nothing = optimum(customer, 0.5, WORLD, RULES)
+    best, nothing = optimum(customer, 0.5, RESPONSE_MODEL, RULES)
 
-    assert first_day(Problem(customer), 0.5).best[0, 0] == pytest.approx(best - nothing, abs=1e-9)
+    assert first_day(DynamicProgram(customer), 0.5).best[0, 0] == pytest.approx(best - nothing, abs=1e-9)
 
 
 def test_customers_together_are_as_each_alone() -> None:
@@ -91,7 +106,9 @@ def test_customers_together_are_as_each_alone() -> None:
     each = [someone(rng) for _ in range(5)]
     together = Customers(*(np.concatenate(facts) for facts in zip(*each, strict=True)))
 
-    for ours, *theirs in zip(Problem(together).stages(0.5), *(Problem(c).stages(0.5) for c in each), strict=True):
+    for ours, *theirs in zip(
+        DynamicProgram(together).stages(0.5), *(DynamicProgram(c).stages(0.5) for c in each), strict=True
+    ):
         for part in ("wait", "contact", "best", "spend"):
             assert getattr(ours, part) == pytest.approx(np.concatenate([getattr(t, part) for t in theirs], axis=-2))
 
@@ -99,7 +116,7 @@ def test_customers_together_are_as_each_alone() -> None:
 def test_spend_is_how_fast_the_gain_falls_with_the_price() -> None:
     rng = np.random.default_rng(7)
     customers = Customers(*(np.concatenate(facts) for facts in zip(*(someone(rng) for _ in range(50)), strict=True)))
-    problem, step = Problem(customers), 1e-6
+    problem, step = DynamicProgram(customers), 1e-6
     for price in rng.uniform(0, 3, 5):
         dearer, cheaper = (first_day(problem, price + side).best[:, 0] for side in (step, -step))
         spend = first_day(problem, price).spend[:, 0]
@@ -110,7 +127,7 @@ def test_spend_is_how_fast_the_gain_falls_with_the_price() -> None:
 def test_nothing_is_gained_where_nobody_leaves_or_accepts() -> None:
     customers = Customers(np.array([1e-9, 0.01]), np.array([[0.5] * 4, [0.0] * 4]), np.array([50.0, 50.0]))
 
-    first = first_day(Problem(customers), 0.0)
+    first = first_day(DynamicProgram(customers), 0.0)
 
     assert first.best[:, 0] == pytest.approx([0, 0], abs=1e-12)
     assert first.spend[:, 0] == pytest.approx([0, 0], abs=1e-12)
@@ -118,11 +135,14 @@ def test_nothing_is_gained_where_nobody_leaves_or_accepts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("world", "rules", "what"),
-    [(WORLD, Rules(cooldown=13), "annoyed_days 14"), (WORLD._replace(value_days=149), RULES, "value_days 149")],
+    ("response_model", "rules", "what"),
+    [
+        (RESPONSE_MODEL, Rules(cooldown=13), "annoyed_days 14"),
+        (RESPONSE_MODEL._replace(value_days=149), RULES, "value_days 149"),
+    ],
 )
-def test_what_the_program_cannot_do_exactly_it_refuses(world: World, rules: Rules, what: str) -> None:
+def test_what_the_program_cannot_do_exactly_it_refuses(response_model: ResponseModel, rules: Rules, what: str) -> None:
     customer = someone(np.random.default_rng(8))
 
     with pytest.raises(ValueError, match=what):
-        Problem(customer, world, rules)
+        DynamicProgram(customer, response_model, rules)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.policy.policies.one_step import TYPICAL_CHARGES
 from services.policy.response import model
 from services.policy.response import scalar as plain
-from services.policy.response.model import WORLD, Customers
+from services.policy.response.model import RESPONSE_MODEL, Customers
 from shared.messages import OFFERS, ScoredCustomer
 from tests.policy.builders import scored, situation
 
@@ -23,23 +23,33 @@ def customers(of: ScoredCustomer, bill: float) -> Customers:
 
 
 @given(
-    risk=Share, accept=Share, bill=st.floats(0, 1_000), held=Held, contacts=Contacts, day=Day, level=st.integers(0, 3)
+    risk=Share,
+    accept=Share,
+    bill=st.floats(0, 1_000),
+    offer_days_left=Held,
+    contacts=Contacts,
+    day=Day,
+    level=st.integers(0, 3),
 )
 def test_a_gain_is_the_worlds(
-    risk: float, accept: float, bill: float, held: int, contacts: int, day: int, level: int
+    risk: float, accept: float, bill: float, offer_days_left: int, contacts: int, day: int, level: int
 ) -> None:
     customer = scored(churn_risk=risk, accept_probs=(accept,) * len(OFFERS), monthly_charges=bill)
 
-    found = plain.value(situation(customer, held=held, contacts=contacts, day=day), level).gain
+    found = plain.value(situation(customer, offer_days_left=offer_days_left, contacts=contacts, day=day), level).gain
 
-    days = WORLD.value_days - day
-    [gain], _ = model.gain(customers(customer, bill), np.array([level]), days, np.array([held]), np.array([contacts]))
+    days = RESPONSE_MODEL.value_days - day
+    [gain], _ = model.incremental_value(
+        customers(customer, bill), np.array([level]), days, np.array([offer_days_left]), np.array([contacts])
+    )
     assert found == pytest.approx(gain, rel=1e-9, abs=1e-8)
 
 
-@given(days=st.integers(0, 365), held=Held, annoyed=st.integers(0, 14), contacts=Contacts)
-def test_strain_is_the_worlds(days: int, held: int, annoyed: int, contacts: int) -> None:
-    assert plain.strain(days, held, annoyed, contacts) == pytest.approx(model.strain(days, held, annoyed, contacts))
+@given(days=st.integers(0, 365), offer_days_left=Held, fatigue_days_left=st.integers(0, 14), contacts=Contacts)
+def test_strain_is_the_worlds(days: int, offer_days_left: int, fatigue_days_left: int, contacts: int) -> None:
+    assert plain.hazard_exposure(days, offer_days_left, fatigue_days_left, contacts) == pytest.approx(
+        model.hazard_exposure(days, offer_days_left, fatigue_days_left, contacts)
+    )
 
 
 @given(risk=Share)
@@ -52,17 +62,17 @@ def test_who_is_left_alone_stays_as_the_risk_says() -> None:
 
 
 def test_who_was_contacted_lately_is_still_annoyed() -> None:
-    alone = plain.value(situation(scored(churn_risk=0.3), since=4.0, contacts=2), None)
+    alone = plain.value(situation(scored(churn_risk=0.3), days_since_contact=4.0, contacts=2), None)
 
     assert alone.retention == pytest.approx(0.7 ** (1 + 0.05 * 2 * 10 / 90))
 
 
 def test_a_contact_annoys_and_what_is_accepted_holds() -> None:
     customer = scored(churn_risk=0.3, accept_probs=(0.0, 0.0, 0.25, 0.0))
-    contacted = plain.value(situation(customer, since=inf, held=20), 2)
+    contacted = plain.value(situation(customer, days_since_contact=inf, offer_days_left=20), 2)
 
-    annoyed = 0.05 * 14 / 90
-    declined, accepted = 0.7 ** (1 - 0.5 * 20 / 90 + annoyed), 0.7 ** (1 - 0.5 * 50 / 90 + annoyed)
+    fatigue_days_left = 0.05 * 14 / 90
+    declined, accepted = 0.7 ** (1 - 0.5 * 20 / 90 + fatigue_days_left), 0.7 ** (1 - 0.5 * 50 / 90 + fatigue_days_left)
     assert contacted.retention == pytest.approx(0.75 * declined + 0.25 * accepted)
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from training.messenger.kl import Factor, Proportional
+from training.messenger.kl import AdaptiveKL, Factor
 
 
 def test_a_proportional_step_by_hand() -> None:
-    rule = Proportional(target=4.0, beta=0.1, horizon=1_000)
+    rule = AdaptiveKL(target=4.0, beta=0.1, horizon=1_000)
 
     assert rule.step(4.4, 100) == pytest.approx(0.1 * (1 + 0.1 * 0.1))
     assert rule.step(40.0, 100) == pytest.approx(0.1 * 1.01 * 1.02), "clipped at a fifth"
@@ -20,8 +20,8 @@ def test_the_raw_rule_is_the_mission_s() -> None:
     assert rule.step(1.9, 1) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("rule", [Proportional(target=4.0, beta=0.1), Factor(target=4.0, beta=0.1)])
-def test_steady_rules_wait_until_half_of_the_target_was_seen(rule: Proportional | Factor) -> None:
+@pytest.mark.parametrize("rule", [AdaptiveKL(target=4.0, beta=0.1), Factor(target=4.0, beta=0.1)])
+def test_steady_rules_wait_until_half_of_the_target_was_seen(rule: AdaptiveKL | Factor) -> None:
     assert {rule.step(0.0, 1) for _ in range(50)} == {0.1}
 
 
@@ -35,8 +35,8 @@ def test_the_steady_rule_acts_every_few_batches_and_stays_within_bounds() -> Non
     assert Factor(4.0, beta=0.1).bounds[0] == 0.005
 
 
-@pytest.mark.parametrize("rule", [Proportional(4.0, beta=0.05), Factor(4.0, beta=0.05)])
-def test_steady_rules_hold_a_policy_that_answers_late_near_its_target(rule: Proportional | Factor) -> None:
+@pytest.mark.parametrize("rule", [AdaptiveKL(4.0, beta=0.05), Factor(4.0, beta=0.05)])
+def test_steady_rules_hold_a_policy_that_answers_late_near_its_target(rule: AdaptiveKL | Factor) -> None:
     """A policy that goes a tenth of the way to where reward and penalty balance, 0.4 / β nats, each batch."""
     kl, path = 0.0, []
     for _ in range(300):

@@ -12,7 +12,7 @@ import torch
 from services.messenger.artifact import Artifact
 from services.messenger.local import LocalWriter
 from services.messenger.prompt import prompt
-from services.messenger.rank import Reward
+from services.messenger.rank import RewardScorer
 from shared.artifacts import Manifest
 from training.messenger import base, ppo, reward, sft, train
 from training.messenger.corpus.corpus import briefs
@@ -65,7 +65,7 @@ def test_the_weights_that_are_left_are_those_that_serve(made: tuple[Args, Manife
     artifact = Artifact.load(args.artifacts / "messenger")
     asked = [prompt(brief) for brief in BRIEFS]
     likely = LocalWriter(artifact, 1).drafts(asked)
-    scores = Reward(artifact.reward)(asked, ["Hi [NAME]!"] * len(asked)) if artifact.reward else []
+    scores = RewardScorer(artifact.reward)(asked, ["Hi [NAME]!"] * len(asked)) if artifact.reward else []
     with torch.no_grad():
         said = [
             rewards.model(**rewards.tokenizer(f"{a} Hi [NAME]!</s>", return_tensors="pt")).logits[0, -1, 0]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from services.policy.policies.observation import OBSERVATION
-from services.policy.response.dynamic_program import Problem
+from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers, hazard_of
 from training.policy import behaviour_cloning
 from training.policy.behaviour_cloning import cloned, lessons, regret
@@ -63,7 +63,7 @@ def test_a_lesson_is_what_the_dynamic_program_says_of_its_state() -> None:
 
     rows = iter(zip(states, worth, best, strict=True))
     for price in behaviour_cloning.PRICES:
-        for stage in Problem(one).stages(float(price)):
+        for stage in DynamicProgram(one).stages(float(price)):
             for _ in range(4 if stage.day % behaviour_cloning.DAYS == 0 else 0):
                 state, value, top = next(rows)
                 seen = dict(zip(OBSERVATION, state.tolist(), strict=True))

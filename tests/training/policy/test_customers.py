@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.policy.response.model import WORLD, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, hazard_of
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
@@ -95,4 +95,4 @@ def test_a_table_becomes_hazards_acceptance_and_bills_in_its_order() -> None:
     assert found.accept[1].tolist() == [people[f"accept_prob_{level}"][1] for level in range(4)]
     assert -np.expm1(-found.hazard * 90) == pytest.approx(people["churn_risk"].to_numpy())
     assert found.hazard[0] > found.hazard[1], "three months with us, and five years"
-    assert customers(people, WORLD._replace(risk_days=45)).hazard == pytest.approx(2 * found.hazard)
+    assert customers(people, RESPONSE_MODEL._replace(risk_days=45)).hazard == pytest.approx(2 * found.hazard)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from services.policy.response.dynamic_program import RULES, Rules
-from services.policy.response.model import Customers, gain
-from training.policy.evaluation.bound import Portfolio
+from services.policy.response.model import Customers, incremental_value
+from training.policy.evaluation.bound import LagrangianBound
 from training.policy.ppo import (
     Args,
     Batch,
@@ -193,7 +193,7 @@ def scripted(rules: Rules, level: int, prices: tuple[float, ...] = (0.0, 0.0), *
 
 def gained(level: int) -> tuple[float, float]:
     """Money that the first contact gains, and costs."""
-    found = gain(ALIKE[:1], np.array([level]), 365, 0, 0)
+    found = incremental_value(ALIKE[:1], np.array([level]), 365, 0, 0)
     return float(found[0][0]), float(found[1][0])
 
 
@@ -238,7 +238,7 @@ def test_what_is_used_and_gained_is_counted_by_the_quarter_and_moves_the_prices(
 def test_the_budgets_are_shares_of_what_the_optimum_spends_where_money_is_free() -> None:
     trainer = Trainer(Args(customers=64, budgets=(0.1, 1.0)), CUSTOMERS)
 
-    assert trainer.limits * 60 == pytest.approx(np.array([0.1, 1.0]) * Portfolio(CUSTOMERS).at(0.0).spend)
+    assert trainer.limits * 60 == pytest.approx(np.array([0.1, 1.0]) * LagrangianBound(CUSTOMERS).at(0.0).spend)
     assert np.bincount(trainer.market).tolist() == [32, 32]
 
 
@@ -248,8 +248,8 @@ def test_contacts_that_the_gate_forbids_are_fined_and_counted_by_who_is_still_th
     fines = free.collect().targets - fined.collect().targets
 
     assert fines * 60 == pytest.approx(np.tile([[0], [3], [3], [3]], 8), abs=1e-4)
-    suffered = np.cumsum([0.01 * 1.05, 0.01 * 1.10, 0.01 * 1.15])
-    forbidden = np.exp(-suffered).sum()  # a customer's quarter
+    cumulative_hazard = np.cumsum([0.01 * 1.05, 0.01 * 1.10, 0.01 * 1.15])
+    forbidden = np.exp(-cumulative_hazard).sum()  # a customer's quarter
     assert free.fatigue.price[0] == pytest.approx(0.05 * (forbidden - 0.02) / 0.02, rel=1e-4)
     assert fined.fatigue.price[0] == pytest.approx(3 + free.fatigue.price[0])
 

@@ -18,7 +18,7 @@ from tests.policy.builders import situation
 from training.policy import train
 from training.policy.customers import Population
 from training.policy.evaluation.benchmark import BUDGETS
-from training.policy.evaluation.bound import Portfolio
+from training.policy.evaluation.bound import LagrangianBound
 from training.policy.ppo import Args as PPOArgs
 from training.policy.ppo import Network as Torch
 from training.policy.ppo import Point, Trained
@@ -113,7 +113,7 @@ def test_the_card_is_of_this_run(made: tuple[Path, Manifest]) -> None:
 
 
 def test_duals_are_the_prices_at_which_the_optimum_spends_such_shares() -> None:
-    portfolio = Portfolio(CUSTOMERS)
+    portfolio = LagrangianBound(CUSTOMERS)
     free = portfolio.at(0.0).spend
 
     for share, price in zip((0.1, 0.5, 1.0), duals(CUSTOMERS, (0.1, 0.5, 1.0)), strict=True):

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from services.scorer.features import ACCEPT, RISK, RISK_FEATURES
-from services.scorer.monitor import SCORES, Bins, Watch, reference
+from services.scorer.monitor import SCORES, Bins, FeatureMonitor, reference
 from shared.messages import OFFERS
 from training.data.pipeline import load, prepare
 from training.data.split import SPLITS
@@ -244,7 +244,7 @@ def unknown(rows: np.ndarray) -> np.ndarray:
 
 def saw(bins: Mapping[str, Bins], rows: np.ndarray) -> dict[str, list[int]]:
     """What the scorer would count."""
-    watch = Watch(bins, Counter())
+    watch = FeatureMonitor(bins, Counter())
     levels = np.full((len(rows), len(OFFERS)), 0.5)
     watch.see(unknown(rows), np.repeat(rows, len(OFFERS), axis=0), levels[:, 0], levels)
     return watch.counts()["counts"]

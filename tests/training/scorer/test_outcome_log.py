@@ -11,7 +11,7 @@ import pytest
 
 from services.scorer.features import ACCEPT, RISK, encoder
 from services.scorer.model import INPUTS, ScorerModel
-from services.scorer.monitor import REFERENCE, SAW, SCORES, Watch, reference
+from services.scorer.monitor import REFERENCE, SAW, SCORES, FeatureMonitor, reference
 from shared.artifacts import ARTIFACTS, read, write
 from shared.messages import EVENTS, OFFERS, Action, Decision, Facts, Metadata, Outcome
 from training.scorer import drift
@@ -191,7 +191,7 @@ def scored(customers: list[Facts]) -> tuple[ScorerModel, tuple[np.ndarray, np.nd
 def log(folder: Path, artifact: Path, customers: list[Facts], unread: int = 3) -> Path:
     """`unread` of the customers have a contract that is not known."""
     model, rows, scores = scored(customers)
-    watch = Watch(json.loads((artifact / REFERENCE).read_text()), Counter(contract=unread))
+    watch = FeatureMonitor(json.loads((artifact / REFERENCE).read_text()), Counter(contract=unread))
     watch.see(*rows, scores[:, 0], np.repeat(scores[:, 1:], len(OFFERS), axis=1))
     return written(folder / "log", {"message": SAW, "version": model.version, **watch.counts()})
 

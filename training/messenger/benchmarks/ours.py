@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from shared.messages import Brief
 from training.messenger.benchmarks.measure import Judge, Learnt, timed
-from training.messenger.kl import Proportional
+from training.messenger.kl import AdaptiveKL
 from training.messenger.lm import LM
 from training.messenger.ppo import Args, Trainer
 
 
-class Fixed(Proportional):
+class Fixed(AdaptiveKL):
     """TRL knows no other."""
 
     def step(self, kl: float, texts: int) -> float:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.policy.response.model import Customers
-from training.policy.simulation.vector_env import Retention
+from training.policy.simulation.vector_env import RetentionVectorEnv
 
 
 class Moved(NamedTuple):
@@ -23,7 +23,7 @@ class Episodes:
     """`number` customers at once, drawn from `customers`; `price` of money is charged and shown."""
 
     def __init__(self, customers: Customers, number: int, seed: int, price: float) -> None:
-        self.many = Retention(customers, number, np.random.default_rng(seed))
+        self.many = RetentionVectorEnv(customers, number, np.random.default_rng(seed))
         self.many.price, self.price, self.bill = np.float32(price), price, float(customers.bill.mean())
 
     def observe(self) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from services.policy.response.model import Customers
-from training.policy.evaluation.bound import Portfolio
-from training.policy.simulation.vector_env import Retention
+from training.policy.evaluation.bound import LagrangianBound
+from training.policy.simulation.vector_env import RetentionVectorEnv
 
 Decide = Callable[[np.ndarray, np.ndarray, bool], np.ndarray]
 """Actions [n, 3] of observations [n, 9] and whether each may be contacted [n]: the likeliest ones, or drawn."""
@@ -29,7 +29,7 @@ class Value(NamedTuple):
 
 def value(decide: Decide, customers: Customers, price: float, greedy: bool = True, seed: int = 0) -> Value:
     """Each customer lives one quarter. Leaving and what is gained are expectations; luck is only in who accepts."""
-    many = Retention(customers, len(customers.bill), np.random.default_rng(seed), immortal=True)
+    many = RetentionVectorEnv(customers, len(customers.bill), np.random.default_rng(seed), immortal=True)
     many.accept[:], many.hazard[:], many.bill[:] = customers.accept.T, customers.hazard, customers.bill
     many.price, total = np.float32(price), np.zeros(2)
     while (going := many.day < many.rules.quarter).any():
@@ -37,14 +37,14 @@ def value(decide: Decide, customers: Customers, price: float, greedy: bool = Tru
         actions = decide(many.observe().T.copy(), may, greedy)
         contact = (actions[:, 0] > 0) & may
         who = np.flatnonzero(contact)
-        total += np.stack(many.gains(who, actions[who, 1])) @ np.exp(-many.suffered[who])
+        total += np.stack(many.gains(who, actions[who, 1])) @ np.exp(-many.cumulative_hazard[who])
         many.step(contact, actions[:, 1], actions[:, 2])
     return Value(*(total / many.number).tolist())
 
 
 def best(customers: Customers, price: float) -> Value:
     """What the dynamic program has, a customer's quarter."""
-    dual, number = Portfolio(customers).at(price), len(customers.bill)
+    dual, number = LagrangianBound(customers).at(price), len(customers.bill)
     return Value((dual.gain + price * dual.spend) / number, dual.spend / number)
 
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from services.policy.policies.network import Network
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.dynamic_program import RULES
-from services.policy.response.model import MONTH, WORLD, Customers
+from services.policy.response.model import MONTH, RESPONSE_MODEL, Customers
 from training.policy.customers import TRAINING, Population
 from training.policy.evaluation import sensitivity
 from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Court, Judged, baselines, over
@@ -19,7 +19,7 @@ from training.policy.evaluation.explain import Day, day
 from training.policy.evaluation.policies import Index, Learned, Plan
 from training.policy.evaluation.sensitivity import Moved, cases, moved
 from training.policy.simulation.campaign import Account, Policy
-from training.policy.simulation.service import Lived, live
+from training.policy.simulation.service import ServiceRun, live
 from training.scorer.metrics import Measured
 
 EXPLAINED = 0.3
@@ -51,7 +51,7 @@ class Evaluation(NamedTuple):
     """Of each served policy to the best baseline, in shares of the bound, on the same quarters."""
     best: Mapping[float, str]
     """Baselines."""
-    lived: Mapping[float, Lived]
+    lived: Mapping[float, ServiceRun]
     day: Day
     moved: Sequence[Moved]
 
@@ -81,7 +81,7 @@ def metrics(judged: Judged, customers: int, bills: float) -> Metrics:
     """
 
     def each(account: Account) -> dict[str, float]:
-        cost = account.spend + WORLD.contact_cost * account.offers.sum()
+        cost = account.spend + RESPONSE_MODEL.contact_cost * account.offers.sum()
         return {
             "share_of_bound": account.gain / judged.bound,
             "utilisation": account.spend / account.budget,

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t
 
-from services.policy.response.model import WORLD, Customers, World
-from training.policy.evaluation.bound import Dual, Portfolio
+from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
+from training.policy.evaluation.bound import Dual, LagrangianBound
 from training.policy.evaluation.policies import Index, Myopic, Never, OneStep, RandomLegal, Threshold, TopRisk
-from training.policy.simulation.campaign import Account, Policy, Quarter
+from training.policy.simulation.campaign import Account, CampaignSimulator, Policy
 from training.scorer.metrics import Measured
 
 BUDGETS = (0.1, 0.3, 0.6)
@@ -50,14 +50,20 @@ def over(values: np.ndarray) -> Measured:
 class Court:
     """Judges on customers held out, `copies` of each."""
 
-    def __init__(self, customers: Customers, copies: int = COPIES, seeds: Sequence[int] = SEEDS, world: World = WORLD):
-        self.customers, self.copies, self.world = customers, copies, world
-        self.portfolio = Portfolio(customers, world=world)
+    def __init__(
+        self,
+        customers: Customers,
+        copies: int = COPIES,
+        seeds: Sequence[int] = SEEDS,
+        response_model: ResponseModel = RESPONSE_MODEL,
+    ):
+        self.customers, self.copies, self.response_model = customers, copies, response_model
+        self.portfolio = LagrangianBound(customers, response_model=response_model)
         self._seeds = seeds
 
     @cached_property
-    def quarters(self) -> list[Quarter]:
-        return [Quarter(self.customers, self.copies, seed, self.world) for seed in self._seeds]
+    def quarters(self) -> list[CampaignSimulator]:
+        return [CampaignSimulator(self.customers, self.copies, seed, self.response_model) for seed in self._seeds]
 
     def budget(self, share: float) -> float:
         """Money, for all copies."""
@@ -76,7 +82,7 @@ class Court:
         return Judged(accounts, self.bound(share))
 
     def index(self, share: float, resolve: bool = True) -> Index:
-        return Index(self.customers, self.dual(share).price * AROUND, resolve, self.world)
+        return Index(self.customers, self.dual(share).price * AROUND, resolve, self.response_model)
 
 
 def baselines(training: Customers) -> Mapping[str, Callable[[float], Policy]]:

@@ -7,8 +7,8 @@ the slope budget − spend(μ), so bisection finds the lowest; the best policy a
 
 from typing import NamedTuple
 
-from services.policy.response.dynamic_program import RULES, Problem, Rules
-from services.policy.response.model import WORLD, Customers, World
+from services.policy.response.dynamic_program import RULES, DynamicProgram, Rules
+from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
 
 TOGETHER = 1024
 """Customers solved at once: their tables stay in the processor's cache."""
@@ -27,12 +27,18 @@ class Dual(NamedTuple):
         return self.gain + self.price * budget
 
 
-class Portfolio:
+class LagrangianBound:
     """Customers who are in it as often as `copies` say (money adds up), solved alone at any price."""
 
-    def __init__(self, customers: Customers, copies: int = 1, world: World = WORLD, rules: Rules = RULES) -> None:
+    def __init__(
+        self,
+        customers: Customers,
+        copies: int = 1,
+        response_model: ResponseModel = RESPONSE_MODEL,
+        rules: Rules = RULES,
+    ) -> None:
         starts = range(0, len(customers.hazard), TOGETHER)
-        self.problems = [Problem(customers[start : start + TOGETHER], world, rules) for start in starts]
+        self.problems = [DynamicProgram(customers[start : start + TOGETHER], response_model, rules) for start in starts]
         self.copies = copies
         self._known: dict[float, Dual] = {}
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from services.policy.budget.pacing import planned
 from training.policy.evaluation.explain import Day, tenths
 from training.policy.simulation.campaign import NOTHING
-from training.policy.simulation.service import Lived
+from training.policy.simulation.service import ServiceRun
 from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL, WIDTH, canvas, styled, svg
 from training.scorer.metrics import Measured
 
@@ -65,7 +65,7 @@ def fatigue_chart(run: Run) -> str:
 
 
 @styled
-def pace_chart(lived: Lived, title: str) -> str:
+def pace_chart(lived: ServiceRun, title: str) -> str:
     figure = Figure((WIDTH, TALL), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     days = np.arange(1, len(lived.path) + 1)

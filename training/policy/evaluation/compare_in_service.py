@@ -23,7 +23,7 @@ from shared.settings import Settings
 from training.data.sources import SourceError
 from training.policy.customers import population
 from training.policy.evaluation.benchmark import BUDGETS, Court, over
-from training.policy.simulation.service import SEED, Lived, live
+from training.policy.simulation.service import SEED, ServiceRun, live
 from training.scorer.metrics import Measured
 
 POLICIES = ("ppo", "index", "baseline")
@@ -36,11 +36,11 @@ class Run(NamedTuple):
     policy: str
 
 
-def lived(run: Run, customers: Customers, copies: int) -> Lived:
+def lived(run: Run, customers: Customers, copies: int) -> ServiceRun:
     return live(run.policy, customers, copies, Court(customers, copies).budget(run.budget), seed=run.seed)
 
 
-def table(found: Mapping[Run, Lived], bounds: Mapping[float, float]) -> str:
+def table(found: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> str:
     """A line for each budget and policy: share of the bound, and what is lacking to the first policy."""
     seeds, policies = (list(dict.fromkeys(column)) for column in list(zip(*found, strict=True))[1:])
     lines = [f"{'budget':>6}  {'policy':9}  share of the bound      less than {policies[0]}          used    broken"]

@@ -8,7 +8,7 @@ import pandas as pd
 from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES
-from services.policy.response.model import WORLD, Customers, gain
+from services.policy.response.model import RESPONSE_MODEL, Customers, incremental_value
 from shared.messages import OFFERS
 from training.policy.evaluation.policies import HEADS, LEVELS
 from training.policy.evaluation.sensitivity import optimum
@@ -34,20 +34,22 @@ class Day(NamedTuple):
 
     @property
     def risk(self) -> np.ndarray:
-        return -np.expm1(-self.customers.hazard * WORLD.risk_days)
+        return -np.expm1(-self.customers.hazard * RESPONSE_MODEL.risk_days)
 
 
 def day(network: Network, customers: Customers, price: float) -> Day:
     n = len(customers.bill)
-    each = [gain(customers, np.full(n, level), WORLD.value_days, 0, 0) for level in range(LEVELS)]
+    each = [incremental_value(customers, np.full(n, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(LEVELS)]
     out = np.empty((len(OBSERVATION), n), np.float32)
-    since, nothing = np.full(n, NEVER), np.zeros(n)
-    seen = observe(out, customers.hazard, customers.accept.T, price, since, nothing, nothing, WORLD, RULES).T
+    days_since_contact, nothing = np.full(n, NEVER), np.zeros(n)
+    seen = observe(
+        out, customers.hazard, customers.accept.T, price, days_since_contact, nothing, nothing, RESPONSE_MODEL, RULES
+    ).T
     contact, offer, delay, *_ = np.split(network(seen), HEADS, axis=1)
     probability = 1 / (1 + np.exp(contact[:, 0] - contact[:, 1]))
     ppo = np.where(contact[:, 1] > contact[:, 0], offer.argmax(axis=1), NOTHING)
     gains, costs = (np.array(part) for part in zip(*each, strict=True))
-    best = optimum(customers, price, WORLD)
+    best = optimum(customers, price, RESPONSE_MODEL)
     return Day(customers, price, gains, costs, probability, ppo, delay.argmax(axis=1), best)
 
 

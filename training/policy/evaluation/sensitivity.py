@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from services.policy.response.dynamic_program import Problem
-from services.policy.response.model import DISCOUNTS, WORLD, Customers, World
+from services.policy.response.dynamic_program import DynamicProgram
+from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel
 from training.policy.customers import customers
 from training.policy.evaluation.benchmark import Judged, over
-from training.policy.evaluation.bound import Portfolio
-from training.policy.simulation.campaign import NOTHING, Policy, Quarter
+from training.policy.evaluation.bound import LagrangianBound
+from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Policy
 from training.scorer.metrics import Measured
 
 COPIES, SEEDS = 4, tuple(range(200, 206))
@@ -19,7 +19,10 @@ NOISE = 0.5
 """Of the logarithm of the hazard, where the scorer ranks badly; its mean stays as it is."""
 WORLDS: Mapping[str, Sequence[Any]] = {
     "effect": (0.25, 0.75),
-    "held_days": (tuple(days // 2 for days in WORLD.held_days), tuple(days * 2 for days in WORLD.held_days)),
+    "held_days": (
+        tuple(days // 2 for days in RESPONSE_MODEL.held_days),
+        tuple(days * 2 for days in RESPONSE_MODEL.held_days),
+    ),
     "annoyance": (0.0, 0.1, 0.15),
     "risk_days": (30, 180),
     "contact_cost": (0.0, 0.5),
@@ -32,7 +35,7 @@ class Case(NamedTuple):
 
     name: str
     value: str
-    world: World
+    response_model: ResponseModel
     seen: Customers
     """As the scorer says."""
     true: Customers
@@ -58,14 +61,20 @@ class Moved(NamedTuple):
 def cases(people: pd.DataFrame, redrawn: pd.DataFrame, unlent: pd.DataFrame) -> Iterator[Case]:
     """The assumed world first. `redrawn` are the same people with other lent facts, `unlent` with none."""
 
-    def case(name: str, value: str, world: World = WORLD, who: pd.DataFrame = people, wrong: Any = 1.0) -> Case:
-        hazard, accept, bill = seen = customers(who, world)
-        return Case(name, value, world, seen, Customers(hazard * wrong, accept, bill))
+    def case(
+        name: str,
+        value: str,
+        response_model: ResponseModel = RESPONSE_MODEL,
+        who: pd.DataFrame = people,
+        wrong: Any = 1.0,
+    ) -> Case:
+        hazard, accept, bill = seen = customers(who, response_model)
+        return Case(name, value, response_model, seen, Customers(hazard * wrong, accept, bill))
 
     yield case("as assumed", "")
     for name, values in WORLDS.items():
         for value in values:
-            yield case(name, str(value), WORLD._replace(**{name: value}))
+            yield case(name, str(value), RESPONSE_MODEL._replace(**{name: value}))
     yield case("lent bank facts", "drawn again", who=redrawn)
     yield case("lent bank facts", "none", who=unlent)
     for factor in (0.5, 1.5):
@@ -74,9 +83,9 @@ def cases(people: pd.DataFrame, redrawn: pd.DataFrame, unlent: pd.DataFrame) -> 
     yield case("true hazard", f"scorer's × noise, log-normal, σ {NOISE}", wrong=np.exp(noise))
 
 
-def optimum(who: Customers, price: float, world: World) -> np.ndarray:
+def optimum(who: Customers, price: float, response_model: ResponseModel) -> np.ndarray:
     """The level [n] that is best on the first day where money has that price; NOTHING is to wait."""
-    *_, first = Problem(who, world).stages(price)
+    *_, first = DynamicProgram(who, response_model).stages(price)
     better = first.contact[:, :, 0].max(axis=0) > first.wait[:, 0]
     return np.where(better, first.contact[:, :, 0].argmax(axis=0), NOTHING)
 
@@ -85,9 +94,9 @@ def moved(
     case: Case, before: np.ndarray, policy: Policy, budget: float, copies: int = COPIES, seeds: Sequence[int] = SEEDS
 ) -> Moved:
     """`before` is the optimum [n] in the assumed world; `budget` is money for one copy of each customer."""
-    dual = Portfolio(case.true, world=case.world).bound(budget)
-    level = optimum(case.true, dual.price, case.world)
-    quarters = (Quarter(case.seen, copies, seed, case.world, truth=case.true) for seed in seeds)
+    dual = LagrangianBound(case.true, response_model=case.response_model).bound(budget)
+    level = optimum(case.true, dual.price, case.response_model)
+    quarters = (CampaignSimulator(case.seen, copies, seed, case.response_model, truth=case.true) for seed in seeds)
     accounts = [quarter.run(policy, copies * budget) for quarter in quarters]
     reached = over(Judged(accounts, copies * dual.bound(budget)).shares)
     chosen = level[level > NOTHING]

@@ -33,7 +33,7 @@ from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION
 from services.policy.policies.one_step import TYPICAL_CHARGES
 from services.policy.policies.ppo import greedy
-from services.policy.response.model import MONTH, WORLD
+from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.artifacts import ArtifactError
 from shared.messages import OFFERS, CustomerEvent, Decision, Outcome
 from training.policy.ope.bandit_log import TableError
@@ -88,7 +88,7 @@ class History:
         stayed = min([days, *(at - first for at in self._left.get(customer, []) if at >= first)])
         discounts = sum(each.decision.offer_percentage / 100 for each in made if each.event_id in self._accepted)
         messages = sum(each.decision.contact for each in made)
-        return self.bill(customer) * (stayed / DAY / MONTH - discounts) - WORLD.contact_cost * messages
+        return self.bill(customer) * (stayed / DAY / MONTH - discounts) - RESPONSE_MODEL.contact_cost * messages
 
 
 def decided_at(decision: Decision) -> datetime:
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--outcomes", type=Path, required=True, help="what became of it, one outcome a line")
     parser.add_argument("--bills", type=Path, help="customer events that tell monthly_charges, one a line")
     parser.add_argument("--policy", type=Path, required=True, help="folder of the artifact of the network to judge")
-    parser.add_argument("--days", type=int, default=WORLD.risk_days, help="whose money is the reward")
+    parser.add_argument("--days", type=int, default=RESPONSE_MODEL.risk_days, help="whose money is the reward")
     parser.add_argument("table", type=Path, help="the .csv to write")
     args, skipped = parser.parse_args(), Counter[str]()
     try:

@@ -24,7 +24,7 @@ from scipy import stats
 
 from services.policy.customer.state import DAY
 from services.policy.policies.one_step import TYPICAL_CHARGES
-from services.policy.response.model import MONTH, WORLD
+from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.messages import CustomerEvent, Decision, Outcome
 from training.policy.ope.bandit_log import TableError
 from training.policy.ope.dataset import dated, decided_at, parsed
@@ -86,7 +86,7 @@ def customers(
             stayed = min([days, *(at - start for at in left.get(customer_id, ()) if at >= start)])
             discounts = sum(each.decision.offer_percentage / 100 for each in counted if each.event_id in accepted)
             messages = sum(each.decision.contact for each in counted)
-            cost = bill * discounts + WORLD.contact_cost * messages
+            cost = bill * discounts + RESPONSE_MODEL.contact_cost * messages
             found.append(Customer(made[0].metadata.holdout, stayed == days, bill * (stayed / DAY) / MONTH, cost))
     return found
 
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("decisions", type=Path, metavar="DECISIONS.jsonl", help="what was decided, one a line")
     parser.add_argument("outcomes", type=Path, metavar="OUTCOMES.jsonl", help="what became of it, one a line")
     parser.add_argument("--bills", type=Path, help="customer events that tell monthly_charges, one a line")
-    parser.add_argument("--days", type=int, default=WORLD.risk_days, help="of each customer that count")
+    parser.add_argument("--days", type=int, default=RESPONSE_MODEL.risk_days, help="of each customer that count")
     args, skipped = parser.parse_args(), Counter[str]()
     try:
         events = parsed(args.bills, lambda line: CustomerEvent.parse(line, ""), skipped) if args.bills else []

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.policy.response.model import DISCOUNTS
-from training.policy.simulation.campaign import CENTS, HOURS, Quarter
+from training.policy.simulation.campaign import CENTS, HOURS, CampaignSimulator
 from training.policy.simulation.env import NEVER
 
 RULES_KEPT = ("cooldown", "offer-holds", "cap", "budget")
@@ -24,8 +24,8 @@ class Offer(NamedTuple):
 class Audit:
     """What gate and ledger promise, counted again from what came out of the service and what was reported to it."""
 
-    def __init__(self, quarter: Quarter, budget: float) -> None:
-        self.rules, self.held_days, self.costs = quarter.rules, quarter.world.held_days, quarter.costs.tolist()
+    def __init__(self, quarter: CampaignSimulator, budget: float) -> None:
+        self.rules, self.held_days, self.costs = quarter.rules, quarter.response_model.held_days, quarter.costs.tolist()
         self.cents = round(budget * CENTS)
         self.last, self.until, self.contacts = np.zeros((3, quarter.n), dtype=int)  # hours, hours, a number
         self.last -= NEVER * HOURS

@@ -12,7 +12,15 @@ import numpy as np
 
 from services.policy.customer.gate import may
 from services.policy.response.dynamic_program import RULES, Rules
-from services.policy.response.model import DISCOUNTS, MONTH, WORLD, Customers, World, gain, strain
+from services.policy.response.model import (
+    DISCOUNTS,
+    MONTH,
+    RESPONSE_MODEL,
+    Customers,
+    ResponseModel,
+    hazard_exposure,
+    incremental_value,
+)
 from training.policy.simulation.env import NEVER
 
 NOTHING = -1
@@ -34,7 +42,7 @@ class Choices(NamedTuple):
 class Policy(Protocol):
     """Asked each day about those who may be contacted."""
 
-    def choose(self, quarter: "Quarter", who: np.ndarray) -> Choices: ...
+    def choose(self, quarter: "CampaignSimulator", who: np.ndarray) -> Choices: ...
 
 
 @dataclass
@@ -62,7 +70,7 @@ class Account:
     prices: list[float] = field(default_factory=list)
 
 
-class Quarter:
+class CampaignSimulator:
     """The state on a day. Every array is [n]."""
 
     def __init__(
@@ -70,7 +78,7 @@ class Quarter:
         customers: Customers,
         copies: int,
         seed: int,
-        world: World = WORLD,
+        response_model: ResponseModel = RESPONSE_MODEL,
         rules: Rules = RULES,
         truth: Customers | None = None,
     ) -> None:
@@ -80,9 +88,14 @@ class Quarter:
         """
         rng = np.random.default_rng(seed)
         self.kind = np.tile(np.arange(len(customers.bill)), copies)
-        self.customers, self.world, self.rules, self.n = customers[self.kind], world, rules, len(self.kind)
+        self.customers, self.response_model, self.rules, self.n = (
+            customers[self.kind],
+            response_model,
+            rules,
+            len(self.kind),
+        )
         self._true = self.customers if truth is None else truth[self.kind]
-        self.leaves_at, self.arrival = rng.exponential(size=self.n), rng.permutation(self.n)
+        self.churn_threshold, self.arrival = rng.exponential(size=self.n), rng.permutation(self.n)
         self.luck = rng.random((self.n, rules.cap))
         self.costs = np.ceil(np.round(self.customers.bill[:, None] * DISCOUNTS * CENTS, 6)).astype(np.int64)
         self.rng = np.random.default_rng([seed, 1])
@@ -90,13 +103,15 @@ class Quarter:
 
     def run(self, policy: Policy, budget: float) -> Account:
         self.day, self.funds = 0, int(budget * CENTS)
-        self.since, self.held, self.contacts, self.suffered, self.due = np.zeros((5, self.n))
-        self.since += NEVER
-        self.there = np.ones(self.n, dtype=bool)
+        self.days_since_contact, self.offer_days_left, self.contacts, self.cumulative_hazard, self.due = np.zeros(
+            (5, self.n)
+        )
+        self.days_since_contact += NEVER
+        self.active = np.ones(self.n, dtype=bool)
         self.account = Account(budget=budget)
         for day in range(self.rules.quarter):
             self.day = day
-            self.account.revenue += self.customers.bill[self.there].sum() / MONTH
+            self.account.revenue += self.customers.bill[self.active].sum() / MONTH
             self._decide(policy)
             self._night()
             self.account.path.append(self.account.spend)
@@ -104,10 +119,10 @@ class Quarter:
         return self.account
 
     def may(self) -> np.ndarray:
-        return may(self.since, self.held, self.contacts, self.rules.cooldown, self.rules.cap)
+        return may(self.days_since_contact, self.offer_days_left, self.contacts, self.rules.cooldown, self.rules.cap)
 
     def _decide(self, policy: Policy) -> None:
-        who = np.flatnonzero(self.there & (self.due <= self.day) & self.may())
+        who = np.flatnonzero(self.active & (self.due <= self.day) & self.may())
         choices = policy.choose(self, who)
         self.due[who] = self.day + 1 + choices.delay
         wanted = choices.level > NOTHING
@@ -139,19 +154,26 @@ class Quarter:
         customers, account = self._true[who], self.account
         account.violations += int((~self.may()[who]).sum())
         account.offers += np.bincount(level, minlength=len(DISCOUNTS))
-        left = self.world.value_days - self.day
-        account.gain += gain(customers, level, left, self.held[who], self.contacts[who], self.world)[0].sum()
+        left = self.response_model.value_days - self.day
+        account.gain += incremental_value(
+            customers, level, left, self.offer_days_left[who], self.contacts[who], self.response_model
+        )[0].sum()
         accepted = self.luck[who, self.contacts[who].astype(int)] < customers.accept[np.arange(len(who)), level]
         spent = int((self.costs[who, level] * accepted).sum())
         self.funds -= spent
         account.spend += spent / CENTS
-        self.held[who] = np.maximum(self.held[who], accepted * np.array(self.world.held_days)[level])
-        self.since[who] = 0
+        self.offer_days_left[who] = np.maximum(
+            self.offer_days_left[who], accepted * np.array(self.response_model.held_days)[level]
+        )
+        self.days_since_contact[who] = 0
         self.contacts[who] += 1
 
     def _night(self) -> None:
-        annoyed = np.maximum(self.world.annoyed_days - self.since, 0)
-        self.suffered += strain(1, self.held, annoyed, self.contacts, self.world) * self._true.hazard
-        self.there &= self.suffered < self.leaves_at
-        self.since += 1
-        self.held = np.maximum(self.held - 1, 0)
+        fatigue_days_left = np.maximum(self.response_model.annoyed_days - self.days_since_contact, 0)
+        self.cumulative_hazard += (
+            hazard_exposure(1, self.offer_days_left, fatigue_days_left, self.contacts, self.response_model)
+            * self._true.hazard
+        )
+        self.active &= self.cumulative_hazard < self.churn_threshold
+        self.days_since_contact += 1
+        self.offer_days_left = np.maximum(self.offer_days_left - 1, 0)

@@ -14,7 +14,7 @@ from gymnasium.spaces import Box, MultiDiscrete
 from services.policy.customer.gate import may
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES, Rules
-from services.policy.response.model import DISCOUNTS, MONTH, WORLD, Customers, World, strain
+from services.policy.response.model import DISCOUNTS, MONTH, RESPONSE_MODEL, Customers, ResponseModel, hazard_exposure
 from shared.messages import OFFERS
 
 DELAYS = 8
@@ -63,11 +63,11 @@ class RetentionEnv(gym.Env[np.ndarray, np.ndarray]):
         budget: float = np.inf,
         price: float = 0.0,
         penalties: Penalties = UNPENALISED,
-        world: World = WORLD,
+        response_model: ResponseModel = RESPONSE_MODEL,
         rules: Rules = RULES,
     ) -> None:
         self.customers, self.budget, self.price, self.penalties = customers, budget, price, penalties
-        self.world, self.rules = world, rules
+        self.response_model, self.rules = response_model, rules
         self.observation_space, self.action_space = OBSERVATIONS, ACTIONS
 
     def reset(
@@ -98,20 +98,34 @@ class RetentionEnv(gym.Env[np.ndarray, np.ndarray]):
         allowed = may(self._since, self._held, self._contacts, self.rules.cooldown, self.rules.cap)
         self._since, self._contacts, cost, over = 0, self._contacts + 1, 0.0, max(self._spent - self.budget, 0.0)
         if self.np_random.random(dtype=np.float32) < self._accept[level]:
-            self._held, cost = max(self._held, self.world.held_days[level]), self._bill * DISCOUNTS[level]
+            self._held, cost = max(self._held, self.response_model.held_days[level]), self._bill * DISCOUNTS[level]
         self._spent += cost
-        return cost, self.world.contact_cost, max(self._spent - self.budget, 0.0) - over, float(not allowed)
+        return cost, self.response_model.contact_cost, max(self._spent - self.budget, 0.0) - over, float(not allowed)
 
     def _stays(self) -> bool:
         """Through one day more."""
-        annoyed = max(self.world.annoyed_days - self._since, 0)
-        self._suffered += self._hazard * strain(1, self._held, annoyed, self._contacts, self.world)
+        fatigue_days_left = max(self.response_model.annoyed_days - self._since, 0)
+        self._suffered += self._hazard * hazard_exposure(
+            1, self._held, fatigue_days_left, self._contacts, self.response_model
+        )
         return bool(self._suffered < self._leaves_at)
 
     def _observation(self) -> np.ndarray:
         price = self.price if self._spent < self.budget else np.inf
-        hazard, price, since, held, contacts = np.array(
+        hazard, price, days_since_contact, offer_days_left, contacts = np.array(
             [[self._hazard], [price], [self._since], [self._held], [self._contacts]], np.float32
         )
         out, accept = np.empty((len(OBSERVATION), 1), np.float32), self._accept[:, None]
-        return np.asarray(observe(out, hazard, accept, price, since, held, contacts, self.world, self.rules)[:, 0])
+        return np.asarray(
+            observe(
+                out,
+                hazard,
+                accept,
+                price,
+                days_since_contact,
+                offer_days_left,
+                contacts,
+                self.response_model,
+                self.rules,
+            )[:, 0]
+        )

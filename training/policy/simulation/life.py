@@ -6,12 +6,12 @@ from uuid import uuid5
 
 import numpy as np
 
-from services.policy.handlers.decide import Desk, decide
+from services.policy.handlers.decide import PolicyContext, decide
 from services.policy.handlers.settle import settle
 from shared.messages import EVENTS, Decision, Outcome, PlannedContact, ScoredCustomer
 from training.policy.simulation.audit import Audit, Offer
-from training.policy.simulation.campaign import HOURS, Quarter
-from training.policy.simulation.town import Town
+from training.policy.simulation.campaign import HOURS, CampaignSimulator
+from training.policy.simulation.town import CustomerSimulator
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -23,22 +23,27 @@ class Clock:
         return self.now
 
 
-class Life:
+class ServiceSimulation:
     """The service at `desk`, the town it decides about, and who watches."""
 
-    def __init__(self, quarter: Quarter, desk: Desk, clock: Clock, budget: float) -> None:
-        self.town, self.audit, self.desk, self.clock = Town(quarter), Audit(quarter, budget), desk, clock
+    def __init__(self, quarter: CampaignSimulator, context: PolicyContext, clock: Clock, budget: float) -> None:
+        self.town, self.audit, self.context, self.clock = (
+            CustomerSimulator(quarter),
+            Audit(quarter, budget),
+            context,
+            clock,
+        )
         self.rng, self.decisions, self.seconds = quarter.rng, 0, 0.0
         self.open: list[Offer] = []
         """What was offered and is not answered, oldest first."""
 
     async def day(self, day: int, answer_days: int) -> float:
         """The mean price of its hours."""
-        prices, there = [], self.rng.permutation(np.flatnonzero(self.town.there))
-        for hour, who in enumerate(np.array_split(there, HOURS), day * HOURS):
+        prices, active = [], self.rng.permutation(np.flatnonzero(self.town.active))
+        for hour, who in enumerate(np.array_split(active, HOURS), day * HOURS):
             self.clock.now = FIRST + timedelta(hours=hour)
             await self._hour(hour, [self.town.event(each, _event_id(day, each)) for each in who.tolist()])
-            prices.append(await self.desk.pace.price(self.clock.now))
+            prices.append(await self.context.pace.price(self.clock.now))
         await self._evening(day, answer_days)
         return float(np.mean(prices))
 
@@ -48,7 +53,7 @@ class Life:
 
     async def _hour(self, hour: int, events: list[ScoredCustomer]) -> None:
         start = time.perf_counter()
-        answers = await decide(events, desk=self.desk)
+        answers = await decide(events, context=self.context)
         self.seconds += time.perf_counter() - start
         for (said,) in answers:
             assert isinstance(said, Decision | PlannedContact)
@@ -64,7 +69,7 @@ class Life:
         """Offers of so many days ago are answered; who then leaves says so, and answers no more."""
         due = [offer for offer in self.open if offer.hour // HOURS <= day - answer_days]
         outcomes = [self._answered(offer) for offer in due]
-        left, later = set(self.town.night()), self.open[len(due) :]
+        left, later = set(self.town.end_of_day()), self.open[len(due) :]
         outcomes += [_outcome(_event_id(day, who), who, "churned") for who in left]
         outcomes += [self._answered(offer, left=True) for offer in later if offer.who in left]
         self.open = [offer for offer in later if offer.who not in left]
@@ -77,7 +82,7 @@ class Life:
 
     async def _settle(self, outcomes: list[Outcome]) -> None:
         start = time.perf_counter()
-        await settle(outcomes, desk=self.desk)
+        await settle(outcomes, context=self.context)
         self.seconds += time.perf_counter() - start
 
 

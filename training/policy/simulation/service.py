@@ -23,7 +23,7 @@ from services.policy.app import chosen
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import Pace, planned
 from services.policy.customer.gate import Limits
-from services.policy.handlers.decide import Desk
+from services.policy.handlers.decide import PolicyContext
 from services.policy.policies.base import Policy
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import Customers
@@ -33,9 +33,9 @@ from shared.settings import LOCAL_KEY, Settings
 from shared.store import SQLiteStore
 from training.data.sources import SourceError
 from training.policy.customers import population
-from training.policy.evaluation.bound import Portfolio
-from training.policy.simulation.campaign import CENTS, Quarter
-from training.policy.simulation.life import Clock, Life
+from training.policy.evaluation.bound import LagrangianBound
+from training.policy.simulation.campaign import CENTS, CampaignSimulator
+from training.policy.simulation.life import Clock, ServiceSimulation
 
 SEED = 300
 """Of the quarter's luck."""
@@ -43,7 +43,7 @@ STANDS = timedelta(days=14)
 """How long an offer stands."""
 
 
-class Lived(NamedTuple):
+class ServiceRun(NamedTuple):
     """A quarter, seen from outside; money, unless said otherwise."""
 
     decisions: int
@@ -99,7 +99,7 @@ def live(
     seed: int = SEED,
     rules: Rules = RULES,
     progress: bool = False,
-) -> Lived:
+) -> ServiceRun:
     """`policy` may be one of the service's names; `budget` is money for all copies; answers come `answer_days` later.
 
     Raises `ArtifactError` where the trained policy is named and not there.
@@ -108,27 +108,27 @@ def live(
     with TemporaryDirectory() as folder:
         store = SQLiteStore(Path(folder) / "live.sqlite")
         try:
-            quarter = Quarter(customers, copies, seed, rules=rules)
+            quarter = CampaignSimulator(customers, copies, seed, rules=rules)
             return asyncio.run(_lived(policy, quarter, budget, answer_days, store, progress))
         finally:
             store.close()
 
 
 async def _lived(
-    policy: Policy, quarter: Quarter, budget: float, answer_days: int, store: SQLiteStore, progress: bool
-) -> Lived:
+    policy: Policy, quarter: CampaignSimulator, budget: float, answer_days: int, store: SQLiteStore, progress: bool
+) -> ServiceRun:
     clock, days = Clock(), quarter.rules.quarter
     ledger = await Ledger.open(store, budget, 1, clock)
     pace = await Pace.open(store, ledger, days, clock())
-    desk = Desk(store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock, Pseudonyms(LOCAL_KEY))
-    life = Life(quarter, desk, clock, budget)
+    context = PolicyContext(store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock, Pseudonyms(LOCAL_KEY))
+    life = ServiceSimulation(quarter, context, clock, budget)
     path, prices = [], []
     for day in tqdm(range(days), unit=" days", disable=not progress):
         prices.append(await life.day(day, answer_days))
         path.append((await ledger.balance()).committed / CENTS)
     await life.end()
     audit, spend = life.audit, (await ledger.balance()).committed / CENTS
-    return Lived(
+    return ServiceRun(
         decisions=life.decisions,
         budget=budget,
         spend=spend,
@@ -160,7 +160,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         customers = population(settings.data, args.data, settings.artifacts).held_out
-        budget = args.copies * args.budget_share * Portfolio(customers).at(0.0).spend
+        budget = args.copies * args.budget_share * LagrangianBound(customers).at(0.0).spend
         print(live(args.policy, customers, args.copies, budget, answer_days=args.answer_days, progress=True))
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))

@@ -4,22 +4,22 @@ from uuid import uuid5
 
 import numpy as np
 
-from services.policy.response.model import gain, strain
+from services.policy.response.model import hazard_exposure, incremental_value
 from shared.messages import EVENTS, ScoredCustomer
-from training.policy.simulation.campaign import Quarter
+from training.policy.simulation.campaign import CampaignSimulator
 from training.policy.simulation.env import NEVER
 
 
-class Town:
+class CustomerSimulator:
     """The customers of a quarter, and what becomes of them. Every array is [n]."""
 
-    def __init__(self, quarter: Quarter) -> None:
-        self.luck, self.leaves_at, self.n = quarter.luck, quarter.leaves_at, quarter.n
-        self.customers, self.world = quarter.customers, quarter.world
-        self.risk = -np.expm1(-self.customers.hazard * self.world.risk_days)
-        self.since, self.held, self.contacts, self.suffered = np.zeros((4, self.n))
-        self.since += NEVER
-        self.there, self.gain = np.ones(self.n, dtype=bool), 0.0
+    def __init__(self, quarter: CampaignSimulator) -> None:
+        self.luck, self.churn_threshold, self.n = quarter.luck, quarter.churn_threshold, quarter.n
+        self.customers, self.response_model = quarter.customers, quarter.response_model
+        self.risk = -np.expm1(-self.customers.hazard * self.response_model.risk_days)
+        self.days_since_contact, self.offer_days_left, self.contacts, self.cumulative_hazard = np.zeros((4, self.n))
+        self.days_since_contact += NEVER
+        self.active, self.gain = np.ones(self.n, dtype=bool), 0.0
 
     def event(self, who: int, event_id: str) -> ScoredCustomer:
         return ScoredCustomer(
@@ -33,19 +33,33 @@ class Town:
 
     def contact(self, who: int, level: int, day: int) -> bool:
         """Whether they accept."""
-        one, left, contacts = self.customers[who : who + 1], self.world.value_days - day, int(self.contacts[who])
-        self.gain += float(gain(one, np.array([level]), left, self.held[who], contacts, self.world)[0][0])
+        one, left, contacts = (
+            self.customers[who : who + 1],
+            self.response_model.value_days - day,
+            int(self.contacts[who]),
+        )
+        self.gain += float(
+            incremental_value(one, np.array([level]), left, self.offer_days_left[who], contacts, self.response_model)[
+                0
+            ][0]
+        )
         accepts = bool(self.luck[who, min(contacts, self.luck.shape[1] - 1)] < one.accept[0, level])
-        self.held[who] = max(self.held[who], accepts * self.world.held_days[level])
-        self.since[who] = 0
+        self.offer_days_left[who] = max(self.offer_days_left[who], accepts * self.response_model.held_days[level])
+        self.days_since_contact[who] = 0
         self.contacts[who] += 1
         return accepts
 
-    def night(self) -> list[int]:
+    def end_of_day(self) -> list[int]:
         """Who leaves."""
-        annoyed, before = np.maximum(self.world.annoyed_days - self.since, 0), self.there
-        self.suffered += strain(1, self.held, annoyed, self.contacts, self.world) * self.customers.hazard
-        self.there = before & (self.suffered < self.leaves_at)
-        self.since += 1
-        self.held = np.maximum(self.held - 1, 0)
-        return np.flatnonzero(before & ~self.there).tolist()
+        fatigue_days_left, before = (
+            np.maximum(self.response_model.annoyed_days - self.days_since_contact, 0),
+            self.active,
+        )
+        self.cumulative_hazard += (
+            hazard_exposure(1, self.offer_days_left, fatigue_days_left, self.contacts, self.response_model)
+            * self.customers.hazard
+        )
+        self.active = before & (self.cumulative_hazard < self.churn_threshold)
+        self.days_since_contact += 1
+        self.offer_days_left = np.maximum(self.offer_days_left - 1, 0)
+        return np.flatnonzero(before & ~self.active).tolist()

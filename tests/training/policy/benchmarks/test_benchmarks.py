@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.policy.response.dynamic_program import Problem
+from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers
 from training.policy.benchmarks.episodes import Episodes
 from training.policy.benchmarks.judge import Curve, Decide, Point, Value, best, value
@@ -30,7 +30,7 @@ def always(action: np.ndarray) -> Decide:
 
 def optimal(customers: Customers, price: float) -> Decide:
     """The dynamic program, asked every day once."""
-    stages = list(Problem(customers).stages(price))
+    stages = list(DynamicProgram(customers).stages(price))
 
     def decide(observations: np.ndarray, may: np.ndarray, greedy: bool) -> np.ndarray:
         stage, who = stages.pop(), np.arange(len(may))

@@ -5,7 +5,7 @@ import pytest
 
 from services.policy.response.model import Customers
 from training.policy.evaluation.benchmark import BUDGETS, Court, Judged, baselines, over
-from training.policy.evaluation.bound import Portfolio
+from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import Index, Myopic, Never, Threshold
 from training.policy.simulation.campaign import Account
 
@@ -34,7 +34,7 @@ def test_a_share_is_of_the_bound() -> None:
 
 @pytest.mark.parametrize("share", BUDGETS)
 def test_budget_and_bound_are_those_of_all_copies(share: float) -> None:
-    once = Portfolio(CUSTOMERS)
+    once = LagrangianBound(CUSTOMERS)
     budget = share * once.at(0.0).spend
 
     assert COURT.budget(share) == pytest.approx(2 * budget)
@@ -64,7 +64,7 @@ def test_the_baselines_are_below_the_bound(share: float) -> None:
 def test_unlimited_money_gains_the_bound_of_free_money() -> None:
     found = COURT.judge(Index(CUSTOMERS, np.zeros(1), resolve=False), 20.0).share
 
-    assert COURT.bound(20.0) == pytest.approx(2 * Portfolio(CUSTOMERS).at(0.0).gain)
+    assert COURT.bound(20.0) == pytest.approx(2 * LagrangianBound(CUSTOMERS).at(0.0).gain)
     assert found.low < 1 < found.high
 
 

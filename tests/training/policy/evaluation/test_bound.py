@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from services.policy.response.dynamic_program import Rules
-from services.policy.response.model import DISCOUNTS, Customers, World
-from training.policy.evaluation.bound import Portfolio
+from services.policy.response.model import DISCOUNTS, Customers, ResponseModel
+from training.policy.evaluation.bound import LagrangianBound
 
-WORLD = World(value_days=60, effect=0.9, held_days=(2, 3, 4, 5), annoyance=0.2, annoyed_days=1, contact_cost=0.02)
+RESPONSE_MODEL = ResponseModel(
+    value_days=60, effect=0.9, held_days=(2, 3, 4, 5), annoyance=0.2, annoyed_days=1, contact_cost=0.02
+)
 RULES = Rules(cooldown=2, cap=2, quarter=4)
 LEVELS = range(len(DISCOUNTS))
 
@@ -21,8 +23,8 @@ LEVELS = range(len(DISCOUNTS))
 class One(NamedTuple):
     """A customer who is still there."""
 
-    since: int = 100
-    held: int = 0
+    days_since_contact: int = 100
+    offer_days_left: int = 0
     contacts: int = 0
 
 
@@ -42,33 +44,36 @@ def two(seed: int) -> Customers:
 def earned(customers: Customers, budget: float, plans: Plans, rules: Rules = RULES) -> float:
     """Money both are expected to pay, less discounts and contacts, if the best of `plans` is done each day."""
 
-    def there(who: int, one: One) -> float:
-        annoyed = one.contacts if one.since < WORLD.annoyed_days else 0
-        return exp(-customers.hazard[who] * (1 - WORLD.effect * (one.held > 0) + WORLD.annoyance * annoyed))
+    def active(who: int, one: One) -> float:
+        fatigue_days_left = one.contacts if one.days_since_contact < RESPONSE_MODEL.annoyed_days else 0
+        return exp(
+            -customers.hazard[who]
+            * (1 - RESPONSE_MODEL.effect * (one.offer_days_left > 0) + RESPONSE_MODEL.annoyance * fatigue_days_left)
+        )
 
     def later(one: One) -> One:
-        return One(min(one.since + 1, 100), max(one.held - 1, 0), one.contacts)
+        return One(min(one.days_since_contact + 1, 100), max(one.offer_days_left - 1, 0), one.contacts)
 
     def answers(who: int, one: One | None, level: int | None) -> list[tuple[float, float, One | None]]:
         """To an action: probability, money spent, and what the customer is then."""
         if one is None or level is None:
             return [(1.0, 0.0, one)]
         accept, cost = customers.accept[who, level], DISCOUNTS[level] * customers.bill[who]
-        accepted, declined = One(0, WORLD.held_days[level], one.contacts + 1), One(0, 0, one.contacts + 1)
+        accepted, declined = One(0, RESPONSE_MODEL.held_days[level], one.contacts + 1), One(0, 0, one.contacts + 1)
         return [(accept, cost, accepted), (1 - accept, 0.0, declined)]
 
     def nights(who: int, one: One | None) -> list[tuple[float, One | None]]:
         if one is None:
             return [(1.0, None)]
-        return [(there(who, one), later(one)), (1 - there(who, one), None)]
+        return [(active(who, one), later(one)), (1 - active(who, one), None)]
 
     def alone(who: int, day: int, one: One | None) -> float:
         """To the end, once the quarter is over."""
         paid, probability = 0.0, 1.0
-        for _ in range(day, WORLD.value_days if one else day):
+        for _ in range(day, RESPONSE_MODEL.value_days if one else day):
             paid, probability, one = (
                 paid + probability * customers.bill[who] / 30,
-                probability * there(who, one),
+                probability * active(who, one),
                 later(one),
             )
         return paid
@@ -80,7 +85,7 @@ def earned(customers: Customers, budget: float, plans: Plans, rules: Rules = RUL
         return max(acted(day, state, funds, actions) for actions in plans(day, state, funds))
 
     def acted(day: int, state: State, funds: float, actions: Actions) -> float:
-        mean = -WORLD.contact_cost * sum(level is not None for level in actions)
+        mean = -RESPONSE_MODEL.contact_cost * sum(level is not None for level in actions)
         for (p, cost, one), (q, price, other) in product(*map(answers, (0, 1), state, actions)):
             mean += p * q * (slept(day, (one, other), round(funds - cost - price, 9)) - cost - price)
         return mean
@@ -100,7 +105,12 @@ def cost(customers: Customers, actions: Actions) -> float:
 
 
 def may(one: One | None, rules: Rules = RULES) -> bool:
-    return one is not None and one.since >= rules.cooldown and one.contacts < rules.cap and one.held == 0
+    return (
+        one is not None
+        and one.days_since_contact >= rules.cooldown
+        and one.contacts < rules.cap
+        and one.offer_days_left == 0
+    )
 
 
 def all_of(customers: Customers, rules: Rules = RULES) -> Plans:
@@ -119,7 +129,7 @@ def nothing(day: int, state: State, funds: float) -> Iterator[Actions]:
 
 def index(customers: Customers, price: float) -> Plans:
     """The best for each alone at that price, while the money lasts."""
-    [problem] = Portfolio(customers, world=WORLD, rules=RULES).problems
+    [problem] = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES).problems
     stages = {stage.day: stage for stage in problem.stages(price)}
 
     def wants(who: int, day: int, one: One | None) -> int | None:
@@ -142,14 +152,19 @@ def test_with_money_enough_two_customers_gain_what_each_gains_alone(seed: int, r
     customers = two(seed)
     gained = earned(customers, 1e6, all_of(customers, rules), rules) - earned(customers, 1e6, nothing, rules)
 
-    assert Portfolio(customers, world=WORLD, rules=rules).at(0.0).gain == pytest.approx(gained, abs=1e-9)
+    assert LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=rules).at(0.0).gain == pytest.approx(
+        gained, abs=1e-9
+    )
     assert gained > 0.1  # there was something to decide
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_policy_within_a_hard_budget_gains_more_than_the_bound(seed: int) -> None:
     customers = two(seed)
-    portfolio, none = Portfolio(customers, world=WORLD, rules=RULES), earned(customers, 0, nothing)
+    portfolio, none = (
+        LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES),
+        earned(customers, 0, nothing),
+    )
     free, rng = portfolio.at(0.0), np.random.default_rng(seed)
     for share in (0, 0.7, 1.5, 4):
         budget = share * free.spend
@@ -170,7 +185,7 @@ def many(number: int = 20) -> Customers:
 
 
 def test_the_dual_is_convex_and_spend_falls_as_the_price_rises() -> None:
-    portfolio, prices = Portfolio(many()), np.linspace(0, 4, 21)
+    portfolio, prices = LagrangianBound(many()), np.linspace(0, 4, 21)
     budget = portfolio.at(0.0).spend / 2
     duals = [portfolio.at(float(price)) for price in prices]
     bounds, spend = (np.array([dual.bound(budget) for dual in duals]), np.array([dual.spend for dual in duals]))
@@ -183,7 +198,7 @@ def test_the_dual_is_convex_and_spend_falls_as_the_price_rises() -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
 def test_the_bound_is_the_lowest_dual_and_its_price_keeps_the_budget(share: float) -> None:
-    portfolio = Portfolio(many())
+    portfolio = LagrangianBound(many())
     budget = share * portfolio.at(0.0).spend
 
     dual = portfolio.bound(budget)
@@ -194,7 +209,7 @@ def test_the_bound_is_the_lowest_dual_and_its_price_keeps_the_budget(share: floa
 
 
 def test_money_that_suffices_costs_nothing() -> None:
-    portfolio = Portfolio(many())
+    portfolio = LagrangianBound(many())
 
     assert portfolio.bound(portfolio.at(0.0).spend).price == 0
     assert portfolio.bound(1e9) == portfolio.at(0.0)
@@ -202,17 +217,17 @@ def test_money_that_suffices_costs_nothing() -> None:
 
 def test_twice_the_customers_gain_twice_as_much_with_twice_the_budget() -> None:
     once = many()
-    budget = 0.3 * Portfolio(once).at(0.0).spend
+    budget = 0.3 * LagrangianBound(once).at(0.0).spend
     twice = Customers(*(np.concatenate([fact, fact]) for fact in once))
 
-    price, gain, spend = Portfolio(once).bound(budget)
+    price, gain, spend = LagrangianBound(once).bound(budget)
 
-    assert Portfolio(twice).bound(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
-    assert Portfolio(once, copies=2).bound(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
+    assert LagrangianBound(twice).bound(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
+    assert LagrangianBound(once, copies=2).bound(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
 
 
 def test_a_portfolio_solved_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Portfolio(many()).at(0.7)
+    whole = LagrangianBound(many()).at(0.7)
     monkeypatch.setattr("training.policy.evaluation.bound.TOGETHER", 7)
 
-    assert Portfolio(many()).at(0.7) == pytest.approx(whole)
+    assert LagrangianBound(many()).at(0.7) == pytest.approx(whole)

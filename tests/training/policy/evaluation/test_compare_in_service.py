@@ -3,9 +3,11 @@ import pytest
 
 from services.policy.response.model import Customers
 from training.policy.evaluation.compare_in_service import Run, contest, table
-from training.policy.simulation.service import Lived
+from training.policy.simulation.service import ServiceRun
 
-BLANK = Lived(decisions=1, budget=10, spend=5, worst=5, violations={}, offers=(), gain=0, path=(), prices=(), seconds=0)
+BLANK = ServiceRun(
+    decisions=1, budget=10, spend=5, worst=5, violations={}, offers=(), gain=0, path=(), prices=(), seconds=0
+)
 
 
 def test_policies_are_compared_on_the_same_quarters() -> None:

@@ -9,7 +9,7 @@ from training.policy.evaluation.benchmark import BUDGETS, Court, baselines
 from training.policy.evaluation.policies import Learned, Myopic, Never, Plan, RandomLegal, TopRisk
 from training.policy.export import served
 from training.policy.ppo import Args, Trainer
-from training.policy.simulation.campaign import NOTHING, Choices, Quarter
+from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Choices
 
 DRAWN = np.random.default_rng(8)
 CUSTOMERS = Customers(
@@ -21,7 +21,7 @@ COURT = Court(CUSTOMERS, copies=6, seeds=range(3))
 class Greedy:
     """Wants to contact everybody at once, dearest offer, whatever the rules."""
 
-    def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
         return Choices(np.full(len(who), 3), np.zeros(len(who), dtype=int))
 
 
@@ -45,7 +45,7 @@ def test_no_policy_breaks_the_budget_or_the_rules(policy: object) -> None:
 
 
 def test_customers_have_the_same_luck_under_every_policy() -> None:
-    quarter = Quarter(CUSTOMERS, 2, seed=3)
+    quarter = CampaignSimulator(CUSTOMERS, 2, seed=3)
     first = quarter.run(Myopic(), 500.0)
     quarter.run(Greedy(), 1e9)
     again = quarter.run(Myopic(), 500.0)
@@ -54,13 +54,13 @@ def test_customers_have_the_same_luck_under_every_policy() -> None:
 
 
 def test_doing_nothing_gains_and_costs_nothing() -> None:
-    account = Quarter(CUSTOMERS, 2, seed=3).run(Never(), 500.0)
+    account = CampaignSimulator(CUSTOMERS, 2, seed=3).run(Never(), 500.0)
 
     assert (account.gain, account.spend, account.contacted, account.offers.sum()) == (0, 0, 0, 0)
 
 
 def test_what_the_gate_would_forbid_is_not_made() -> None:
-    account = Quarter(CUSTOMERS, 2, seed=3).run(Greedy(), 1e12)
+    account = CampaignSimulator(CUSTOMERS, 2, seed=3).run(Greedy(), 1e12)
 
     assert account.offers.sum() <= 3 * 400
     assert account.violations == 0
@@ -77,11 +77,11 @@ def _asked(policy: object) -> Choices:
     asked: list[Choices] = []
 
     class Spy:
-        def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
             asked.append(policy.choose(quarter, who))
             return asked[-1]
 
-    Quarter(CUSTOMERS, 1, seed=3).run(Spy(), 200.0)
+    CampaignSimulator(CUSTOMERS, 1, seed=3).run(Spy(), 200.0)
     return asked[0]
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from services.policy.customer.gate import Allowed
-from services.policy.policies.base import Situation
+from services.policy.customer.gate import ActionMask
+from services.policy.policies.base import DecisionContext
 from services.policy.policies.one_step import BaselinePolicy
-from services.policy.response.model import WORLD, Customers, gain, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, Customers, hazard_of, incremental_value
 from tests.policy.builders import scored
-from training.policy.evaluation.bound import Portfolio
+from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import (
     HEADS,
     LEVELS,
@@ -25,7 +25,7 @@ from training.policy.evaluation.policies import (
     Threshold,
     TopRisk,
 )
-from training.policy.simulation.campaign import NOTHING, Choices, Policy, Quarter
+from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Choices, Policy
 
 RISK = np.array([0.9, 0.1, 0.5, 0.7])
 FOUR = Customers(
@@ -44,12 +44,12 @@ def asked(policy: Policy, customers: Customers = FOUR, budget: float = 1e6) -> C
     answers: list[Choices] = []
 
     class First:
-        def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
             if not answers:
                 answers.append(policy.choose(quarter, who))
             return Choices(np.full(len(who), NOTHING), np.zeros(len(who), int))
 
-    Quarter(customers, 1, seed=1).run(First(), budget)
+    CampaignSimulator(customers, 1, seed=1).run(First(), budget)
     return answers[0]
 
 
@@ -85,7 +85,7 @@ def test_a_threshold_is_of_risk_times_acceptance_times_bill() -> None:
 
 def test_myopic_takes_what_gains_most_for_its_money() -> None:
     choices = asked(Myopic())
-    found = [gain(FOUR, np.full(4, level), WORLD.value_days, 0, 0) for level in range(LEVELS)]
+    found = [incremental_value(FOUR, np.full(4, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(LEVELS)]
     ratio = np.array([gained / np.maximum(cost, 1e-9) for gained, cost in found])[1:]
 
     best = 1 + ratio.argmax(axis=0)
@@ -102,18 +102,22 @@ def test_myopic_takes_words_where_only_they_gain() -> None:
 
 def test_one_step_is_the_services_baseline() -> None:
     found = asked(OneStep(), MANY).level
-    risk, policy = -np.expm1(-MANY.hazard * WORLD.risk_days), BaselinePolicy()
+    risk, policy = -np.expm1(-MANY.hazard * RESPONSE_MODEL.risk_days), BaselinePolicy()
     for customer, level in enumerate(found):
         facts = {"churn_risk": risk[customer], "accept_probs": tuple(MANY.accept[customer])}
         event = scored(**facts, monthly_charges=float(MANY.bill[customer]))
-        said = policy.choose(Situation(event, Allowed((True,) * 4), since=1e3, contacts=0, held=0, price=0.0, day=0))
+        said = policy.choose(
+            DecisionContext(
+                event, ActionMask((True,) * 4), days_since_contact=1e3, contacts=0, offer_days_left=0, price=0.0, day=0
+            )
+        )
         assert level == (NOTHING if said.level is None else said.level)
     assert len(set(found.tolist())) > 2
 
 
 @pytest.mark.parametrize("price", [0.0, 1.0])
 def test_the_index_does_what_the_dynamic_program_says_at_its_price(price: float) -> None:
-    [problem] = Portfolio(MANY).problems
+    [problem] = LagrangianBound(MANY).problems
     first = list(problem.stages(price))[-1]
     contact = first.contact[:, :, 0]
     expected = np.where(contact.max(axis=0) > first.wait[:, 0], contact.argmax(axis=0), NOTHING)
@@ -125,9 +129,11 @@ def test_the_index_does_what_the_dynamic_program_says_at_its_price(price: float)
 
 
 def test_the_index_is_solved_again_each_day_for_the_money_that_is_left() -> None:
-    portfolio, prices = Portfolio(MANY), np.linspace(0, 10, 21)
+    portfolio, prices = LagrangianBound(MANY), np.linspace(0, 10, 21)
     budget = 0.3 * portfolio.at(0.0).spend
-    again, once = (Quarter(MANY, 1, seed=1).run(Index(MANY, prices, resolve), budget).prices for resolve in (1, 0))
+    again, once = (
+        CampaignSimulator(MANY, 1, seed=1).run(Index(MANY, prices, resolve), budget).prices for resolve in (1, 0)
+    )
 
     assert again[0] == once[0] == pytest.approx(portfolio.bound(budget).price, abs=0.5)
     assert len(set(once)) == 1
@@ -138,12 +144,12 @@ def test_the_index_finds_money_dear_where_none_is_left_and_free_where_there_is_p
     class Changed:
         """On the tenth day the money is gone, on the twentieth there is more than enough."""
 
-        def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
             quarter.funds = {10: 0, 20: 10**9}.get(quarter.day, quarter.funds)
             return index.choose(quarter, who)
 
     index = Index(MANY, np.linspace(0, 10, 21))
-    prices = Quarter(MANY, 1, seed=1).run(Changed(), 0.3 * Portfolio(MANY).at(0.0).spend).prices
+    prices = CampaignSimulator(MANY, 1, seed=1).run(Changed(), 0.3 * LagrangianBound(MANY).at(0.0).spend).prices
 
     assert 0 < prices[9] < prices[10]
     assert prices[20:] == [0.0] * 70
@@ -189,40 +195,40 @@ def test_a_network_sees_the_customer_and_the_price() -> None:
     assert seen[0] == pytest.approx(np.column_stack([RISK, FOUR.accept, never]), abs=1e-6)
 
 
-def left(quarter: Quarter, money: float, day: int = 0) -> Quarter:
+def left(quarter: CampaignSimulator, money: float, day: int = 0) -> CampaignSimulator:
     quarter.run(Never(), 0.0)
     quarter.funds, quarter.day = int(100 * money), day
     return quarter
 
 
 def test_the_price_of_a_plan_is_that_which_spends_what_is_left() -> None:
-    plan, quarter = Plan(plentiful, MANY), Quarter(MANY, 2, seed=PLANNED)
+    plan, quarter = Plan(plentiful, MANY), CampaignSimulator(MANY, 2, seed=PLANNED)
     for price in PRICES[[1, 3, 5]]:
         path = quarter.run(Learned(plentiful, float(price)), UNLIMITED).path
         for day in (0, 30):
             to_come = path[-1] - (path[day - 1] if day else 0)
-            assert plan.price(left(Quarter(MANY, 2, seed=3), to_come, day)) == pytest.approx(price, rel=0.02)
+            assert plan.price(left(CampaignSimulator(MANY, 2, seed=3), to_come, day)) == pytest.approx(price, rel=0.02)
 
 
 def test_a_plan_is_the_same_for_more_customers_with_as_much_more_money() -> None:
     plan = Plan(plentiful, MANY)
-    once, thrice = (plan.price(left(Quarter(MANY, copies, seed=3), copies * 80.0)) for copies in (1, 3))
+    once, thrice = (plan.price(left(CampaignSimulator(MANY, copies, seed=3), copies * 80.0)) for copies in (1, 3))
 
     assert 0 < once < PRICES[-1]
     assert once == thrice
 
 
 def test_where_nothing_is_left_the_price_is_one_that_spends_nothing_and_where_there_is_plenty_it_is_free() -> None:
-    plan, quarter = Plan(plentiful, MANY), Quarter(MANY, 1, seed=3)
+    plan, quarter = Plan(plentiful, MANY), CampaignSimulator(MANY, 1, seed=3)
     dear = plan.price(left(quarter, 0.0))
 
-    assert Quarter(MANY, 2, seed=PLANNED).run(Learned(plentiful, dear), UNLIMITED).spend == 0
+    assert CampaignSimulator(MANY, 2, seed=PLANNED).run(Learned(plentiful, dear), UNLIMITED).spend == 0
     assert plan.price(left(quarter, 1e9)) == PRICES[0] == 0
 
 
 def test_a_network_with_a_plan_uses_its_budget() -> None:
-    free = Quarter(MANY, 4, seed=9).run(Learned(plentiful, 0.0), UNLIMITED).spend
-    account = Quarter(MANY, 4, seed=9).run(Learned(plentiful, Plan(plentiful, MANY)), 0.4 * free)
+    free = CampaignSimulator(MANY, 4, seed=9).run(Learned(plentiful, 0.0), UNLIMITED).spend
+    account = CampaignSimulator(MANY, 4, seed=9).run(Learned(plentiful, Plan(plentiful, MANY)), 0.4 * free)
 
     assert 0.85 < account.spend / account.budget <= 1
     assert len(set(account.prices)) > 3

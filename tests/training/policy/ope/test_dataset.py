@@ -14,10 +14,10 @@ from services.policy.handlers.decide import decide
 from services.policy.policies.base import Exploration
 from services.policy.policies.network import Network
 from services.policy.policies.ppo import PPOPolicy
-from services.policy.response.model import MONTH, WORLD, hazard_of, strain
+from services.policy.response.model import MONTH, RESPONSE_MODEL, hazard_exposure, hazard_of
 from shared.artifacts import Manifest
 from shared.messages import OFFERS, Action, CustomerEvent, Decision, Metadata, Outcome, Safety, ScoredCustomer
-from tests.policy.builders import NOON, desk, outcome, scored
+from tests.policy.builders import NOON, context, outcome, scored
 from tests.policy.networks import arrays, artifact
 from training.policy.ope import dataset
 from training.policy.ope.bandit_log import TableError, read
@@ -127,7 +127,7 @@ def test_the_network_is_held_to_the_same_gate() -> None:
     assert targeted(decided(), [1.0, 0.0, *likes[2:]]) == 0
 
 
-class Lived(NamedTuple):
+class ServiceRun(NamedTuple):
     """One decision each about customers at high risk, who like offers, and what became of them."""
 
     customers: list[ScoredCustomer]
@@ -141,33 +141,35 @@ class Lived(NamedTuple):
         return float(np.mean([expected(who, targeted(decision, said)) for who, decision, said in each]))
 
 
-def suffered(who: ScoredCustomer, level: int | None, accepted: bool) -> np.ndarray:
+def cumulative_hazard(who: ScoredCustomer, level: int | None, accepted: bool) -> np.ndarray:
     """By the end of each day."""
-    held, contacts = (0, 0) if level is None else (WORLD.held_days[level] * accepted, 1)
-    return hazard_of(np.array(who.churn_risk)) * strain(DAYS, held, WORLD.annoyed_days * contacts, contacts)
+    offer_days_left, contacts = (0, 0) if level is None else (RESPONSE_MODEL.held_days[level] * accepted, 1)
+    return hazard_of(np.array(who.churn_risk)) * hazard_exposure(
+        DAYS, offer_days_left, RESPONSE_MODEL.annoyed_days * contacts, contacts
+    )
 
 
 def expected(who: ScoredCustomer, taken: int) -> float:
     level, bill = (taken - 1 if taken else None), who.monthly_charges or 0.0
 
     def paid(accepted: bool) -> float:
-        return bill * float(np.trapezoid(np.exp(-suffered(who, level, accepted)[:91]))) / MONTH
+        return bill * float(np.trapezoid(np.exp(-cumulative_hazard(who, level, accepted)[:91]))) / MONTH
 
     if level is None:
         return paid(False)
     accept = who.accept_probs[level]
     accepts = accept * (paid(True) - bill * OFFERS[level] / 100) + (1 - accept) * paid(False)
-    return accepts - WORLD.contact_cost
+    return accepts - RESPONSE_MODEL.contact_cost
 
 
-async def lived(policy: PPOPolicy, n: int, seed: int) -> Lived:
-    rng, at = np.random.default_rng(seed), await desk(budget=1e6, policy=policy)
+async def lived(policy: PPOPolicy, n: int, seed: int) -> ServiceRun:
+    rng, at = np.random.default_rng(seed), await context(budget=1e6, policy=policy)
     accept, facts = np.sort(rng.uniform(0.3, 0.95, (n, 4))), rng.uniform((0.6, 20), (0.95, 110), (n, 2))
     customers = [
         scored(f"c{i}", churn_risk=facts[i, 0], monthly_charges=facts[i, 1], accept_probs=tuple(accept[i]))
         for i in range(n)
     ]
-    said = [message for [message] in await decide(customers, desk=at)]
+    said = [message for [message] in await decide(customers, context=at)]
     decisions = [each if isinstance(each, Decision) else Decision.after(each, message="Hi") for each in said]
     outcomes = []
     for who, decision, luck, leaves in zip(customers, decisions, rng.random(n), rng.exponential(size=n), strict=True):
@@ -175,11 +177,11 @@ async def lived(policy: PPOPolicy, n: int, seed: int) -> Lived:
         accepted = level is not None and luck < who.accept_probs[level]
         if level is not None:
             outcomes.append(outcome(who, "accepted" if accepted else "declined"))
-        after = suffered(who, level, accepted)
+        after = cumulative_hazard(who, level, accepted)
         if leaves < after[-1]:
             left = NOON + float(np.interp(leaves, after, DAYS)) * DAY
             outcomes.append(outcome(who, "churned").model_copy(update={"occurred_at": left}))
-    return Lived(customers, decisions, outcomes)
+    return ServiceRun(customers, decisions, outcomes)
 
 
 async def test_another_network_is_judged_by_the_log_of_a_service_that_explores(

@@ -12,7 +12,7 @@ from scipy import stats
 
 from services.policy.customer.gate import held_out
 from services.policy.policies.one_step import TYPICAL_CHARGES
-from services.policy.response.model import MONTH, WORLD
+from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.messages import EVENTS, OFFERS, Action, CustomerEvent, Decision, Metadata, Outcome
 from tests.policy.builders import LIMITS, NOON, outcome, scored
 from training.policy.ope import lift
@@ -70,7 +70,7 @@ def test_a_customer_counts_once_however_many_decisions_there_were() -> None:
     )
 
     assert found == [
-        Customer(False, True, 300.0, pytest.approx(10 + 2 * WORLD.contact_cost)),
+        Customer(False, True, 300.0, pytest.approx(10 + 2 * RESPONSE_MODEL.contact_cost)),
         Customer(True, False, pytest.approx(TYPICAL_CHARGES * 30 / MONTH), 0.0),
     ]
     assert skipped == {"their days are not over": 1}
@@ -164,8 +164,8 @@ def test_from_decisions_and_outcomes_the_truth_is_covered() -> None:
     truth = {
         "retention": 0.5 * 0.4 * 0.75,
         "revenue": 0.5 * 0.4 * 0.75 * 150,
-        "cost of contact": 0.5 * (15 + WORLD.contact_cost),
-        "revenue less cost": 0.5 * 0.4 * 0.75 * 150 - 0.5 * (15 + WORLD.contact_cost),
+        "cost of contact": 0.5 * (15 + RESPONSE_MODEL.contact_cost),
+        "revenue less cost": 0.5 * 0.4 * 0.75 * 150 - 0.5 * (15 + RESPONSE_MODEL.contact_cost),
     }
     hits = Counter[str]()
     for _ in range(runs):

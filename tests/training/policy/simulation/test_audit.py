@@ -4,11 +4,11 @@ import numpy as np
 
 from services.policy.response.model import Customers
 from training.policy.simulation.audit import Audit, Offer
-from training.policy.simulation.campaign import HOURS, Quarter
+from training.policy.simulation.campaign import HOURS, CampaignSimulator
 
 
 def test_what_is_promised_counts_until_it_is_answered() -> None:
-    quarter = Quarter(Customers(np.array([0.01]), np.full((1, 4), 0.5), np.array([100.0])), 1, seed=0)
+    quarter = CampaignSimulator(Customers(np.array([0.01]), np.full((1, 4), 0.5), np.array([100.0])), 1, seed=0)
     audit, offer = Audit(quarter, 20.0), Offer("event", 0, 3, 5, True)
     audit.contacted(offer)
     audit.batch()
@@ -21,7 +21,7 @@ def test_what_is_promised_counts_until_it_is_answered() -> None:
 
 
 def test_a_contact_a_moment_early_counts() -> None:
-    quarter = Quarter(Customers(np.array([0.01]), np.full((1, 4), 0.5), np.array([100.0])), 1, seed=0)
+    quarter = CampaignSimulator(Customers(np.array([0.01]), np.full((1, 4), 0.5), np.array([100.0])), 1, seed=0)
     audit = Audit(quarter, 1_000.0)
     first = Offer("event", 0, 3, 5, True)
     audit.contacted(first)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from services.policy.response.dynamic_program import RULES
-from services.policy.response.model import WORLD, Customers, gain
-from training.policy.evaluation.bound import Portfolio
+from services.policy.response.model import RESPONSE_MODEL, Customers, incremental_value
+from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import Index, Never
-from training.policy.simulation.campaign import HOURS, NOTHING, Choices, Quarter
+from training.policy.simulation.campaign import HOURS, NOTHING, CampaignSimulator, Choices
 
 DRAWN = np.random.default_rng(4)
 CUSTOMERS = Customers(
@@ -29,7 +29,7 @@ class FirstDay:
     def __init__(self, urgency: np.ndarray | None = None) -> None:
         self.urgency = urgency
 
-    def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
         level = np.full(len(who), NOTHING if quarter.day else 3)
         return Choices(level, np.zeros(len(who), int), None if quarter.day else self.urgency)
 
@@ -40,8 +40,8 @@ class Drawn:
     def __init__(self, seed: int) -> None:
         self.rng, self.seen = np.random.default_rng(seed), []
 
-    def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
-        self.seen.append((quarter.contacts.copy(), quarter.held.copy(), quarter.there.copy()))
+    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
+        self.seen.append((quarter.contacts.copy(), quarter.offer_days_left.copy(), quarter.active.copy()))
         level, delay = self.rng.integers(NOTHING, 4, len(who)), self.rng.integers(0, 8, len(who))
         return Choices(level, delay, self.rng.random(len(who)))
 
@@ -49,16 +49,16 @@ class Drawn:
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_is_wanted_the_budget_and_the_rules_are_kept(seed: int) -> None:
     budget = float(np.random.default_rng(seed).choice([0, 0.07, 3.33, 57.01, 400.5, 1e6]))
-    policy, quarter = Drawn(seed), Quarter(CUSTOMERS, 2, seed)
+    policy, quarter = Drawn(seed), CampaignSimulator(CUSTOMERS, 2, seed)
     account = quarter.run(policy, budget)
 
     contacts = np.array([seen[0] for seen in policy.seen])
-    made, held = np.diff(contacts, axis=0) > 0, np.array([seen[1] for seen in policy.seen])
-    there = np.array([seen[2] for seen in policy.seen])
+    made, offer_days_left = np.diff(contacts, axis=0) > 0, np.array([seen[1] for seen in policy.seen])
+    active = np.array([seen[2] for seen in policy.seen])
     assert np.diff(contacts, axis=0).max() == 1
     assert contacts.max() <= RULES.cap
-    assert not (made & (held[:-1] > 0)).any(), "an offer held"
-    assert not (made & ~there[:-1]).any(), "they had left"
+    assert not (made & (offer_days_left[:-1] > 0)).any(), "an offer held"
+    assert not (made & ~active[:-1]).any(), "they had left"
     for days in made.T:
         assert (np.diff(np.flatnonzero(days)) >= RULES.cooldown).all()
     assert account.spend <= account.worst <= budget
@@ -72,7 +72,7 @@ def test_whatever_is_wanted_the_budget_and_the_rules_are_kept(seed: int) -> None
 
 def test_who_is_most_urgent_comes_first() -> None:
     urgency = np.random.default_rng(0).permutation(10).astype(float)
-    quarter = Quarter(alike(10, accept=1.0), 1, seed=1)
+    quarter = CampaignSimulator(alike(10, accept=1.0), 1, seed=1)
     account = quarter.run(FirstDay(urgency), budget=45.0)  # 15 each
 
     assert set(np.flatnonzero(quarter.contacts)) == set(np.argsort(-urgency)[:3])
@@ -80,14 +80,14 @@ def test_who_is_most_urgent_comes_first() -> None:
 
 
 def test_without_urgency_they_come_as_they_arrive() -> None:
-    quarter = Quarter(alike(10, accept=1.0), 1, seed=1)
+    quarter = CampaignSimulator(alike(10, accept=1.0), 1, seed=1)
     quarter.run(FirstDay(), budget=45.0)
 
     assert set(np.flatnonzero(quarter.contacts)) == set(np.argsort(quarter.arrival)[:3])
 
 
 def test_what_is_declined_is_free_again_an_hour_later() -> None:
-    quarter = Quarter(alike(2 * HOURS, accept=0.0), 1, seed=1)
+    quarter = CampaignSimulator(alike(2 * HOURS, accept=0.0), 1, seed=1)
     account = quarter.run(FirstDay(), budget=15.0)  # one offer at a time
 
     assert account.offers.sum() == account.stopped == HOURS
@@ -97,13 +97,13 @@ def test_what_is_declined_is_free_again_an_hour_later() -> None:
 def test_an_offer_is_reserved_at_its_worst_case_in_whole_cents() -> None:
     thirds = alike(3, accept=1.0, bill=33.335)  # 15 % is 5.00025
 
-    assert Quarter(thirds, 1, seed=1).costs[0].tolist() == [0, 167, 334, 501]
-    assert Quarter(thirds, 1, seed=1).run(FirstDay(), budget=10.01).spend == 5.01
-    assert Quarter(thirds, 1, seed=1).run(FirstDay(), budget=10.02).spend == 10.02
+    assert CampaignSimulator(thirds, 1, seed=1).costs[0].tolist() == [0, 167, 334, 501]
+    assert CampaignSimulator(thirds, 1, seed=1).run(FirstDay(), budget=10.01).spend == 5.01
+    assert CampaignSimulator(thirds, 1, seed=1).run(FirstDay(), budget=10.02).spend == 10.02
 
 
 def test_a_contact_against_the_rules_is_counted() -> None:
-    quarter = Quarter(alike(5), 1, seed=1)
+    quarter = CampaignSimulator(alike(5), 1, seed=1)
     quarter.run(Never(), budget=1e6)
     for _ in range(2):
         quarter._contact(np.array([0, 1]), np.array([0, 0]))
@@ -112,47 +112,47 @@ def test_a_contact_against_the_rules_is_counted() -> None:
 
 
 def test_a_contact_gains_what_it_is_expected_to() -> None:
-    account = Quarter(CUSTOMERS, 1, seed=1).run(FirstDay(), budget=1e6)
+    account = CampaignSimulator(CUSTOMERS, 1, seed=1).run(FirstDay(), budget=1e6)
 
     every = np.full(100, 3)
-    assert account.gain == pytest.approx(gain(CUSTOMERS, every, WORLD.value_days, 0, 0)[0].sum())
+    assert account.gain == pytest.approx(incremental_value(CUSTOMERS, every, RESPONSE_MODEL.value_days, 0, 0)[0].sum())
 
 
 def test_who_asks_to_wait_is_not_asked_about() -> None:
     asked = []
 
     class Waits:
-        def choose(self, quarter: Quarter, who: np.ndarray) -> Choices:
+        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
             asked.extend([quarter.day] * len(who))
             return Choices(np.full(len(who), NOTHING), np.full(len(who), 6))
 
-    Quarter(alike(1), 1, seed=1).run(Waits(), budget=0.0)
+    CampaignSimulator(alike(1), 1, seed=1).run(Waits(), budget=0.0)
 
     assert asked == list(range(0, 90, 7))
 
 
 def test_customers_pay_while_they_are_there_and_leave_by_their_hazard() -> None:
-    quarter = Quarter(alike(1, hazard=0.01, bill=60.0), 20_000, seed=1)
+    quarter = CampaignSimulator(alike(1, hazard=0.01, bill=60.0), 20_000, seed=1)
     account = quarter.run(Never(), budget=0.0)
 
-    assert quarter.there.mean() == pytest.approx(exp(-0.9), abs=4 * 0.5 / 20_000**0.5)
+    assert quarter.active.mean() == pytest.approx(exp(-0.9), abs=4 * 0.5 / 20_000**0.5)
     assert account.revenue / 20_000 == pytest.approx(2 * sum(exp(-0.01 * day) for day in range(90)), rel=0.01)
 
 
 def test_who_contacts_changes_who_stays() -> None:
     """An accepted offer of 60 days halves the hazard, and one that is declined annoys for 14 days."""
-    for accept, strain in ((1.0, 90 - 0.5 * 60 + 0.05 * 14), (0.0, 90 + 0.05 * 14)):
-        quarter = Quarter(alike(1, accept=accept, hazard=0.01), 20_000, seed=1)
+    for accept, hazard_exposure in ((1.0, 90 - 0.5 * 60 + 0.05 * 14), (0.0, 90 + 0.05 * 14)):
+        quarter = CampaignSimulator(alike(1, accept=accept, hazard=0.01), 20_000, seed=1)
         quarter.run(FirstDay(), budget=1e9)
-        assert quarter.suffered == pytest.approx(np.full(20_000, 0.01 * strain))
+        assert quarter.cumulative_hazard == pytest.approx(np.full(20_000, 0.01 * hazard_exposure))
 
 
 @pytest.mark.parametrize("price", [0.0, 1.5])
 def test_what_is_best_at_a_price_gains_and_spends_what_the_bound_says(price: float) -> None:
     """With money enough: `Dual.gain` is after the price of money, so the account's is too."""
-    dual = Portfolio(CUSTOMERS, copies=5).at(price)
+    dual = LagrangianBound(CUSTOMERS, copies=5).at(price)
     index = Index(CUSTOMERS, np.array([price]), resolve=False)
-    accounts = [Quarter(CUSTOMERS, 5, seed).run(index, 1e9) for seed in range(12)]
+    accounts = [CampaignSimulator(CUSTOMERS, 5, seed).run(index, 1e9) for seed in range(12)]
 
     for found, said in (
         (np.array([account.gain - price * account.spend for account in accounts]), dual.gain),

@@ -7,7 +7,7 @@ from gymnasium.utils.env_checker import check_env
 
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.dynamic_program import RULES, Rules
-from services.policy.response.model import WORLD, Customers, World
+from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
 from training.policy.simulation.env import TERMS, Penalties, RetentionEnv
 
 NOTHING = np.array([0, 0, 0])
@@ -114,28 +114,32 @@ def test_a_delay_is_days_without_contact() -> None:
 
 @pytest.mark.parametrize("level", range(4))
 def test_an_accepted_offer_lowers_the_hazard_for_as_long_as_its_level_holds(level: int) -> None:
-    world = World(annoyance=0.0)
-    env = started(one(hazard=1e-6, accept=1.0), world=world)
-    suffered = []
+    response_model = ResponseModel(annoyance=0.0)
+    env = started(one(hazard=1e-6, accept=1.0), response_model=response_model)
+    cumulative_hazard = []
     for day in range(RULES.quarter):
         before = env._suffered
         env.step(np.array([day == 0, level, 0]))
-        suffered.append((env._suffered - before) / 1e-6)
-    held = world.held_days[level]
+        cumulative_hazard.append((env._suffered - before) / 1e-6)
+    offer_days_left = response_model.held_days[level]
 
-    assert suffered == pytest.approx([1 - world.effect] * held + [1.0] * (RULES.quarter - held))
+    assert cumulative_hazard == pytest.approx(
+        [1 - response_model.effect] * offer_days_left + [1.0] * (RULES.quarter - offer_days_left)
+    )
 
 
 def test_each_contact_annoys_for_a_while_and_more_than_the_one_before() -> None:
     env = started(one(hazard=1e-6, accept=0.0))
-    suffered = []
+    cumulative_hazard = []
     for day in range(60):
         before = env._suffered
         env.step(np.array([day in (0, 30), 0, 0]))
-        suffered.append((env._suffered - before) / 1e-6)
-    annoyed = [1 + WORLD.annoyance] * 14 + [1.0] * 16 + [1 + 2 * WORLD.annoyance] * 14 + [1.0] * 16
+        cumulative_hazard.append((env._suffered - before) / 1e-6)
+    fatigue_days_left = (
+        [1 + RESPONSE_MODEL.annoyance] * 14 + [1.0] * 16 + [1 + 2 * RESPONSE_MODEL.annoyance] * 14 + [1.0] * 16
+    )
 
-    assert suffered == pytest.approx(annoyed)
+    assert cumulative_hazard == pytest.approx(fatigue_days_left)
 
 
 def test_an_episode_is_the_same_again_with_its_seed() -> None:

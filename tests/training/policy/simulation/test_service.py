@@ -6,7 +6,7 @@ import pytest
 from services.policy.budget.ledger import Shard
 from services.policy.budget.pacing import planned
 from services.policy.customer import gate
-from services.policy.customer.gate import Allowed
+from services.policy.customer.gate import ActionMask
 from services.policy.policies.base import Policy
 from services.policy.policies.index_policy import IndexPolicy
 from services.policy.policies.network import Network
@@ -19,7 +19,7 @@ from shared.messages import OFFERS
 from tests.policy.builders import DearestPolicy
 from tests.policy.networks import arrays
 from training.policy.simulation.audit import RULES_KEPT
-from training.policy.simulation.service import Lived, live
+from training.policy.simulation.service import ServiceRun, live
 
 N, BUDGET, DAYS = 12, 30.0, 45
 SHORT = RULES._replace(quarter=DAYS)
@@ -81,8 +81,8 @@ def test_a_short_budget_is_used_and_answers_that_come_late_lock_it_up() -> None:
     assert late.worst > 0.8 * 2 * BUDGET
 
 
-def anything(*_: object) -> Allowed:
-    return Allowed((True,) * len(OFFERS))
+def anything(*_: object) -> ActionMask:
+    return ActionMask((True,) * len(OFFERS))
 
 
 def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_ledger_that_lends_what_it_does_not_hold_is_seen(monkeypatch: pytest.M
 
 
 def test_it_is_told_beside_the_calendar() -> None:
-    lived = Lived(0, 10.0, 9.5, 10.0, {"cap": 0}, (1, 2), 0.0, (6.0, 8.0, 9.5), (1.0,) * 3, 0.0)
+    lived = ServiceRun(0, 10.0, 9.5, 10.0, {"cap": 0}, (1, 2), 0.0, (6.0, 8.0, 9.5), (1.0,) * 3, 0.0)
 
     assert lived.utilisation == 0.95
     assert lived.ahead == pytest.approx([0.6 - planned(1 / 3), 0.8 - planned(2 / 3), 0.95 - 1])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from services.policy.policies.observation import OBSERVATION
-from services.policy.response.dynamic_program import RULES, Problem
-from services.policy.response.model import DISCOUNTS, WORLD, Customers, worth
+from services.policy.response.dynamic_program import RULES, DynamicProgram
+from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, expected_revenue
 from training.policy.simulation.env import TERMS, RetentionEnv
-from training.policy.simulation.vector_env import Retention
+from training.policy.simulation.vector_env import RetentionVectorEnv
 
 
 def several(number: int = 50) -> Customers:
@@ -21,11 +21,13 @@ def alike(hazard: float = 0.01, accept: float = 0.5, bill: float = 60.0) -> Cust
     return Customers(np.array([hazard]), np.full((1, 4), accept), np.array([bill]))
 
 
-def retention(customers: Customers, number: int, seed: int = 0, **facts: object) -> Retention:
-    return Retention(customers, number, np.random.default_rng(seed), **facts)
+def retention(customers: Customers, number: int, seed: int = 0, **facts: object) -> RetentionVectorEnv:
+    return RetentionVectorEnv(customers, number, np.random.default_rng(seed), **facts)
 
 
-def everyone(many: Retention, contact: bool, level: int, delay: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def everyone(
+    many: RetentionVectorEnv, contact: bool, level: int, delay: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.full(many.number, contact), np.full(many.number, level), np.full(many.number, delay)
 
 
@@ -69,28 +71,35 @@ def test_a_delay_is_days_without_contact() -> None:
             many.renew(step.cut)
 
 
-def returned(many: Retention, contacts_on: range, level: int) -> float:
+def returned(many: RetentionVectorEnv, contacts_on: range, level: int) -> float:
     """Money of a customer's year, in expectation over survival, less all costs: `many` must be immortal."""
-    paid, there = np.zeros(many.number), np.ones(many.number)
+    paid, active = np.zeros(many.number), np.ones(many.number)
     for day in range(many.rules.quarter):
         step = many.step(*everyone(many, day in contacts_on, level, 0))
-        paid += there * (step.terms.revenue_retained - step.terms.offer_cost - step.terms.contact_cost)
-        there *= step.survival
-    return float((paid + there * later(many)).mean())
+        paid += active * (step.terms.revenue_retained - step.terms.offer_cost - step.terms.contact_cost)
+        active *= step.survival
+    return float((paid + active * later(many)).mean())
 
 
-def later(many: Retention) -> np.ndarray:
+def later(many: RetentionVectorEnv) -> np.ndarray:
     """What they pay after the quarter."""
     customers = Customers(many.hazard, many.accept.T, many.bill)
-    annoyed = np.maximum(many.world.annoyed_days - many.since, 0)
-    return worth(customers, many.world.value_days - many.day, many.held, annoyed, many.contacts, many.world)
+    fatigue_days_left = np.maximum(many.response_model.annoyed_days - many.days_since_contact, 0)
+    return expected_revenue(
+        customers,
+        many.response_model.value_days - many.day,
+        many.offer_days_left,
+        fatigue_days_left,
+        many.contacts,
+        many.response_model,
+    )
 
 
 @pytest.mark.parametrize("level", range(4))
 def test_spam_loses_against_nothing_even_if_messages_were_free(level: int) -> None:
-    world, customers = WORLD._replace(contact_cost=0.0), alike(accept=0.3)
+    response_model, customers = RESPONSE_MODEL._replace(contact_cost=0.0), alike(accept=0.3)
     spam, seldom, nothing = (
-        returned(retention(customers, 500, immortal=True, world=world), contacts_on, level)
+        returned(retention(customers, 500, immortal=True, response_model=response_model), contacts_on, level)
         for contacts_on in (range(90), range(1), range(0))
     )
     assert nothing == pytest.approx(60 / 30 * sum(exp(-0.01 * day) for day in range(365)), rel=1e-4)
@@ -138,26 +147,26 @@ def test_who_accepted_is_left_alone_while_the_offer_holds() -> None:
     while not many.may().item():
         many.step(*everyone(many, False, 0, 0))
         waited += 1
-    assert waited == WORLD.held_days[1]
+    assert waited == RESPONSE_MODEL.held_days[1]
 
 
 def test_to_be_immortal_changes_no_expectation() -> None:
     """Who stays, what is paid and what is spent: sampled lives against survival as a weight, day by day."""
     number, customers = 40_000, alike(hazard=0.03, accept=0.4)
     mortal, immortal = (retention(customers, number, seed=seed, immortal=seed > 0) for seed in (0, 1))
-    alive, there = np.ones(number, bool), np.ones(number)
+    alive, active = np.ones(number, bool), np.ones(number)
     totals = np.zeros((2, 2, number))
     for day in range(30):
         action = everyone(mortal, day in (0, 14), 2, 0)
         step, weighted = mortal.step(*action), immortal.step(*action)
         totals[0] += alive * np.array([step.terms.revenue_retained, step.terms.offer_cost])
-        totals[1] += there * np.array([weighted.terms.revenue_retained, weighted.terms.offer_cost])
-        alive, there = alive & ~step.left, there * weighted.survival
+        totals[1] += active * np.array([weighted.terms.revenue_retained, weighted.terms.offer_cost])
+        alive, active = alive & ~step.left, active * weighted.survival
         assert not weighted.left.any()
     difference = totals[0].mean(axis=1) - totals[1].mean(axis=1)
     error = np.sqrt((totals.var(axis=2) / number).sum(axis=0))
     assert (abs(difference) < 4 * error).all()
-    assert alive.mean() == pytest.approx(there.mean(), abs=4 * np.sqrt(0.25 / number))
+    assert alive.mean() == pytest.approx(active.mean(), abs=4 * np.sqrt(0.25 / number))
     assert totals[1].var(axis=1).sum() < totals[0].var(axis=1).sum()  # what it is for
 
 
@@ -173,7 +182,11 @@ def test_days_of_who_leaves_within_a_step_are_paid() -> None:
 def test_a_gain_is_the_difference_a_contact_makes() -> None:
     """Against the customer's days written out, with and without it."""
     rng, many = np.random.default_rng(3), retention(several(), 60)
-    many.day[:], many.since[:], many.held[:] = rng.integers(0, 90, 60), rng.integers(0, 30, 60), rng.integers(0, 40, 60)
+    many.day[:], many.days_since_contact[:], many.offer_days_left[:] = (
+        rng.integers(0, 90, 60),
+        rng.integers(0, 30, 60),
+        rng.integers(0, 40, 60),
+    )
     many.contacts[:] = rng.integers(0, 4, 60)
     who, level = np.arange(0, 60, 2), rng.integers(0, 4, 30)
 
@@ -182,20 +195,31 @@ def test_a_gain_is_the_difference_a_contact_makes() -> None:
     for customer, offer, ours, cost in zip(who, level, gains, costs, strict=True):
         hazard, bill = float(many.hazard[customer]), float(many.bill[customer])
         accept = float(many.accept[offer, customer])
-        day, since, held, contacts = (int(each[customer]) for each in (many.day, many.since, many.held, many.contacts))
+        day, days_since_contact, offer_days_left, contacts = (
+            int(each[customer]) for each in (many.day, many.days_since_contact, many.offer_days_left, many.contacts)
+        )
 
-        def paid(since: int, held: int, contacts: int, fixed: tuple = (day, hazard, bill)) -> float:
+        def paid(
+            days_since_contact: int, offer_days_left: int, contacts: int, fixed: tuple = (day, hazard, bill)
+        ) -> float:
             today, hazard, bill = fixed
-            total, there = 0.0, 1.0
+            total, active = 0.0, 1.0
             for n in range(365 - today):
-                total += there * bill / 30
-                annoyed = contacts * (since + n < WORLD.annoyed_days)
-                there *= exp(-hazard * (1 - WORLD.effect * (n < held) + WORLD.annoyance * annoyed))
+                total += active * bill / 30
+                fatigue_days_left = contacts * (days_since_contact + n < RESPONSE_MODEL.annoyed_days)
+                active *= exp(
+                    -hazard
+                    * (1 - RESPONSE_MODEL.effect * (n < offer_days_left) + RESPONSE_MODEL.annoyance * fatigue_days_left)
+                )
             return total
 
-        accepted = paid(0, max(held, WORLD.held_days[offer]), contacts + 1) - DISCOUNTS[offer] * bill
-        mean = accept * accepted + (1 - accept) * paid(0, held, contacts + 1)
-        assert ours == pytest.approx(mean - paid(since, held, contacts) - WORLD.contact_cost, abs=1e-3)
+        accepted = (
+            paid(0, max(offer_days_left, RESPONSE_MODEL.held_days[offer]), contacts + 1) - DISCOUNTS[offer] * bill
+        )
+        mean = accept * accepted + (1 - accept) * paid(0, offer_days_left, contacts + 1)
+        assert ours == pytest.approx(
+            mean - paid(days_since_contact, offer_days_left, contacts) - RESPONSE_MODEL.contact_cost, abs=1e-3
+        )
         assert cost == pytest.approx(accept * DISCOUNTS[offer] * bill)
 
 
@@ -204,15 +228,15 @@ def test_gains_add_up_to_the_return_over_doing_nothing() -> None:
     number, rng = 20_000, np.random.default_rng(5)
     many = retention(several(), number, immortal=True)
     none = later(many)
-    gained, paid, there = np.zeros(number), np.zeros(number), np.ones(number)
+    gained, paid, active = np.zeros(number), np.zeros(number), np.ones(number)
     for _ in range(many.rules.quarter):
         contact, level = rng.random(number) < 0.05, rng.integers(0, 4, number)
         who = np.flatnonzero(contact)
-        gained[who] += there[who] * many.gains(who, level[who])[0]
+        gained[who] += active[who] * many.gains(who, level[who])[0]
         step = many.step(contact, level, np.zeros(number, int))
-        paid += there * (step.terms.revenue_retained - step.terms.offer_cost - step.terms.contact_cost)
-        there *= step.survival
-    difference = paid + there * later(many) - none - gained
+        paid += active * (step.terms.revenue_retained - step.terms.offer_cost - step.terms.contact_cost)
+        active *= step.survival
+    difference = paid + active * later(many) - none - gained
 
     assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(number)
     assert abs(gained.mean()) > 40 * difference.std() / np.sqrt(number)  # so an error of a tenth would show
@@ -221,7 +245,7 @@ def test_gains_add_up_to_the_return_over_doing_nothing() -> None:
 @pytest.mark.parametrize("price", [0.0, 1.0])
 def test_the_best_policy_gains_and_spends_here_what_the_dynamic_program_says(price: float) -> None:
     customers, number = Customers(np.array([0.015]), np.array([[0.2, 0.4, 0.5, 0.6]]), np.array([80.0])), 10_000
-    stages = {stage.day: stage for stage in Problem(customers).stages(price)}
+    stages = {stage.day: stage for stage in DynamicProgram(customers).stages(price)}
     many = retention(customers, number, immortal=True)
     totals = np.zeros((2, number))
     for day in range(RULES.quarter):
@@ -230,7 +254,7 @@ def test_the_best_policy_gains_and_spends_here_what_the_dynamic_program_says(pri
         contact = many.may() & worth_it[0, contacts]
         level, who = stages[day].contact.argmax(axis=0)[0, contacts], np.flatnonzero(contact)
         gain, cost = many.gains(who, level[who])
-        totals[:, who] += np.exp(-many.suffered[who]) * np.array([gain - price * cost, cost])
+        totals[:, who] += np.exp(-many.cumulative_hazard[who]) * np.array([gain - price * cost, cost])
         many.step(contact, level, np.zeros(number, int))
     first, error = stages[0], totals.std(axis=1) / np.sqrt(number)
 
