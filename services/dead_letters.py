@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from services import local
-from shared.bus import Envelope, LocalBus, revived
+from shared.bus import Envelope, LocalBus, original_message
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, SQLiteStore
 
@@ -41,7 +41,7 @@ class LocalDeadLetters:
         bus = LocalBus()
         services = await local.pipeline(self._settings, bus, self._store)
         await local.gateway(self._settings, bus, self._store)
-        await bus.publish([revived(letter) for letter in letters])
+        await bus.publish([original_message(letter) for letter in letters])
         await bus.drain()
         await self._store.update([(DEAD_LETTERS, letter.id) for letter in letters], lambda found: dict.fromkeys(found))
         for service in services:
@@ -89,6 +89,6 @@ def _line(letter: Envelope) -> str:
 
 def _shown(letter: Envelope) -> str:
     """As JSON in ASCII: a poison that speaks to terminals is not heard."""
-    message = revived(letter)
+    message = original_message(letter)
     data = message.data.decode(errors="backslashreplace")
     return json.dumps({"id": letter.id, **letter.attributes, "topic": message.topic, "data": data}, indent=2)

@@ -57,7 +57,7 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
     """The pipeline, running; what is under way is finished before it stops."""
     bus, store = LocalBus(), SQLiteStore(settings.state)
     services = await pipeline(settings, bus, store)
-    telemetry.say("LocalBus: messages in memory, for one process", state=str(settings.state))
+    telemetry.log("LocalBus: messages in memory, for one process", state=str(settings.state))
     running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick(services))
     try:
         yield bus, store
@@ -79,7 +79,7 @@ async def tick(services: Sequence[Service]) -> None:
             try:
                 await service.tick()
             except Exception as error:  # the calendar goes on
-                telemetry.failed(service.name, "", error)
+                telemetry.log_failure(service.name, "", error)
         await asyncio.sleep(EVERY)
 
 

@@ -17,7 +17,7 @@ from services.policy.budget.ledger import Ledger
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent
-from shared.service import ready
+from shared.service import tune_garbage_collector
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from shared.topology import SUBSCRIPTIONS
@@ -70,7 +70,7 @@ async def run(events: Path, decisions: Path, settings: Settings) -> dict[str, ob
     with TemporaryDirectory() as folder:
         store = SQLiteStore(Path(folder) / "state.sqlite")
         await local.pipeline(settings, bus, store)
-        ready()
+        tune_garbage_collector()
         bus.subscribe("decisions.replay", account.decided)
         for subscription in SUBSCRIPTIONS:
             bus.subscribe(f"{subscription.dead}.replay", account.buried)

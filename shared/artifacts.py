@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from shared.messages import Value
+from shared.messages import FrozenModel
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 MANIFEST = "manifest.json"
@@ -14,7 +14,7 @@ class ArtifactError(Exception):
     """An artifact is missing, damaged or not what the service was built for; the text says which and what to do."""
 
 
-class Manifest(Value):
+class Manifest(FrozenModel):
     """What was trained, from what, by which command, and how good it is."""
 
     version: str
@@ -25,7 +25,7 @@ class Manifest(Value):
     files: dict[str, str] = {}
 
 
-def read(folder: Path, inputs: Mapping[str, Sequence[str]], files: Collection[str] = ()) -> Manifest:
+def read_manifest(folder: Path, inputs: Mapping[str, Sequence[str]], files: Collection[str] = ()) -> Manifest:
     """The manifest of `folder`, once `files` are there, all match it, and its models take just `inputs`, in order."""
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
@@ -36,14 +36,14 @@ def read(folder: Path, inputs: Mapping[str, Sequence[str]], files: Collection[st
     for name, digest in manifest.files.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ArtifactError(f"{folder / name} is missing or not what {MANIFEST} says. Run: {manifest.made_by}")
-    if wrong := mismatch(manifest.inputs, inputs):
+    if wrong := input_mismatch(manifest.inputs, inputs):
         raise ArtifactError(
             f"{folder}: the model does not take what this service gives it: {wrong}. Run: {manifest.made_by}"
         )
     return manifest
 
 
-def write(folder: Path, manifest: Manifest) -> Manifest:
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Write the manifest of all the other files in `folder` and below it."""
     found = (f for f in sorted(folder.rglob("*")) if f.is_file() and f != folder / MANIFEST and f.suffix != ".md")
     files = {f.relative_to(folder).as_posix(): sha256(f) for f in found}
@@ -52,12 +52,12 @@ def write(folder: Path, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def version_of(files: Mapping[str, bytes]) -> str:
+def content_version(files: Mapping[str, bytes]) -> str:
     """Of an artifact with these files; another for any other content."""
     return hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:12]
 
 
-def mismatch(trained: Mapping[str, Sequence[str]], served: Mapping[str, Sequence[str]]) -> str:
+def input_mismatch(trained: Mapping[str, Sequence[str]], served: Mapping[str, Sequence[str]]) -> str:
     """In words, how the features a model was trained on differ from those it is served; empty if they do not."""
     for model in sorted(trained.keys() | served.keys()):
         a, b = list(trained.get(model, ())), list(served.get(model, ()))

@@ -9,11 +9,11 @@ from random import Random
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
-LARGE = 1024 * 1024
+GZIP_ABOVE_BYTES = 1024 * 1024
 """Bytes from which a dead letter is packed."""
-ATTRIBUTES = 100
+MAX_ATTRIBUTES = 100
 """Of a message, at most."""
-WHY = ("reason", "subscription", "message_id", "encoding")
+DEAD_LETTER_ATTRIBUTES = ("reason", "subscription", "message_id", "encoding")
 """Attributes of a dead letter, besides those that it came with."""
 REPLAY_OF = "replay_of"
 """Attribute of what is sent again: the id of the message that failed first, by which it is still known."""
@@ -116,7 +116,7 @@ def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
     Pub/Sub limits an attribute to 1,024 bytes, a message to 100 of them, and both together to 10 MB: so a large one is
     packed, and attributes beyond that are left behind.
     """
-    large = len(envelope.data) > LARGE
+    large = len(envelope.data) > GZIP_ABOVE_BYTES
     why = {
         "reason": reason.encode()[:1000].decode(errors="ignore"),
         "subscription": subscription,
@@ -124,13 +124,13 @@ def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
         "encoding": "gzip" if large else "identity",
     }
     data = compress(envelope.data) if large else envelope.data
-    theirs = dict(islice(envelope.attributes.items(), ATTRIBUTES - len(why)))
+    theirs = dict(islice(envelope.attributes.items(), MAX_ATTRIBUTES - len(why)))
     return Envelope(f"{subscription}.dead", data, {**theirs, **why})
 
 
-def revived(letter: Envelope) -> Envelope:
+def original_message(letter: Envelope) -> Envelope:
     """The message of a dead letter, to be published where it first was. However often that is, it is the same one."""
     why = letter.attributes
-    theirs = {name: value for name, value in why.items() if name not in WHY}
+    theirs = {name: value for name, value in why.items() if name not in DEAD_LETTER_ATTRIBUTES}
     data = decompress(letter.data) if why.get("encoding") == "gzip" else letter.data
     return Envelope(why["subscription"].rpartition(".")[0], data, {REPLAY_OF: why["message_id"], **theirs})

@@ -20,7 +20,7 @@ from google.auth.exceptions import TransportError
 from google.auth.transport.requests import Request
 from google.cloud import firestore, pubsub_v1
 
-from shared.bus import Bus, Envelope, revived
+from shared.bus import Bus, Envelope, original_message
 from shared.settings import Settings
 from shared.store import Change, Document, Documents, Key, Store
 from shared.topology import SUBSCRIPTIONS, TOPICS, Subscription
@@ -85,7 +85,7 @@ class PubSubDeadLetters:
 
     async def replay(self, letters: Sequence[Envelope]) -> None:
         for letter in letters:
-            await self._bus.publish([revived(letter)])
+            await self._bus.publish([original_message(letter)])
             subscription, ack_id = self._held.pop(letter.id)
             self._client.acknowledge(subscription=subscription, ack_ids=[ack_id])
 
@@ -143,7 +143,7 @@ class FirestoreStore:
         query = self._client.collection(collection).where(filter=until).order_by("due").limit(limit)
         return await _keys(collection, query)
 
-    async def about(self, collection: str, customer_id: str) -> list[Key]:
+    async def by_customer(self, collection: str, customer_id: str) -> list[Key]:
         theirs = firestore.FieldFilter("customer_id", "==", customer_id)
         return await _keys(collection, self._client.collection(collection).where(filter=theirs))
 

@@ -26,7 +26,7 @@ class TokenAuthenticator:
     def __init__(self, tokens: Tokens, audience: str, accounts: Collection[str]) -> None:
         self._tokens, self._audience, self._accounts = tokens, audience, accounts
 
-    async def admit(self, bearer: HTTPAuthorizationCredentials | None) -> str:
+    async def authenticate(self, bearer: HTTPAuthorizationCredentials | None) -> str:
         """The account; or 401 without a valid token, 403 where it is another account's, 503 where nobody can tell."""
         try:
             claims = await self._tokens.claims(bearer.credentials if bearer else "", self._audience)
@@ -42,7 +42,7 @@ class TokenAuthenticator:
         return str(claims["email"])
 
 
-def doorkeeper(settings: Settings, audience: str, accounts: Collection[str]) -> TokenAuthenticator:
+def token_authenticator(settings: Settings, audience: str, accounts: Collection[str]) -> TokenAuthenticator:
     from shared import gcp
 
     return TokenAuthenticator(gcp.Tokens(settings.certs_url), audience, accounts)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import from_json
 
-EVENTS = UUID("5d9be7d3-6a1f-4b2e-9a3c-0f8e1c7a2b44")
+ID_NAMESPACE = UUID("5d9be7d3-6a1f-4b2e-9a3c-0f8e1c7a2b44")
 """Namespace of the ids derived here."""
 
 OFFERS = (0, 5, 10, 15)
@@ -28,23 +28,23 @@ def _yes_no(value: object) -> object:
     return ("No", "Yes")[value] if isinstance(value, int) and value in (0, 1) else value
 
 
-PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 """Text without control characters."""
 
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN)]
-Text = Annotated[str, Field(max_length=200, pattern=PLAIN)] | None
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_CONTROL_CHARACTERS)]
+Text = Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] | None
 YesNo = Annotated[Text, BeforeValidator(_yes_no)]
 Number = Annotated[float, Field(strict=True, ge=0, le=1e9)] | None
-Whole = Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None
+WholeNumber = Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None
 
 
-class Value(BaseModel):
+class FrozenModel(BaseModel):
     """Frozen, compared by value, tolerant of fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Message(Value):
+class Message(FrozenModel):
     """What travels on a topic. `event_id` is the customer event that everything about it follows from."""
 
     topic: ClassVar[str]
@@ -54,7 +54,7 @@ class Message(Value):
     customer_id: Id
 
     @classmethod
-    def after(cls, cause: Message, **fields: Any) -> Self:
+    def caused_by(cls, cause: Message, **fields: Any) -> Self:
         """The message that follows `cause`: what both kinds have is carried on, unless `fields` say otherwise.
 
         Its id is derived, so a redelivery repeats itself instead of doubling.
@@ -78,18 +78,18 @@ def _shared_fields(a: type[Message], b: type[Message]) -> frozenset[str]:
     return frozenset(a.model_fields.keys() & b.model_fields.keys())
 
 
-class Customer(Value):
+class Customer(FrozenModel):
     """What a decision and its words may rest on; all of it optional."""
 
     name: Text = None
     plan: Text = None
     time_zone: Text = Field(default=None, description="IANA name, such as Europe/Madrid")
     opted_out: bool | None = None
-    tenure: Whole = Field(default=None, description="months as a customer")
+    tenure: WholeNumber = Field(default=None, description="months as a customer")
     monthly_charges: Number = Field(default=None, description="money a month")
 
 
-class Facts(Customer):
+class CustomerFacts(Customer):
     """What the publisher may know of a customer; every fact is optional, and what is unknown stays None.
 
     A category that the models have not seen counts as missing; so does a blank string.
@@ -114,7 +114,7 @@ class Facts(Customer):
     streaming_tv: YesNo = None
     streaming_movies: YesNo = None
 
-    age: Whole = Field(default=None, description="years")
+    age: WholeNumber = Field(default=None, description="years")
     job: Text = None
     marital: Text = None
     education: Text = None
@@ -122,8 +122,10 @@ class Facts(Customer):
     housing_loan: YesNo = None
     personal_loan: YesNo = None
     contact_channel: Text = Field(default=None, description="cellular or telephone")
-    days_since_campaign: Whole = Field(default=None, description="days since an earlier campaign last reached them")
-    previous_contacts: Whole = Field(default=None, description="contacts in earlier campaigns")
+    days_since_campaign: WholeNumber = Field(
+        default=None, description="days since an earlier campaign last reached them"
+    )
+    previous_contacts: WholeNumber = Field(default=None, description="contacts in earlier campaigns")
     previous_outcome: Text = Field(default=None, description="success, failure or nonexistent")
 
     churn_risk: Probability | None = Field(default=None, description="a risk the caller knows; replaces the model's")
@@ -137,7 +139,7 @@ def _object(data: bytes) -> dict[str, Any]:
     return given
 
 
-class CustomerEvent(Facts, Message):
+class CustomerEvent(CustomerFacts, Message):
     """Something happened to a customer. Only `customer_id` is required; `event_id` is the publisher's, if given."""
 
     topic = "customer-events"
@@ -150,18 +152,18 @@ class CustomerEvent(Facts, Message):
         event = _object(data)
         facts = {name: fact for name, fact in event.items() if not (isinstance(fact, str) and not fact.strip())}
         if facts.get("event_id") is None:
-            facts["event_id"] = str(uuid5(EVENTS, message_id))
-        return cls.model_validate(facts | {"id": uuid5(EVENTS, str(facts["event_id"]))})
+            facts["event_id"] = str(uuid5(ID_NAMESPACE, message_id))
+        return cls.model_validate(facts | {"id": uuid5(ID_NAMESPACE, str(facts["event_id"]))})
 
 
-class Reason(Value):
+class Reason(FrozenModel):
     """One of the strongest contributions to a churn risk, in log-odds: above 0 it raises the risk."""
 
     feature: str
     contribution: float
 
 
-class ScoredCustomer(Facts, Message):
+class ScoredCustomer(CustomerFacts, Message):
     """All facts go on, so that a review can send them through again."""
 
     topic = "scored-customers"
@@ -174,7 +176,7 @@ class ScoredCustomer(Facts, Message):
     times: dict[str, AwareDatetime] = {}
 
 
-class Action(Value):
+class Action(FrozenModel):
     """What was decided. Without contact there is no offer."""
 
     contact: bool
@@ -186,7 +188,7 @@ class Action(Value):
     estimated_retention_prob: Probability
 
 
-class Metadata(Value):
+class Metadata(FrozenModel):
     """Why it was decided so."""
 
     churn_risk: Probability
@@ -210,7 +212,7 @@ class Metadata(Value):
     rejected: tuple[str, ...] = Field(default=(), description="rules that better candidates broke")
 
 
-class DecisionDraft(Value):
+class DecisionDraft(FrozenModel):
     """A decision so far."""
 
     decision: Action
@@ -222,7 +224,7 @@ class DecisionDraft(Value):
 Concern = Literal["price", "service", "contract"]
 
 
-class Brief(Value):
+class Brief(FrozenModel):
     """What a message may say, and nothing else."""
 
     offer_percentage: int
@@ -242,7 +244,7 @@ class PlannedContact(DecisionDraft, Message):
     time_zone: str | None = None
 
 
-class Candidate(Value):
+class Candidate(FrozenModel):
     text: str
     writer: str
 
@@ -255,7 +257,7 @@ class DraftedMessage(PlannedContact):
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
 
 
-class Safety(Value):
+class Safety(FrozenModel):
     passed: bool = True
     violations: tuple[str, ...] = ()
 
@@ -275,7 +277,7 @@ class Outcome(Message):
 
     topic = "outcomes"
 
-    event_id: Annotated[str, Field(max_length=128, pattern=PLAIN)] = ""
+    event_id: Annotated[str, Field(max_length=128, pattern=NO_CONTROL_CHARACTERS)] = ""
     """Empty where it is of a customer and of no event: they write out of the blue."""
     outcome: Literal[
         "accepted",
@@ -306,12 +308,12 @@ class Outcome(Message):
         outcome = {name: value for name, value in _object(data).items() if value is not None}
         said = outcome.get("event_id") or message_id, outcome.get("outcome"), outcome.get("text")
         identity = "/".join(str(part) for part in said if part is not None)
-        return cls.model_validate(outcome | {"id": uuid5(EVENTS, identity)})
+        return cls.model_validate(outcome | {"id": uuid5(ID_NAMESPACE, identity)})
 
 
 EVENTLESS = ("opted-out", "replied", "erased")
 """Outcomes that may be of no event."""
 
-KINDS: dict[str, type[Message]] = {
+MESSAGE_TYPES: dict[str, type[Message]] = {
     kind.topic: kind for kind in (CustomerEvent, ScoredCustomer, PlannedContact, DraftedMessage, Decision, Outcome)
 }

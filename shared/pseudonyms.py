@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from shared.store import Key, Store
 
-SUPPRESSED = "suppressed"
+SUPPRESSIONS = "suppressed"
 """Who opted out, by pseudonym."""
 FINGERPRINT: Key = ("hash-key", "fingerprint")
 NOBODY = ""
@@ -38,6 +38,6 @@ class Pseudonyms:
     def of(self, customer_id: str) -> str:
         return hmac.digest(self._key, customer_id.encode(), "sha256").hex()
 
-    def suppression(self, customer_id: str) -> Key:
+    def suppression_key(self, customer_id: str) -> Key:
         """Where there is a document, the customer must not be contacted."""
-        return SUPPRESSED, self.of(customer_id)
+        return SUPPRESSIONS, self.of(customer_id)

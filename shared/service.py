@@ -29,7 +29,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def ready() -> None:
+def tune_garbage_collector() -> None:
     """Call once everything is built.
 
     Models and modules stay, so no garbage is looked for among them; and it is looked for seldom, because the messages
@@ -98,7 +98,7 @@ class Service:
                     telemetry.count("early", service=self.name, event_id=message.event_id)
                     answers[i] = error
                 except Exception as error:
-                    telemetry.failed(self.name, message.event_id, error)
+                    telemetry.log_failure(self.name, message.event_id, error)
                     answers[i] = error
         return answers
 
@@ -108,7 +108,7 @@ class Service:
             await self._bus.publish([Envelope(m.topic, m.data, attributes(m)) for m in following])
 
     async def _bury(self, envelope: Envelope, subscription: str, error: ValueError) -> Exception | None:
-        reason = in_words(error)
+        reason = error_summary(error)
         telemetry.count("dead_letters", service=self.name, reason=reason)
         try:
             await self._bus.publish([dead_letter(envelope, subscription, reason)])
@@ -117,7 +117,7 @@ class Service:
         return None
 
 
-class Overloaded(Exception):
+class OverloadedError(Exception):
     """More wait already than may: ask again later."""
 
 
@@ -136,7 +136,7 @@ class Queue:
     async def receive(self, subscription: str, envelope: Envelope) -> Exception | None:
         """None acknowledges; an exception asks for a retry."""
         if self._here >= self._limit:
-            return Overloaded(f"{self._limit:,} messages wait")
+            return OverloadedError(f"{self._limit:,} messages wait")
         self._here += 1
         answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(subscription, []).append((envelope, answer))
@@ -164,7 +164,7 @@ def attributes(message: Message) -> dict[str, str]:
     return {"event_id": message.event_id, "customer_id": message.customer_id}
 
 
-def in_words(error: ValueError) -> str:
+def error_summary(error: ValueError) -> str:
     """Which field is wrong, and how; never the value, which may be personal."""
     if not isinstance(error, ValidationError):
         return str(error)

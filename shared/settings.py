@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.artifacts import ARTIFACTS
 
-LOCAL_KEY = SecretStr("a key that everybody knows")
+LOCAL_HASH_KEY = SecretStr("a key that everybody knows")
 """Does for one machine, and for trying things out."""
 
 
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     """Kaggle's own variable; its file `~/.kaggle/kaggle.json` does too."""
     port: int = 8080
     """Of the gateway, in one process."""
-    hash_key: SecretStr = Field(default=LOCAL_KEY, min_length=16)
+    hash_key: SecretStr = Field(default=LOCAL_HASH_KEY, min_length=16)
     """Secret with which customers are hashed, for logs and for the list of those who opted out. It can never change."""
     pubsub_emulator_host: str | None = Field(default=None, validation_alias="PUBSUB_EMULATOR_HOST")
     """Google's own variable: where its emulator is; `dead-letters` then looks there."""

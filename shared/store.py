@@ -14,7 +14,7 @@ CUSTOMERS, PLANS, VERDICTS, DECISIONS = "customers", "plans", "verdicts", "decis
 A document of these names its `customer_id`, and is `due` when something is next to be done about it, in seconds of Unix
 time; where nothing is, it is then forgotten.
 """
-EARLY, DEAD_LETTERS = "early-outcomes", "dead-letters"
+EARLY_OUTCOMES, DEAD_LETTERS = "early-outcomes", "dead-letters"
 """Outcomes ahead of their decision; and in one process, what could never be handled."""
 
 Key = tuple[str, str]
@@ -42,17 +42,17 @@ class Store(Protocol):
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
         """Documents that are due by `now`, the longest due first."""
 
-    async def about(self, collection: str, customer_id: str) -> list[Key]:
+    async def by_customer(self, collection: str, customer_id: str) -> list[Key]:
         """All documents that name this customer."""
 
     async def check(self) -> None:
         """Raise if the store cannot be reached."""
 
 
-async def traces(store: Store, customer_id: str) -> list[Key]:
+async def customer_documents(store: Store, customer_id: str) -> list[Key]:
     """All that is stored of a customer, but that they must not be contacted."""
-    collections = CUSTOMERS, PLANS, VERDICTS, DECISIONS, EARLY, DEAD_LETTERS
-    return [key for collection in collections for key in await store.about(collection, customer_id)]
+    collections = CUSTOMERS, PLANS, VERDICTS, DECISIONS, EARLY_OUTCOMES, DEAD_LETTERS
+    return [key for collection in collections for key in await store.by_customer(collection, customer_id)]
 
 
 class SQLiteStore:
@@ -93,7 +93,7 @@ class SQLiteStore:
         query = f"SELECT collection, id FROM documents WHERE collection = ? AND {due} <= ? ORDER BY {due} LIMIT ?"
         return self._db.execute(query, (collection, now.timestamp(), limit)).fetchall()
 
-    async def about(self, collection: str, customer_id: str) -> list[Key]:
+    async def by_customer(self, collection: str, customer_id: str) -> list[Key]:
         query = f"SELECT collection, id FROM documents WHERE collection = ? AND {_field('customer_id')} = ?"
         return self._db.execute(query, (collection, customer_id)).fetchall()
 

@@ -8,32 +8,32 @@ from collections import Counter
 counts: Counter[str] = Counter()
 """How often each thing happened in this process; `/healthz` shows them."""
 
-_log = logging.getLogger("retention")
+_logger = logging.getLogger("retention")
 
 
 def start(level: int = logging.INFO) -> None:
     """Write lines to standard error from now on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSON())
-    _log.handlers = [handler]
-    _log.setLevel(level)
-    _log.propagate = False
+    _logger.handlers = [handler]
+    _logger.setLevel(level)
+    _logger.propagate = False
 
 
-def say(message: str, **fields: object) -> None:
-    _log.info(message, extra={"fields": fields})
+def log(message: str, **fields: object) -> None:
+    _logger.info(message, extra={"fields": fields})
 
 
 def count(name: str, **fields: object) -> None:
     """Something that is handled but should be seen: counted, and a warning."""
     counts[name] += 1
-    _log.warning(name, extra={"fields": fields})
+    _logger.warning(name, extra={"fields": fields})
 
 
-def failed(service: str, event_id: str, error: Exception) -> None:
+def log_failure(service: str, event_id: str, error: Exception) -> None:
     """A handler could not do its work and will be asked again."""
     counts["retries"] += 1
-    _log.error("handler failed", exc_info=error, extra={"fields": {"service": service, "event_id": event_id}})
+    _logger.error("handler failed", exc_info=error, extra={"fields": {"service": service, "event_id": event_id}})
 
 
 class _JSON(logging.Formatter):

@@ -5,7 +5,7 @@ The local bus, the emulator, the cloud and the README's table come from it.
 
 from typing import NamedTuple
 
-from shared.messages import KINDS
+from shared.messages import MESSAGE_TYPES
 
 
 class Subscription(NamedTuple):
@@ -32,7 +32,7 @@ SUBSCRIPTIONS = (
     Subscription("outcomes", "policy"),
 )
 
-TOPICS = tuple(KINDS)
+TOPICS = tuple(MESSAGE_TYPES)
 INPUTS = ("customer-events", "outcomes")
 """The topics that users publish to; the others are the services' own."""
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from shared import identity, telemetry
 from shared.bus import Bus, Envelope
-from shared.service import Overloaded, Queue, Service, in_words, ready
+from shared.service import OverloadedError, Queue, Service, error_summary, tune_garbage_collector
 from shared.settings import Settings
 from shared.store import Store
 
-MAX_BODY = 15 * 1024 * 1024
+MAX_PUSH_BYTES = 15 * 1024 * 1024
 """Of a push: Pub/Sub's largest message, 10 MB, in base64."""
 
 Build = Callable[[Settings, Bus, Store], Awaitable[Service]]
@@ -47,17 +47,17 @@ def google_cloud(settings: Settings) -> AbstractAsyncContextManager[tuple[Bus, S
     return gcp.connect(settings)
 
 
-def pushers(settings: Settings) -> identity.TokenAuthenticator | None:
+def push_authenticator(settings: Settings) -> identity.TokenAuthenticator | None:
     if settings.push_account:
-        return identity.doorkeeper(settings, settings.push_audience, [settings.push_account])
-    telemetry.say("no push account is set: whoever reaches this service may push to it")
+        return identity.token_authenticator(settings, settings.push_audience, [settings.push_account])
+    telemetry.log("no push account is set: whoever reaches this service may push to it")
     return None
 
 
-async def admitted(request: Request, bearer: identity.Bearer) -> None:
+async def authenticate_push(request: Request, bearer: identity.Bearer) -> None:
     """That it is the push account who asks, where one is set."""
-    if keeper := request.app.state.doorkeeper:
-        await keeper.admit(bearer)
+    if authenticator := request.app.state.push_authenticator:
+        await authenticator.authenticate(bearer)
 
 
 def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
@@ -67,12 +67,12 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         telemetry.start()
         app.state.settings = settings = Settings()
-        app.state.doorkeeper = pushers(settings)
+        app.state.push_authenticator = push_authenticator(settings)
         async with connect(settings) as (app.state.bus, app.state.store):
             app.state.service = await build(settings, app.state.bus, app.state.store)
             app.state.queue = Queue(app.state.service)
-            ready()
-            telemetry.say("ready", service=app.state.service.name)
+            tune_garbage_collector()
+            telemetry.log("ready", service=app.state.service.name)
             try:
                 yield
             finally:
@@ -80,21 +80,21 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, title="Retention", version="1")
 
-    @app.post("/", status_code=204, include_in_schema=False, dependencies=[Depends(admitted)])
+    @app.post("/", status_code=204, include_in_schema=False, dependencies=[Depends(authenticate_push)])
     async def push(request: Request) -> Response:
         """One message by push. 2xx acknowledges; anything else, and Pub/Sub sends it again."""
-        body = await limited_body(request, MAX_BODY)
+        body = await read_body(request, MAX_PUSH_BYTES)
         try:
             pushed = Push.model_validate_json(body)
         except ValidationError as error:
-            raise HTTPException(400, f"not a Pub/Sub push: {in_words(error)}") from error
+            raise HTTPException(400, f"not a Pub/Sub push: {error_summary(error)}") from error
         subscription = pushed.subscription.rpartition("/")[2]
         service: Service = app.state.service
         if subscription not in service.subscriptions:
             raise HTTPException(404, f"{service.name} listens to {list(service.subscriptions)}, not {subscription!r}")
         envelope = pushed.message.envelope(service.subscriptions[subscription].topic)
         refusal = await app.state.queue.receive(subscription, envelope)
-        if isinstance(refusal, Overloaded):
+        if isinstance(refusal, OverloadedError):
             telemetry.counts["shed"] += 1
             return Response(status_code=429)
         return Response(status_code=503 if refusal else 204)
@@ -116,7 +116,7 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
     return app
 
 
-async def limited_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
     """The body, or 413 once it is longer than `limit` bytes."""
     body = bytearray()
     async for chunk in request.stream():

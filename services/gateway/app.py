@@ -18,12 +18,12 @@ from shared.store import Store
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     if not (settings.api_keys or settings.callers):
-        telemetry.say("no API key is set: whoever reaches the gateway may use it")
+        telemetry.log("no API key is set: whoever reaches the gateway may use it")
     keep = timedelta(days=settings.keep_days)
     return Service("gateway", bus, {Decision: partial(remember, store=store, keep=keep, clock=clock)})
 
 
 def create(build: web.Build = build, connect: web.Connect = web.google_cloud) -> FastAPI:
     app = web.create_app(build, connect)
-    app.include_router(router, dependencies=[Depends(Authenticator(Settings()).admit)])
+    app.include_router(router, dependencies=[Depends(Authenticator(Settings()).authenticate)])
     return app

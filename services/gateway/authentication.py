@@ -24,11 +24,13 @@ class Authenticator:
     def __init__(self, settings: Settings) -> None:
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
         self._accounts = (
-            identity.doorkeeper(settings, settings.callers_audience, settings.callers) if settings.callers else None
+            identity.token_authenticator(settings, settings.callers_audience, settings.callers)
+            if settings.callers
+            else None
         )
         self._rate = Rate(settings.rate)
 
-    async def admit(self, request: Request, key: Key, bearer: identity.Bearer) -> None:
+    async def authenticate(self, request: Request, key: Key, bearer: identity.Bearer) -> None:
         """Raises 401 or 403 where the caller may not, and 429 where they come too often."""
         if wait := self._rate.wait(await self._caller(request, key, bearer)):
             raise HTTPException(429, "too many requests", {"Retry-After": str(ceil(wait))})
@@ -41,7 +43,7 @@ class Authenticator:
                 raise HTTPException(401, "X-API-Key: no such key")
             return f"key {same.index(True)}"
         if self._accounts:
-            return await self._accounts.admit(bearer)
+            return await self._accounts.authenticate(bearer)
         if self._keys:
             raise HTTPException(401, "needed: X-API-Key, with an API key")
         return request.client.host if request.client else ""

@@ -14,11 +14,11 @@ from pydantic_core import from_json, to_json
 from services.gateway.handler import recall
 from shared.bus import Bus, Envelope
 from shared.messages import CustomerEvent, Decision, Outcome
-from shared.service import MAX_BYTES, attributes, in_words, utc_now
+from shared.service import MAX_BYTES, attributes, error_summary, utc_now
 from shared.settings import Settings
-from shared.store import Store, traces
+from shared.store import Store, customer_documents
 from shared.topology import INPUTS, TOPICS
-from shared.web import PubSubMessage, limited_body
+from shared.web import PubSubMessage, read_body
 
 MAX_PUBLISH = 14 * 1024 * 1024
 """Bytes of a request: Pub/Sub takes 10 MB, and base64 makes it a third more."""
@@ -33,7 +33,7 @@ router = APIRouter()
     "type": "object", "description": "a customer event, or {\"customer_facts\": {…}}"}}}}})  # fmt: skip
 async def retain(request: Request) -> Response:
     """Publish one customer event and answer with its decision, or with 202 and the place to ask for it."""
-    event = _event(await limited_body(request, MAX_BYTES))
+    event = _event(await read_body(request, MAX_BYTES))
     await _bus(request).publish([Envelope(event.topic, event.data, attributes(event))])
     store: Store = request.app.state.store
     if decision := await _until(request, lambda: recall(store, event.event_id, utc_now())):
@@ -56,13 +56,13 @@ async def decision(request: Request, event_id: Annotated[str, Path(min_length=1,
 async def erase(request: Request, customer_id: Annotated[str, Path(min_length=1, max_length=128)]) -> Response:
     """Forget a customer: all that is stored of them goes. That they opted out is known still, by a hash."""
     store: Store = request.app.state.store
-    if not (found := await traces(store, customer_id)):
+    if not (found := await customer_documents(store, customer_id)):
         return Response(to_json({"status": "nothing is stored of this customer"}), media_type="application/json")
     outcome = Outcome.parse(to_json({"customer_id": customer_id, "outcome": "erased"}), str(uuid4()))
     await _bus(request).publish([Envelope(outcome.topic, outcome.data)])
 
     async def gone() -> bool:
-        return not await traces(store, customer_id)
+        return not await customer_documents(store, customer_id)
 
     if await _until(request, gone):
         return Response(to_json({"status": "erased", "documents": len(found)}), media_type="application/json")
@@ -86,12 +86,12 @@ async def publish(request: Request, project: str, topic: str) -> Response:
             403, "PERMISSION_DENIED", f"{topic!r} is the services' own. Publish to {', '.join(INPUTS)}."
         )
     try:
-        sent = Publish.model_validate_json(await limited_body(request, MAX_PUBLISH))
+        sent = Publish.model_validate_json(await read_body(request, MAX_PUBLISH))
         envelopes = [message.envelope(topic)._replace(id="") for message in sent.messages]
         if any(len(envelope.data) > MAX_BYTES for envelope in envelopes):
             raise HTTPException(400, f"a message has at most {MAX_BYTES:,} bytes")
     except ValidationError as error:
-        return _google_error(400, "INVALID_ARGUMENT", in_words(error))
+        return _google_error(400, "INVALID_ARGUMENT", error_summary(error))
     except HTTPException as error:
         return _google_error(error.status_code, "INVALID_ARGUMENT", error.detail)
     return Response(to_json({"messageIds": await _bus(request).publish(envelopes)}), media_type="application/json")
@@ -110,7 +110,7 @@ def _event(body: bytes) -> CustomerEvent:
         flat = {"customer_id": f"anonymous-{message_id}", **given, **facts} if facts else given
         return CustomerEvent.parse(to_json(flat), message_id)
     except ValueError as error:
-        raise HTTPException(422, in_words(error)) from error
+        raise HTTPException(422, error_summary(error)) from error
 
 
 async def _until(request: Request, look: Callable[[], Awaitable[Found]]) -> Found:

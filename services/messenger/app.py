@@ -28,7 +28,7 @@ CONNECTIONS = 256
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     writer = chosen(settings)
     kind = "fixed words, not a language model" if settings.writer == "template" else "a language model"
-    telemetry.say(f"the writer is {writer.name}: {kind}", version=writer.version)
+    telemetry.log(f"the writer is {writer.name}: {kind}", version=writer.version)
     return Service("messenger", bus, {PlannedContact: partial(draft, writer=writer, clock=clock)})
 
 

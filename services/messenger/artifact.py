@@ -9,7 +9,7 @@ from ctranslate2 import Generator
 from tokenizers import Tokenizer
 
 from services.messenger.prompt import prompt
-from shared.artifacts import read
+from shared.artifacts import read_manifest
 from shared.messages import Brief, Concern
 
 WRITER, REWARD, TOKENIZER = "writer", "reward", "tokenizer.json"
@@ -48,7 +48,7 @@ class Artifact(NamedTuple):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Raises `ArtifactError` where there is none, it is damaged or made for other prompts."""
-        manifest = read(folder, INPUTS, FILES)
+        manifest = read_manifest(folder, INPUTS, FILES)
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         judged = f"{REWARD}/model.bin" in manifest.files
         return cls(

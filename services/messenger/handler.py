@@ -22,7 +22,7 @@ def _drafted(plan: PlannedContact, texts: Sequence[str], writer: Writer, clock: 
         candidates += _completed(TemplateWriter.texts(plan.brief), plan.brief, TemplateWriter.name)
     if not candidates:  # as of an offer that never ends: not the policy's
         raise UnprocessableError("the plan lacks what even the template has to say")
-    return DraftedMessage.after(
+    return DraftedMessage.caused_by(
         plan,
         candidates=tuple(candidates),
         versions={**plan.versions, "messenger": writer.version},

@@ -12,23 +12,23 @@ from pydantic import Field
 from services.messenger.local import LONGEST, TEMPERATURE
 from services.messenger.prompt import prompt
 from services.messenger.rank import Draft, RewardScorer, ranked
-from shared.messages import Brief, Value
+from shared.messages import Brief, FrozenModel
 
 WAITS = (0.05, 0.2)
 """Seconds before each further try, give or take half."""
 
 
-class LogProbabilities(Value):
+class LogProbabilities(FrozenModel):
     token_logprobs: Annotated[tuple[float, ...], Field(min_length=1)]
 
 
-class Choice(Value):
+class Choice(FrozenModel):
     text: str
     finish_reason: str | None
     logprobs: LogProbabilities
 
 
-class Completion(Value):
+class Completion(FrozenModel):
     choices: tuple[Choice, ...]
 
 

@@ -21,16 +21,16 @@ from shared.bus import Bus
 from shared.messages import Message, Outcome, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock, Handler, Service, utc_now
-from shared.settings import LOCAL_KEY, Settings
+from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore, Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     policy = chosen(settings)
     explores = f"explores in {settings.explore:.0%} of decisions" if settings.explore else "does not explore"
-    telemetry.say(f"the policy is {policy.name} and {explores}", version=policy.version)
-    if settings.hash_key == LOCAL_KEY:
-        telemetry.say("customers are hashed with the local key, which everybody knows: set RETENTION_HASH_KEY")
+    telemetry.log(f"the policy is {policy.name} and {explores}", version=policy.version)
+    if settings.hash_key == LOCAL_HASH_KEY:
+        telemetry.log("customers are hashed with the local key, which everybody knows: set RETENTION_HASH_KEY")
     # One writer at a time needs one shard only.
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
@@ -79,7 +79,7 @@ def chosen(settings: Settings) -> Policy:
 def create(connect: web.Connect = web.google_cloud) -> FastAPI:
     app = web.create_app(build, connect)
 
-    @app.post("/reviews", dependencies=[Depends(web.admitted)])
+    @app.post("/reviews", dependencies=[Depends(web.authenticate_push)])
     async def reviews(request: Request) -> dict[str, int]:
         """Do what is due by now. A scheduler asks for it, known as pushes are; asked again, it does nothing twice."""
         done: dict[str, int] = await request.app.state.service.tick()

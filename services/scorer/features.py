@@ -9,7 +9,7 @@ from operator import getitem, itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 
 Floats = NDArray[np.float32]
 
@@ -124,7 +124,7 @@ class Categories(dict[str | None, bytes]):
         return code
 
 
-def encoder(facts: Mapping[str, Encoding], unknown: Counter[str]) -> Callable[[Sequence[Facts]], Floats]:
+def encoder(facts: Mapping[str, Encoding], unknown: Counter[str]) -> Callable[[Sequence[CustomerFacts]], Floats]:
     """A function from customers to their rows [n, `names(facts)`], NaN where missing; it counts into `unknown`.
 
     About 2 µs a customer, because no line of Python runs for each: all their facts go through one chain of iterators.
@@ -133,7 +133,7 @@ def encoder(facts: Mapping[str, Encoding], unknown: Counter[str]) -> Callable[[S
     texts = itemgetter(*(name for name, encoding in facts.items() if encoding is not None))
     tables = [Categories(name, encoding, unknown) for name, encoding in facts.items() if encoding is not None]
 
-    def rows(customers: Sequence[Facts]) -> Floats:
+    def rows(customers: Sequence[CustomerFacts]) -> Floats:
         codes = b"".join(map(getitem, cycle(tables), chain.from_iterable(map(texts, map(vars, customers)))))
         categories = np.frombuffer(codes, np.float32).reshape(len(customers), -1)
         return np.concatenate([np.array(list(map(numbers, map(vars, customers))), np.float32), categories], axis=1)

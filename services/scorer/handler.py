@@ -23,7 +23,7 @@ async def score(events: Sequence[CustomerEvent], *, model: ScorerModel, clock: C
 def scored(event: CustomerEvent, result: Score, version: str, now: datetime) -> ScoredCustomer:
     """A risk that the caller knows replaces the model's; the reasons stay the model's."""
     known = event.churn_risk is not None
-    return ScoredCustomer.after(
+    return ScoredCustomer.caused_by(
         event,
         churn_risk=event.churn_risk if known else result.churn_risk,
         churn_risk_source="caller" if known else "model",

@@ -13,8 +13,8 @@ from services.scorer.calibration import Calibrator, Doubles
 from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, Floats, encoder
 from services.scorer.monitor import REFERENCE, FeatureMonitor
 from services.scorer.shap import FACT, Explainer, reasons
-from shared.artifacts import read
-from shared.messages import OFFERS, Facts, Reason
+from shared.artifacts import read_manifest
+from shared.messages import OFFERS, CustomerFacts, Reason
 
 INPUTS = {"risk": RISK_FEATURES, "accept": ACCEPT_FEATURES}
 LEVELS = np.arange(len(OFFERS), dtype=np.float32)
@@ -36,7 +36,7 @@ class ScorerModel:
     """Scores customers. `unknown` counts the categories that training had not seen, by fact."""
 
     def __init__(self, folder: Path) -> None:
-        self.version = read(folder, INPUTS, FILES).version
+        self.version = read_manifest(folder, INPUTS, FILES).version
         self.unknown: Counter[str] = Counter()
         self._risk_rows, self._accept_rows = encoder(RISK, self.unknown), encoder(ACCEPT, self.unknown)
         self._risk, self._accept = (
@@ -52,12 +52,12 @@ class ScorerModel:
         """Raises `ArtifactError` where the files are damaged or made for other features."""
         return cls(folder)
 
-    def score(self, customers: Sequence[Facts]) -> list[Score]:
+    def score(self, customers: Sequence[CustomerFacts]) -> list[Score]:
         """One score for each customer, in their order."""
         together = (customers[start : start + TOGETHER] for start in range(0, len(customers), TOGETHER))
         return [score for some in together for score in self._score(some)]
 
-    def _score(self, customers: Sequence[Facts]) -> Iterable[Score]:
+    def _score(self, customers: Sequence[CustomerFacts]) -> Iterable[Score]:
         risk_rows, accept_rows = self.rows(customers)
         risk = self.calibrated("risk", risk_rows, self._risk)
         accept = self.calibrated("accept", accept_rows, self._accept).reshape(-1, len(LEVELS))
@@ -69,7 +69,7 @@ class ScorerModel:
             reasons(risk_rows, self._contributions(risk_rows)),
         )
 
-    def rows(self, customers: Sequence[Facts]) -> tuple[Floats, Floats]:
+    def rows(self, customers: Sequence[CustomerFacts]) -> tuple[Floats, Floats]:
         """What the models take: [n, risk features], and [n * levels, accept features], each customer at each level."""
         accept = np.empty((len(customers), len(LEVELS), len(ACCEPT_FEATURES)), dtype=np.float32)
         accept[:, :, :-1] = self._accept_rows(customers)[:, None]

@@ -142,4 +142,4 @@ class FeatureMonitor:
 
         They count deliveries: an event that is delivered, or scored, again is counted again.
         """
-        telemetry.say(SAW, version=version, **self.counts())
+        telemetry.log(SAW, version=version, **self.counts())

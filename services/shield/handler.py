@@ -41,7 +41,7 @@ async def check(drafts: Sequence[DraftedMessage], *, shield: Shield) -> list[lis
 
 
 def _keys(draft: DraftedMessage, shield: Shield) -> tuple[Key, Key]:
-    return (VERDICTS, draft.event_id), shield.pseudonyms.suppression(draft.customer_id)
+    return (VERDICTS, draft.event_id), shield.pseudonyms.suppression_key(draft.customer_id)
 
 
 def _change(draft: DraftedMessage, said: dict[str, Decision], shield: Shield) -> Change:
@@ -65,7 +65,7 @@ def _judged(draft: DraftedMessage, zones: Sequence[str], now: datetime) -> Decis
     for candidate in draft.candidates:
         if not (wrong := violations(candidate.text, draft.brief)):
             own = known(draft.time_zone)
-            return Decision.after(
+            return Decision.caused_by(
                 draft,
                 message=candidate.text,
                 deliver_after=deliver_after(now, [draft.time_zone] if own and draft.time_zone else zones),
@@ -78,7 +78,7 @@ def _judged(draft: DraftedMessage, zones: Sequence[str], now: datetime) -> Decis
 
 def _withheld(draft: DraftedMessage, broken: Sequence[str], now: datetime) -> Decision:
     kept = 1 - draft.metadata.churn_risk
-    return Decision.after(
+    return Decision.caused_by(
         draft,
         decision=Action(contact=False, estimated_retention_prob=kept),
         metadata=draft.metadata.model_copy(update={"reserved": 0.0, "expected_value": 0.0}),
@@ -96,4 +96,4 @@ def _count(draft: DraftedMessage, decision: Decision, customer: str) -> None:
 
 
 def _following(decision: Decision) -> list[Message]:
-    return [decision] if decision.decision.contact else [decision, Outcome.after(decision, outcome="withheld")]
+    return [decision] if decision.decision.contact else [decision, Outcome.caused_by(decision, outcome="withheld")]

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from shared.messages import KINDS
+from shared.messages import MESSAGE_TYPES
 from tests.support.customers import SAM
 
 EXAMPLES = int(os.environ.get("FUZZ", "25"))
@@ -22,7 +22,7 @@ DOOR = settings(
     print_blob=True,
 )
 WIRE = Path(__file__).parents[1] / "wire"
-GOLDEN: dict[str, Any] = {topic: json.loads((WIRE / f"{topic}.json").read_text()) for topic in KINDS}
+GOLDEN: dict[str, Any] = {topic: json.loads((WIRE / f"{topic}.json").read_text()) for topic in MESSAGE_TYPES}
 
 NASTY: list[Any] = [
     *(None, True, False, 0, -1, 1, 1.5, -0.0, 1e-320, 1e308, 2**53 + 1, 2**63, -(2**63) - 1, 10**400),

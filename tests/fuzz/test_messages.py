@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from services import local
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
-from shared.messages import KINDS, Message
+from shared.messages import MESSAGE_TYPES, Message
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, SQLiteStore
 from tests.fuzz.mutants import DOOR, messages
 
-DECIDED = KINDS.keys() - {"outcomes"}
+DECIDED = MESSAGE_TYPES.keys() - {"outcomes"}
 """Topics of which every message leads to a decision."""
 
 
@@ -53,7 +53,7 @@ def system() -> Iterator[System]:
     system.close()
 
 
-@pytest.mark.parametrize("topic", KINDS)
+@pytest.mark.parametrize("topic", MESSAGE_TYPES)
 def test_a_message_is_handled_or_kept(system: System, topic: str) -> None:
     @DOOR
     @given(st.lists(messages(topic), min_size=1, max_size=3))
@@ -68,7 +68,7 @@ def test_a_message_is_handled_or_kept(system: System, topic: str) -> None:
             if message is None:
                 assert name in kept
             else:
-                assert KINDS[topic].parse(message.data, name) == message
+                assert MESSAGE_TYPES[topic].parse(message.data, name) == message
                 assert topic not in DECIDED or name in kept or message.event_id in told
 
     tried()
@@ -76,6 +76,6 @@ def test_a_message_is_handled_or_kept(system: System, topic: str) -> None:
 
 def parsed(topic: str, data: bytes, name: str) -> Message | None:
     try:
-        return KINDS[topic].parse(data, name)
+        return MESSAGE_TYPES[topic].parse(data, name)
     except ValueError:
         return None

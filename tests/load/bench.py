@@ -46,8 +46,8 @@ from shared.artifacts import ARTIFACTS, MANIFEST
 from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent, Outcome, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
-from shared.service import Queue, Service, ready, utc_now
-from shared.settings import LOCAL_KEY, Settings
+from shared.service import Queue, Service, tune_garbage_collector, utc_now
+from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from tests.load.bench_scorer import Bare, Usual
 from tests.load.bench_writer import writing
@@ -76,7 +76,7 @@ def main() -> None:
         telco_events(Settings().data, Path(folder), events)
         customers = [CustomerEvent.parse(line, str(n)) for n, line in enumerate(events.read_bytes().splitlines())]
         telemetry.start(logging.ERROR)
-        ready()
+        tune_garbage_collector()
         figures |= told("replay", lambda: replayed(events))
         figures |= told("one event", lambda: asyncio.run(one_event(customers)))
         figures |= told("scoring", lambda: scoring(customers))
@@ -258,7 +258,7 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
     pace = await Pace.open(store, ledger, 90, utc_now())
     context = PolicyContext(
-        store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now, Pseudonyms(LOCAL_KEY)
+        store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now, Pseudonyms(LOCAL_HASH_KEY)
     )
     handlers = {ScoredCustomer: partial(decide, context=context), Outcome: partial(settle, context=context)}
     queue = Queue(Service("policy", LocalBus(), handlers))

@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 from services.scorer.features import ACCEPT, RISK, Encoding
 from services.scorer.model import INPUTS
 from shared.artifacts import ARTIFACTS
-from shared.messages import OFFERS, Facts
+from shared.messages import OFFERS, CustomerFacts
 from training.data.pipeline import load, prepare
 
 
@@ -47,7 +47,7 @@ class Usual:
         self._risk, self._risk_types = pipeline(RISK, customers, customers["churned"])
         self._accept, self._accept_types = pipeline(ACCEPT | {"offer_level": None}, calls, calls["accepted"])
 
-    def __call__(self, customer: Facts) -> tuple[float, list[float]]:
+    def __call__(self, customer: CustomerFacts) -> tuple[float, list[float]]:
         """The risk, and acceptance at each level."""
         facts = vars(customer)
         alone = pd.DataFrame([facts])[list(self._risk_types)].astype(self._risk_types)

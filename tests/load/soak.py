@@ -30,7 +30,7 @@ from services import local
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import CustomerEvent, Outcome
-from shared.service import ready
+from shared.service import tune_garbage_collector
 from shared.settings import Settings
 from shared.store import SQLiteStore
 
@@ -117,7 +117,7 @@ async def run(seed: int, events: int, warm_up: int, seconds: float, folder: Path
     settings = Settings(budget=events, writer="template")
     await local.pipeline(settings, bus, store, lambda: now)
     await local.gateway(settings, bus, store)
-    ready()
+    tune_garbage_collector()
     user = User(bus, events, seed)
     bus.subscribe("decisions.user", user.decided)
     bus.subscribe("customer-events.scorer.dead.user", user.buried)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid5
 
-from shared.messages import EVENTS, Action, Brief, Metadata, PlannedContact
+from shared.messages import ID_NAMESPACE, Action, Brief, Metadata, PlannedContact
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
 SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
@@ -57,7 +57,7 @@ def noon() -> datetime:
 
 def planned(brief: Brief = SAM, event_id: str = "event-1", **fields: Any) -> PlannedContact:
     return PlannedContact(
-        id=uuid5(EVENTS, event_id),
+        id=uuid5(ID_NAMESPACE, event_id),
         event_id=event_id,
         customer_id="customer-1",
         decision=Action(

@@ -16,7 +16,7 @@ from services.shield.handler import Shield, check
 from services.shield.rules import violations
 from shared.messages import Customer, Decision, DraftedMessage
 from shared.pseudonyms import Pseudonyms
-from shared.settings import LOCAL_KEY
+from shared.settings import LOCAL_HASH_KEY
 from shared.store import SQLiteStore
 from tests.messenger.builders import FixedWriter, noon, planned
 from tests.messenger.tiny_model import EVERY
@@ -57,7 +57,7 @@ async def test_what_leaves_passes_the_shield_or_is_withheld(writer: Writer, offe
     plans = [planned(known, f"event-{n}", time_zone="UTC") for n, known in enumerate(briefs)]
 
     drafts = [m for some in await draft(plans, writer=writer, clock=noon) for m in some]
-    shield = Shield(SQLiteStore(), Pseudonyms(LOCAL_KEY), ["UTC"], timedelta(days=1), noon)
+    shield = Shield(SQLiteStore(), Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), noon)
     answers = await check([m for m in drafts if isinstance(m, DraftedMessage)], shield=shield)
 
     sent = 0

@@ -6,7 +6,7 @@ import pytest
 from services.messenger import artifact as artifacts
 from services.messenger.artifact import INPUTS, Artifact
 from services.messenger.prompt import SLOTS
-from shared.artifacts import ArtifactError, Manifest, write
+from shared.artifacts import ArtifactError, Manifest, write_manifest
 from tests.messenger.tiny_model import Tiny
 
 
@@ -18,7 +18,7 @@ def folder(tiny: Tiny, tmp_path: Path) -> Path:
 
 def again(folder: Path) -> None:
     """Writes the manifest of what is there now."""
-    write(folder, Manifest(version="2", made_by="a test", inputs=INPUTS, data_sha256={}, metrics={}))
+    write_manifest(folder, Manifest(version="2", made_by="a test", inputs=INPUTS, data_sha256={}, metrics={}))
 
 
 def test_an_artifact_holds_a_writer_and_a_reward_model(artifact: Artifact) -> None:

@@ -14,7 +14,7 @@ from transformers.utils import logging
 from services.messenger.artifact import INPUTS
 from services.messenger.local import LONGEST
 from services.messenger.prompt import prompt
-from shared.artifacts import Manifest, write
+from shared.artifacts import Manifest, write_manifest
 from shared.messages import Brief, Concern
 from training.messenger import base
 
@@ -66,7 +66,7 @@ def make(folder: Path) -> Tiny:
         tokenizer.save_pretrained(folder / name)
         converted(folder / name, artifact / name, "int8")
     tokenizer.backend_tokenizer.save(str(artifact / "tokenizer.json"))
-    write(artifact, Manifest(version="tiny", made_by="a test", inputs=INPUTS, data_sha256={}, metrics={}))
+    write_manifest(artifact, Manifest(version="tiny", made_by="a test", inputs=INPUTS, data_sha256={}, metrics={}))
     return Tiny(folder / "artifacts", writer.eval(), reward.eval(), tokenizer)
 
 

@@ -12,10 +12,10 @@ from services.policy.customer.gate import ActionMask, Limits
 from services.policy.handlers.decide import PolicyContext
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.one_step import BaselinePolicy
-from shared.messages import EVENTS, OFFERS, Outcome, ScoredCustomer
+from shared.messages import ID_NAMESPACE, OFFERS, Outcome, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
-from shared.settings import LOCAL_KEY
+from shared.settings import LOCAL_HASH_KEY
 from shared.store import Change, Document, Documents, Key, SQLiteStore, Store
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
@@ -66,7 +66,9 @@ def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts
         "plan": "Pro",
         "tenure": 12.0,
     }
-    return ScoredCustomer(id=uuid5(EVENTS, event_id), event_id=event_id, customer_id=customer_id, **{**usual, **facts})
+    return ScoredCustomer(
+        id=uuid5(ID_NAMESPACE, event_id), event_id=event_id, customer_id=customer_id, **{**usual, **facts}
+    )
 
 
 def situation(customer: ScoredCustomer | None = None, allowed: ActionMask = ALL, **facts: Any) -> DecisionContext:
@@ -78,7 +80,7 @@ def situation(customer: ScoredCustomer | None = None, allowed: ActionMask = ALL,
 def outcome(customer: ScoredCustomer, word: str) -> Outcome:
     return Outcome.model_validate(
         {
-            "id": uuid5(EVENTS, f"{customer.event_id}/{word}"),
+            "id": uuid5(ID_NAMESPACE, f"{customer.event_id}/{word}"),
             "event_id": customer.event_id,
             "customer_id": customer.customer_id,
             "outcome": word,
@@ -106,7 +108,7 @@ async def context(
         limits=LIMITS._replace(**limits),
         offer_for=timedelta(days=14),
         clock=clock,
-        pseudonyms=Pseudonyms(LOCAL_KEY),
+        pseudonyms=Pseudonyms(LOCAL_HASH_KEY),
     )
 
 

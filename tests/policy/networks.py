@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from services.policy.policies.network import FILE, INPUTS
-from shared.artifacts import Manifest, version_of, write
+from shared.artifacts import Manifest, content_version, write_manifest
 
 HIDDEN = 128
 WIDTHS = {"contact": 2, "offer": 4, "delay": 8, "value": 1}
@@ -25,7 +25,7 @@ def artifact(folder: Path, seed: int = 0, **other: np.ndarray) -> Path:
     """An artifact of such a network, with `other` arrays in place of its own; its folder."""
     folder.mkdir(parents=True)
     np.savez(folder / FILE, **{**arrays(seed), **other})
-    version = version_of({FILE: (folder / FILE).read_bytes()})
+    version = content_version({FILE: (folder / FILE).read_bytes()})
     manifest = Manifest(version=version, made_by="make train-policy", inputs=INPUTS, data_sha256={}, metrics={})
-    write(folder, manifest)
+    write_manifest(folder, manifest)
     return folder

@@ -8,7 +8,7 @@ from services.policy.budget.ledger import TOTAL
 from shared import telemetry
 from shared.artifacts import ArtifactError
 from shared.bus import Envelope, LocalBus
-from shared.messages import KINDS, OFFERS, Decision, PlannedContact
+from shared.messages import MESSAGE_TYPES, OFFERS, Decision, PlannedContact
 from shared.service import NotReadyError
 from shared.settings import Settings
 from shared.store import SQLiteStore
@@ -70,7 +70,7 @@ async def test_a_policy_is_chosen_by_name_and_says_whether_it_explores(
     assert f"the policy is {name} and explores in 20% of decisions" in caplog.text
     assert "the local key, which everybody knows: set RETENTION_HASH_KEY" in caplog.text
     [envelope] = decided
-    message = KINDS[envelope.topic].parse(envelope.data, "")
+    message = MESSAGE_TYPES[envelope.topic].parse(envelope.data, "")
     assert isinstance(message, Decision | PlannedContact)
     assert message.metadata.policy == name
     assert sum(message.metadata.action_probs) == pytest.approx(1)

@@ -159,8 +159,8 @@ async def test_what_names_a_customer_is_found(store: Store, name: str) -> None:
     mine, others = ("things", f"1 of {name}"), ("things", "2")
     await store.update_all([([mine], put(mine, {"customer_id": name})), ([others], put(others, {"customer_id": "o"}))])
     await store.update_all([([A], add_one)])
-    assert await store.about("things", name) == [mine]
-    assert await store.about("other", name) == []
+    assert await store.by_customer("things", name) == [mine]
+    assert await store.by_customer("other", name) == []
 
 
 async def test_what_is_removed_was_never_there(store: Store) -> None:
@@ -168,7 +168,7 @@ async def test_what_is_removed_was_never_there(store: Store) -> None:
     key = ("things", "0")
     assert await store.update([key, A], lambda found: {key: None}) == {key: None, A: None}
     assert await store.read([key]) == {key: None}
-    assert await store.due("things", NOON, 10) == await store.about("things", "0") == []
+    assert await store.due("things", NOON, 10) == await store.by_customer("things", "0") == []
     await store.update([key], put(key, {"n": 2}))
     assert await store.read([key]) == {key: {"n": 2}}
 

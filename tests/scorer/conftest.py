@@ -5,7 +5,7 @@ import pytest
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 
 NUMBERS = {
     "tenure": 72,
@@ -24,7 +24,7 @@ def model() -> ScorerModel:
 
 
 @pytest.fixture(scope="session")
-def customers() -> list[Facts]:
+def customers() -> list[CustomerFacts]:
     """A thousand customers, of whom random facts are known."""
     draw = random.Random(42)
 
@@ -33,4 +33,4 @@ def customers() -> list[Facts]:
         return draw.choice(list(encoding)) if encoding else draw.randint(0, NUMBERS[fact])
 
     share = [draw.random() for _ in range(1000)]
-    return [Facts.model_validate({f: value(f) for f in RISK | ACCEPT if draw.random() < s}) for s in share]
+    return [CustomerFacts.model_validate({f: value(f) for f in RISK | ACCEPT if draw.random() < s}) for s in share]

@@ -6,9 +6,9 @@ import pytest
 
 from services.scorer.model import TOGETHER, ScorerModel
 from shared.artifacts import ARTIFACTS, ArtifactError
-from shared.messages import CustomerEvent, Facts
+from shared.messages import CustomerEvent, CustomerFacts
 
-DEMO = Facts(tenure=3, monthly_charges=85.0, contract="Month-to-month", payment_method="Electronic check")
+DEMO = CustomerFacts(tenure=3, monthly_charges=85.0, contract="Month-to-month", payment_method="Electronic check")
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def test_an_id_alone_gets_probabilities_and_no_reasons(model: ScorerModel) -> No
     assert score.reasons == ()
 
 
-def test_probabilities_are_probabilities(model: ScorerModel, customers: list[Facts]) -> None:
+def test_probabilities_are_probabilities(model: ScorerModel, customers: list[CustomerFacts]) -> None:
     assert all(0 <= p <= 1 for score in model.score(customers) for p in (score.churn_risk, *score.accept_probs))
 
 
-def test_acceptance_never_falls_with_the_level(model: ScorerModel, customers: list[Facts]) -> None:
+def test_acceptance_never_falls_with_the_level(model: ScorerModel, customers: list[CustomerFacts]) -> None:
     assert all(list(score.accept_probs) == sorted(score.accept_probs) for score in model.score(customers))
 
 
@@ -69,20 +69,22 @@ def test_a_better_offer_is_worth_something(model: ScorerModel) -> None:
     ("fact", "values"),
     [("tenure", [0, 1, 6, 12, 24, 48, 72]), ("contract", ["Month-to-month", "One year", "Two year"])],
 )
-def test_staying_longer_never_raises_the_risk(model: ScorerModel, customers: list[Facts], fact: str, values) -> None:
+def test_staying_longer_never_raises_the_risk(
+    model: ScorerModel, customers: list[CustomerFacts], fact: str, values
+) -> None:
     by_value = [model.score([c.model_copy(update={fact: value}) for c in customers]) for value in values]
     for scores in zip(*by_value, strict=True):
         risks = [score.churn_risk for score in scores]
         assert risks == sorted(risks, reverse=True)
 
 
-def test_a_name_changes_nothing(model: ScorerModel, customers: list[Facts]) -> None:
+def test_a_name_changes_nothing(model: ScorerModel, customers: list[CustomerFacts]) -> None:
     renamed = [c.model_copy(update={"name": "Ada Lovelace", "plan": "Gold"}) for c in customers]
     assert model.score(renamed) == model.score(customers)
 
 
 @pytest.mark.parametrize("others", [0, 500, TOGETHER - 25])
-def test_a_batch_is_scored_as_one_by_one(model: ScorerModel, customers: list[Facts], others) -> None:
+def test_a_batch_is_scored_as_one_by_one(model: ScorerModel, customers: list[CustomerFacts], others) -> None:
     alone = [score for customer in customers[:50] for score in model.score([customer])]
     assert model.score([*(customers * 2)[:others], *customers[:50]])[others:] == alone
 
@@ -93,7 +95,7 @@ def test_a_month_to_month_contract_is_a_reason_to_leave(model: ScorerModel) -> N
     assert reasons["contract"] > 0
 
 
-def test_reasons_are_three_known_facts_strongest_first(model: ScorerModel, customers: list[Facts]) -> None:
+def test_reasons_are_three_known_facts_strongest_first(model: ScorerModel, customers: list[CustomerFacts]) -> None:
     for customer, score in zip(customers, model.score(customers), strict=True):
         strengths = [abs(reason.contribution) for reason in score.reasons]
         assert len(strengths) <= 3
@@ -102,7 +104,7 @@ def test_reasons_are_three_known_facts_strongest_first(model: ScorerModel, custo
 
 
 def test_a_customer_about_to_leave_is_riskier_than_one_settled(model: ScorerModel) -> None:
-    settled = Facts(tenure=70, monthly_charges=25.0, contract="Two year", payment_method="Mailed check")
+    settled = CustomerFacts(tenure=70, monthly_charges=25.0, contract="Two year", payment_method="Mailed check")
     leaving, staying = model.score([DEMO, settled])
     assert leaving.churn_risk > 0.4
     assert staying.churn_risk < 0.1
@@ -110,7 +112,7 @@ def test_a_customer_about_to_leave_is_riskier_than_one_settled(model: ScorerMode
 
 def test_unknown_categories_are_counted_on_the_model() -> None:
     model = ScorerModel.load(ARTIFACTS / "scorer")
-    assert model.score([Facts(contract="Weekly")])[0].churn_risk == model.score([Facts()])[0].churn_risk
+    assert model.score([CustomerFacts(contract="Weekly")])[0].churn_risk == model.score([CustomerFacts()])[0].churn_risk
     assert model.unknown == {"contract": 1}
 
 

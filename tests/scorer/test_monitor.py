@@ -9,13 +9,13 @@ import pytest
 from services.scorer.features import ACCEPT, RISK, encoder
 from services.scorer.monitor import SAW, SCORES, TOGETHER, FeatureMonitor, columns, reference
 from shared import telemetry
-from shared.messages import OFFERS, Facts
+from shared.messages import OFFERS, CustomerFacts
 
 
 class Scored:
     """Customers as the scorer has them, and the bins that training on them would make."""
 
-    def __init__(self, customers: list[Facts]) -> None:
+    def __init__(self, customers: list[CustomerFacts]) -> None:
         rng = np.random.default_rng(0)
         self.risk_rows = encoder(RISK, Counter())(customers)
         self.facts = encoder(ACCEPT, Counter())(customers)
@@ -32,7 +32,7 @@ class Scored:
 
 
 @pytest.fixture(scope="module")
-def scored(customers: list[Facts]) -> Scored:
+def scored(customers: list[CustomerFacts]) -> Scored:
     return Scored(customers)
 
 
@@ -40,7 +40,7 @@ def one(fact: str, *values: object) -> dict:
     """The bins of one fact, in the company of others."""
     facts = {"tenure": None, "age": None, "contract": RISK["contract"], "job": ACCEPT["job"]}
     facts |= {fact: (RISK | ACCEPT)[fact]}
-    rows = encoder(facts, Counter())([Facts.model_validate({fact: value}) for value in values])
+    rows = encoder(facts, Counter())([CustomerFacts.model_validate({fact: value}) for value in values])
     return dict(reference(facts, rows)[fact])
 
 
@@ -63,7 +63,7 @@ def test_a_category_has_a_bin_in_the_order_of_its_codes() -> None:
     assert one("online_backup", "No internet service", "No", "Yes")["counts"] == [2, 1, 0]
 
 
-def test_bins_are_of_the_fact_whose_name_they_bear(customers: list[Facts]) -> None:
+def test_bins_are_of_the_fact_whose_name_they_bear(customers: list[CustomerFacts]) -> None:
     rows = encoder(ACCEPT, Counter())(customers)
     for name, column in zip(ACCEPT, columns(ACCEPT, rows.T), strict=True):
         known = [getattr(customer, name) is not None for customer in customers]

@@ -8,7 +8,7 @@ import xgboost
 from services.scorer.features import RISK, RISK_FEATURES, encoder, fact
 from services.scorer.shap import FACT, FACTS, Condition, Explainer, leaves
 from shared.artifacts import ARTIFACTS
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def of_xgboost(booster: xgboost.Booster, rows: np.ndarray) -> np.ndarray:
     return booster.predict(xgboost.DMatrix(rows), pred_contribs=True, validate_features=False)[:, :-1]
 
 
-def test_contributions_are_xgboosts_own_summed_by_fact(risk: xgboost.Booster, customers: list[Facts]) -> None:
+def test_contributions_are_xgboosts_own_summed_by_fact(risk: xgboost.Booster, customers: list[CustomerFacts]) -> None:
     rows = encoder(RISK, Counter())(customers)
     theirs = of_xgboost(risk, rows)
     for name, ours in zip(FACTS, Explainer(risk, FACT)(rows), strict=True):
@@ -42,7 +42,9 @@ def test_they_are_exact_where_a_path_asks_twice_for_a_feature_and_where_a_tree_a
     np.testing.assert_allclose(Explainer(booster, range(3))(rows).T, of_xgboost(booster, rows), atol=1e-5)
 
 
-def test_a_row_has_the_same_contributions_alone_to_the_last_bit(risk: xgboost.Booster, customers: list[Facts]) -> None:
+def test_a_row_has_the_same_contributions_alone_to_the_last_bit(
+    risk: xgboost.Booster, customers: list[CustomerFacts]
+) -> None:
     rows, explain = encoder(RISK, Counter())(customers), Explainer(risk, FACT)
     np.testing.assert_array_equal(explain(rows), np.hstack([explain(row[None]) for row in rows]))
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.artifacts import ArtifactError, Manifest, read, write
+from shared.artifacts import ArtifactError, Manifest, read_manifest, write_manifest
 
 INPUTS = {"risk": ("tenure", "contract")}
 
@@ -11,12 +11,14 @@ INPUTS = {"risk": ("tenure", "contract")}
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "model.json").write_text("{}")
     (tmp_path / "MODEL_CARD.md").write_text("# card")
-    write(tmp_path, Manifest(version="1", made_by="make train", inputs=INPUTS, data_sha256={}, metrics={"auc": 0.8}))
+    write_manifest(
+        tmp_path, Manifest(version="1", made_by="make train", inputs=INPUTS, data_sha256={}, metrics={"auc": 0.8})
+    )
     return tmp_path
 
 
 def test_what_is_written_is_read(folder: Path) -> None:
-    manifest = read(folder, INPUTS)
+    manifest = read_manifest(folder, INPUTS)
     assert manifest.metrics == {"auc": 0.8}
     assert list(manifest.files) == ["model.json"]
 
@@ -32,21 +34,21 @@ def test_what_is_written_is_read(folder: Path) -> None:
 )
 def test_a_service_with_other_features_is_refused(folder: Path, inputs: dict[str, tuple[str, ...]], words: str) -> None:
     with pytest.raises(ArtifactError, match=words):
-        read(folder, inputs)
+        read_manifest(folder, inputs)
 
 
 def test_a_damaged_file_is_refused(folder: Path) -> None:
     (folder / "model.json").write_text("{ }")
     with pytest.raises(ArtifactError, match=r"model.json is missing or not what .* says. Run: make train"):
-        read(folder, INPUTS)
+        read_manifest(folder, INPUTS)
 
 
 def test_a_missing_file_is_refused(folder: Path) -> None:
     (folder / "model.json").unlink()
     with pytest.raises(ArtifactError, match=r"model.json is missing"):
-        read(folder, INPUTS)
+        read_manifest(folder, INPUTS)
 
 
 def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="Train the model first"):
-        read(tmp_path, INPUTS)
+        read_manifest(tmp_path, INPUTS)

@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.messages import KINDS, CustomerEvent, Message, Outcome, PlannedContact, ScoredCustomer
+from shared.messages import MESSAGE_TYPES, CustomerEvent, Message, Outcome, PlannedContact, ScoredCustomer
 
 
 def parse(text: str, message_id: str = "1") -> CustomerEvent:
@@ -10,7 +10,7 @@ def parse(text: str, message_id: str = "1") -> CustomerEvent:
 
 
 def scored(event: CustomerEvent) -> ScoredCustomer:
-    return ScoredCustomer.after(event, churn_risk=0.5, accept_probs=(0.1, 0.2, 0.3, 0.4))
+    return ScoredCustomer.caused_by(event, churn_risk=0.5, accept_probs=(0.1, 0.2, 0.3, 0.4))
 
 
 def test_an_event_without_an_id_is_known_by_the_message_that_brought_it() -> None:
@@ -62,4 +62,4 @@ def test_the_same_outcome_is_the_same_message_whoever_brings_it() -> None:
 
 def test_every_kind_has_a_topic_of_its_own() -> None:
     kinds = {k for k in (*Message.__subclasses__(), *PlannedContact.__subclasses__())}
-    assert set(KINDS.values()) == kinds
+    assert set(MESSAGE_TYPES.values()) == kinds

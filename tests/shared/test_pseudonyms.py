@@ -5,7 +5,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from shared.pseudonyms import HashKeyError, Pseudonyms
-from shared.settings import LOCAL_KEY, Settings
+from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 
 KEY = SecretStr("a secret of sixteen or more")
@@ -15,16 +15,16 @@ def test_a_pseudonym_is_the_keyed_hash_of_the_id() -> None:
     expected = hmac.new(KEY.get_secret_value().encode(), "Zoë-1".encode(), sha256).hexdigest()
 
     assert Pseudonyms(KEY).of("Zoë-1") == expected
-    assert Pseudonyms(LOCAL_KEY).of("Zoë-1") != expected
+    assert Pseudonyms(LOCAL_HASH_KEY).of("Zoë-1") != expected
 
 
 async def test_a_store_keeps_to_the_key_it_began_with() -> None:
     store = SQLiteStore()
     first, again = await Pseudonyms.open(store, KEY), await Pseudonyms.open(store, KEY)
 
-    assert first.suppression("c") == again.suppression("c")
+    assert first.suppression_key("c") == again.suppression_key("c")
     with pytest.raises(HashKeyError, match="RETENTION_HASH_KEY is not the key that this store began with"):
-        await Pseudonyms.open(store, LOCAL_KEY)
+        await Pseudonyms.open(store, LOCAL_HASH_KEY)
 
 
 def test_the_key_is_a_secret_of_some_length(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from shared import telemetry
 from shared.bus import Envelope
 from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
-from shared.service import MAX_BYTES, Overloaded, Queue, Service, UnprocessableError
+from shared.service import MAX_BYTES, OverloadedError, Queue, Service, UnprocessableError
 
 EVENTS = "customer-events.scorer"
 
@@ -35,7 +35,7 @@ async def double(events: Sequence[CustomerEvent]) -> list[list[Message]]:
         raise UnprocessableError("nobody is called that")
     if any(e.name == "Later" for e in events):
         raise OSError("not now")
-    return [[ScoredCustomer.after(e, churn_risk=0.5, accept_probs=(0.1,) * 4)] for e in events]
+    return [[ScoredCustomer.caused_by(e, churn_risk=0.5, accept_probs=(0.1,) * 4)] for e in events]
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ async def test_what_is_too_much_to_keep_waiting_is_refused_at_once_and_taken_lat
     queue = Queue(Service("scorer", Recorder(), {CustomerEvent: held}), limit=3)
     waiting = [asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}', str(n)))) for n in range(3)]
     await asyncio.sleep(0)
-    assert isinstance(await queue.receive(EVENTS, event("{}", "one too many")), Overloaded)
+    assert isinstance(await queue.receive(EVENTS, event("{}", "one too many")), OverloadedError)
     open_.set()
     assert await asyncio.gather(*waiting) == [None] * 3
     assert await queue.receive(EVENTS, event('{"customer_id": "c"}')) is None

@@ -34,8 +34,8 @@ def test_shared_is_this_projects() -> None:
 def test_a_log_line_is_json_with_its_severity_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.start()
     try:
-        telemetry.say("ready", service="scorer")
-        telemetry.failed("scorer", "e1", OSError("not now"))
+        telemetry.log("ready", service="scorer")
+        telemetry.log_failure("scorer", "e1", OSError("not now"))
     finally:
         logging.getLogger("retention").handlers = []
         logging.getLogger("retention").propagate = True

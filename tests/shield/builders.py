@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid5
 
-from shared.messages import EVENTS, Action, Brief, Candidate, DraftedMessage, Metadata
+from shared.messages import ID_NAMESPACE, Action, Brief, Candidate, DraftedMessage, Metadata
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
 SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
@@ -25,4 +25,4 @@ def drafted(*texts: str, event_id: str = "event-1", **fields: Any) -> DraftedMes
         "time_zone": "UTC",
         "candidates": tuple(Candidate(text=text, writer="model") for text in texts),
     }
-    return DraftedMessage(id=uuid5(EVENTS, event_id), event_id=event_id, **{**usual, **fields})
+    return DraftedMessage(id=uuid5(ID_NAMESPACE, event_id), event_id=event_id, **{**usual, **fields})

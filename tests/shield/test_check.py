@@ -9,14 +9,14 @@ from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import Action, Candidate, Decision, DraftedMessage, Message, Outcome
 from shared.pseudonyms import Pseudonyms
-from shared.settings import LOCAL_KEY, Settings
+from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore, Store
 from tests.shield.builders import GOOD, INVENTED, NOON, PUSHY, drafted
 
 ZONES = ("America/New_York", "Pacific/Honolulu")
 
 
-PSEUDONYMS = Pseudonyms(LOCAL_KEY)
+PSEUDONYMS = Pseudonyms(LOCAL_HASH_KEY)
 
 
 def shield(store: Store, now: datetime = NOON) -> Shield:
@@ -35,7 +35,7 @@ async def decision(draft: DraftedMessage, store: Store | None = None, now: datet
 
 
 async def opted_out(store: Store, customer_id: str = "customer-1") -> None:
-    key = PSEUDONYMS.suppression(customer_id)
+    key = PSEUDONYMS.suppression_key(customer_id)
     await store.update([key], lambda _: {key: {"at": NOON.isoformat()}})
 
 

@@ -8,7 +8,7 @@ import pytest
 from services.policy.policies.network import Network
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 from shared.topology import SUBSCRIPTIONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -30,7 +30,7 @@ def test_the_example_is_what_the_models_say() -> None:
     example = README.partition("```json")[2].partition("```")[0]
     model = ScorerModel.load(ARTIFACTS / "scorer")
     facts = {"tenure": 12, "monthly_charges": 89.99, "contract": "Month-to-month", "payment_method": "Electronic check"}
-    [score] = model.score([Facts.model_validate(facts)])
+    [score] = model.score([CustomerFacts.model_validate(facts)])
     assert f'"scorer": "{model.version}"' in example
     assert f'"churn_risk": {score.churn_risk:.3f}' in example
     level = int(example.partition('"offer_level": ')[2][0])

@@ -16,7 +16,7 @@ from shared.bus import Envelope, LocalBus
 from shared.messages import Decision, Outcome
 from shared.pseudonyms import Pseudonyms
 from shared.service import Service
-from shared.settings import LOCAL_KEY, Settings
+from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from tests.support.customers import SAM
 
@@ -256,7 +256,7 @@ async def test_logs_name_nobody(
     }
     assert "C12345" not in said
     assert "Sam" not in said
-    assert Pseudonyms(LOCAL_KEY).of("C12345") in said
+    assert Pseudonyms(LOCAL_HASH_KEY).of("C12345") in said
 
 
 async def test_a_message_at_night_waits_for_the_morning_where_the_customer_is(house: System) -> None:

@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from shared.messages import KINDS
+from shared.messages import MESSAGE_TYPES
 
 GOLDEN = Path(__file__).parent
 
 
 def test_there_is_a_golden_message_of_each_kind() -> None:
-    assert {f.stem for f in GOLDEN.glob("*.json")} == set(KINDS)
+    assert {f.stem for f in GOLDEN.glob("*.json")} == set(MESSAGE_TYPES)
 
 
-@pytest.mark.parametrize("topic", KINDS)
+@pytest.mark.parametrize("topic", MESSAGE_TYPES)
 def test_the_golden_message_parses_and_means_what_it_says(topic: str) -> None:
     golden = json.loads((GOLDEN / f"{topic}.json").read_text())
-    message = KINDS[topic].parse(json.dumps(golden).encode(), "golden")
+    message = MESSAGE_TYPES[topic].parse(json.dumps(golden).encode(), "golden")
     assert contains(json.loads(message.model_dump_json()), golden)
-    assert KINDS[topic].parse(message.model_dump_json().encode(), "golden") == message
+    assert MESSAGE_TYPES[topic].parse(message.model_dump_json().encode(), "golden") == message
 
 
 def contains(whole: object, part: object) -> bool:

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from services.scorer.features import RISK
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 from training.data import columns
 from training.data.mapping import nearest
 from training.data.mapping import read as read_mapping
@@ -110,7 +110,7 @@ def _table(data: Path) -> pd.DataFrame:
 
 def _out_of_range(fact: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
     """Of a number that is known, and that no event could carry."""
-    kind: Any = Facts.model_fields[fact].annotation
+    kind: Any = CustomerFacts.model_fields[fact].annotation
     carried = TypeAdapter(kind)
 
     def wrong(value: float) -> bool:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from services.messenger.artifact import INPUTS, REWARD, TOKENIZER, WRITER
 from services.messenger.prompt import prompt
-from shared.artifacts import ARTIFACTS, Manifest, version_of, write
+from shared.artifacts import ARTIFACTS, Manifest, content_version, write_manifest
 from shared.messages import Brief
 from shared.settings import Settings
 from training.data.sources import HH_RLHF, SourceError
@@ -242,17 +242,17 @@ def export(
     (folder / SAMPLES).write_text("".join(f"{json.dumps(sample)}\n" for sample in before))
     (folder / HISTORY).write_text(json.dumps(history))
     manifest = Manifest(
-        version=version_of({str(file): file.read_bytes() for file in sorted(folder.rglob("model.bin"))}),
+        version=content_version({str(file): file.read_bytes() for file in sorted(folder.rglob("model.bin"))}),
         made_by="make train-messenger",
         inputs=INPUTS,
         data_sha256={copy.path: copy.sha256 for copy in HH_RLHF.copies},
         metrics=metrics(history),
     )
-    write(folder, manifest)
+    write_manifest(folder, manifest)
     figures = report.figures(evaluated(args.artifacts, args.sent))
     manifest = manifest.model_copy(update={"metrics": manifest.metrics | figures})
     (folder / "MODEL_CARD.md").write_text(card(manifest))
-    return write(folder, manifest)
+    return write_manifest(folder, manifest)
 
 
 def metrics(history: Mapping[str, Any]) -> dict[str, float]:

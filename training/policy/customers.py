@@ -13,7 +13,7 @@ import pandas as pd
 from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel, hazard_of
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 from training.scorer.evaluate import tables
 
 SEED = 42
@@ -53,7 +53,7 @@ def lent(telco: pd.DataFrame, bank: pd.DataFrame, times: int, rng: np.random.Gen
 def scored(people: pd.DataFrame, model: ScorerModel) -> pd.DataFrame:
     """With `churn_risk` and `accept_prob_0…` as the service would say them."""
     facts = people.astype(object).where(people.notna(), None)
-    scores = model.score([Facts.model_validate(row) for row in facts.to_dict("records")])
+    scores = model.score([CustomerFacts.model_validate(row) for row in facts.to_dict("records")])
     accept = np.array([score.accept_probs for score in scores])
     levels = {f"accept_prob_{level}": accept[:, level] for level in range(accept.shape[1])}
     return people.assign(churn_risk=[score.churn_risk for score in scores], **levels)

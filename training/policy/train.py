@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from services.policy.policies.network import FILE, INPUTS
 from services.policy.response.model import Customers
-from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, version_of, write
+from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, content_version, write_manifest
 from shared.settings import Settings
 from training.data.sources import BANK, TELCO, SourceError
 from training.policy.behaviour_cloning import cloned
@@ -186,7 +186,7 @@ def save(chosen: Run, runs: Sequence[Run], customers: Customers, args: Args) -> 
     }
     files = {FILE: packed(chosen.trained.network), HISTORY: json.dumps(about | history).encode()}
     manifest = Manifest(
-        version=version_of(files),
+        version=content_version(files),
         made_by="make train-policy",
         inputs=INPUTS,
         data_sha256={source.path: source.sha256 for source in (TELCO, BANK)},
@@ -197,7 +197,7 @@ def save(chosen: Run, runs: Sequence[Run], customers: Customers, args: Args) -> 
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return write(folder, manifest)
+    return write_manifest(folder, manifest)
 
 
 def _rounded(point: Point) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import CURVES, FILES, INPUTS
 from services.scorer.monitor import REFERENCE, Bins
-from shared.artifacts import Manifest, read, version_of, write
+from shared.artifacts import Manifest, content_version, read_manifest, write_manifest
 from training.data.sources import BANK
 from training.scorer.card import card
 from training.scorer.evaluation import Metrics
@@ -35,7 +35,7 @@ class Half:
 
 def kept(folder: Path) -> Half:
     """Acceptance, of the artifact that is in `folder`. Raises `ArtifactError`."""
-    manifest, name = read(folder, INPUTS, FILES), "accept"
+    manifest, name = read_manifest(folder, INPUTS, FILES), "accept"
     bins = json.loads((folder / REFERENCE).read_bytes())
     return Half(
         booster=(folder / f"{name}.ubj").read_bytes(),
@@ -62,7 +62,7 @@ def save(halves: Mapping[str, Half], out: Path, made_by: str, customers: str) ->
     files[CURVES] = json.dumps({name: half.curves for name, half in halves.items()}).encode()
     files[REFERENCE] = json.dumps({fact: bins for half in halves.values() for fact, bins in half.bins.items()}).encode()
     manifest = Manifest(
-        version=version_of(files),
+        version=content_version(files),
         made_by=made_by,
         inputs=INPUTS,
         data_sha256={path: digest for half in halves.values() for path, digest in half.data.items()},
@@ -72,4 +72,4 @@ def save(halves: Mapping[str, Half], out: Path, made_by: str, customers: str) ->
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (out / name).write_bytes(content)
-    return write(out, manifest)
+    return write_manifest(out, manifest)

@@ -35,7 +35,7 @@ from pydantic_core import from_json, to_json
 from services.scorer.features import fact
 from services.scorer.model import FILES, INPUTS
 from services.scorer.monitor import REFERENCE, SCORES
-from shared.artifacts import ARTIFACTS, ArtifactError, read
+from shared.artifacts import ARTIFACTS, ArtifactError, read_manifest
 from training.scorer import outcome_log
 from training.scorer.drift_tests import (
     ENOUGH,
@@ -132,7 +132,7 @@ def leans_on(model: Path) -> list[str]:
 def drift(artifact: Path, seen: Path, decisions: Path | None = None, outcomes: Path | None = None) -> Drift:
     """Raises `ArtifactError` and OSError; nothing that is in a line stops it."""
     skipped = Counter[str]()
-    manifest = read(artifact, INPUTS, FILES)
+    manifest = read_manifest(artifact, INPUTS, FILES)
     bins = from_json((artifact / REFERENCE).read_bytes())
     saw = outcome_log.saw(seen, manifest.version, bins, skipped)
     moved = shifts(bins, saw.counts, saw.unknown)

@@ -15,7 +15,7 @@ import xgboost
 from services.scorer.features import ACCEPT, RISK, Encoding, fact
 from services.scorer.model import INPUTS
 from services.scorer.monitor import binned, reference
-from shared.artifacts import read
+from shared.artifacts import read_manifest
 from shared.settings import Settings
 from training.data.pipeline import load, prepare
 from training.data.sources import BANK, TELCO, SourceError
@@ -81,7 +81,7 @@ def shifts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> dict[str, dict
 
 def compared(found: Study, artifacts: Path) -> str:
     """In words, whether the manifest of the scorer in `artifacts` says the same."""
-    theirs = read(artifacts / "scorer", INPUTS).metrics
+    theirs = read_manifest(artifacts / "scorer", INPUTS).metrics
     ours = {name: each.mean for name, each in report.rounded(found.metrics).items()}
     other = [
         f"{name} {value} here, {theirs.get(name)} there" for name, value in ours.items() if theirs.get(name) != value

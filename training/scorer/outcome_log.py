@@ -19,7 +19,7 @@ from pydantic import NonNegativeInt
 from pydantic_core import from_json
 
 from services.scorer.monitor import SAW, Bins
-from shared.messages import Decision, Outcome, Value
+from shared.messages import Decision, FrozenModel, Outcome
 
 HORIZON = timedelta(days=30)
 """How soon a churn has to follow for the risk to have meant it: the Telco label is of the month past."""
@@ -27,7 +27,7 @@ HORIZON = timedelta(days=30)
 Kind = TypeVar("Kind")
 
 
-class Saw(Value):
+class Saw(FrozenModel):
     """A line that the scorer said: customers by bin, and unknown categories, both by fact."""
 
     version: str

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from services.scorer.model import CURVES, FILES, INPUTS
-from shared.artifacts import ARTIFACTS, ArtifactError, read, version_of, write
+from shared.artifacts import ARTIFACTS, ArtifactError, content_version, read_manifest, write_manifest
 from training.scorer import outcome_log
 from training.scorer.drift_tests import ENOUGH
 from training.scorer.logistic_recalibration import WINDOW, Line, line
@@ -30,7 +30,7 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
 
     Lines that cannot be read stop nothing. Raises `ArtifactError`, OSError and `TooFewError`, with nothing changed.
     """
-    manifest, skipped = read(artifact, INPUTS, FILES), Counter[str]()
+    manifest, skipped = read_manifest(artifact, INPUTS, FILES), Counter[str]()
     said, became = outcome_log.decided(decisions, manifest.version, skipped), outcome_log.became(outcomes, skipped)
     lines = {model: over(join(said, became)) for model, join in outcome_log.JOINS.items()}
     told = {model: found if isinstance(found, str) else found.words() for model, found in lines.items()}
@@ -46,7 +46,7 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
                 curve["y"] = found(np.array(curve["y"])).tolist()
     files[CURVES] = json.dumps(curves).encode()
     (artifact / CURVES).write_bytes(files[CURVES])
-    made = write(artifact, manifest.model_copy(update={"version": version_of(files)}))
+    made = write_manifest(artifact, manifest.model_copy(update={"version": content_version(files)}))
     card = recalibrated(card, manifest.version, made.version, told)
     (artifact / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     return told | {"version": made.version}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from services.scorer.features import ACCEPT, ACCEPT_FEATURES, LEVEL, RISK, RISK_FEATURES, Encoding, encoder, fact
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 
 DEMO = ("tenure", "monthly_charges", "contract", "payment_method")
 """The facts that the first example of an event carries."""
@@ -121,7 +121,7 @@ def accept_all(calls: pd.DataFrame) -> Target:
 def encoded(facts: Mapping[str, Encoding], table: pd.DataFrame) -> np.ndarray:
     """As the service encodes them [n, features]: each row becomes the `Facts` of an event first."""
     records = table[[*facts]].astype(object).where(table[[*facts]].notna(), None).to_dict("records")
-    return encoder(facts, Counter())([Facts.model_validate(record) for record in records])
+    return encoder(facts, Counter())([CustomerFacts.model_validate(record) for record in records])
 
 
 def subset(target: Target, chosen: np.ndarray) -> Target:

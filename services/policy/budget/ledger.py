@@ -15,7 +15,7 @@ from zlib import crc32
 
 from pydantic import NonNegativeInt, model_validator
 
-from shared.messages import OFFERS, Value
+from shared.messages import OFFERS, FrozenModel
 from shared.service import Clock, utc_now
 from shared.store import Document, Documents, Key, Store
 
@@ -29,7 +29,7 @@ class BudgetError(Exception):
     """The budget asked for is less than what has been promised already."""
 
 
-class Shard(Value):
+class Shard(FrozenModel):
     """A part of the budget: what may be spent of it, is promised, and is spent.
 
     Promises are kept in full, whatever is expected of them; `awaited` is what they are expected to cost.

@@ -16,7 +16,7 @@ from services.policy.budget.ledger import Ledger, Shard, shard_in, together
 from services.policy.customer.state import DAY
 from services.policy.response.dynamic_program import RULES
 from shared import telemetry
-from shared.messages import Value
+from shared.messages import FrozenModel
 from shared.store import Document, Documents, Key, Store
 
 PACE: Key = ("budget", "pace")
@@ -73,7 +73,7 @@ def error_of(budget: Shard, passed: float, before: int = 0) -> float:
     return min(max((spent - plan) / left, -1.0), 1.0)
 
 
-class Kept(Value):
+class Kept(FrozenModel):
     """What is remembered of the pace."""
 
     start: AwareDatetime
@@ -127,7 +127,7 @@ class Pace:
             start = self._kept.start
             self._learn(await self._store.update([PACE, *self._ledger.keys], partial(self._moved, now=now)))
             if self._kept.start > start:
-                telemetry.say("the budget's calendar was over, and a new one began for what is left", start=now)
+                telemetry.log("the budget's calendar was over, and a new one began for what is left", start=now)
         return self._kept.price
 
     def saw(self, shards: Documents) -> None:

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from math import ceil, inf
 from typing import Any, Self
 
-from shared.messages import Value
+from shared.messages import FrozenModel
 from shared.store import Document
 
 DAY = timedelta(days=1)
 
 
-class Contact(Value):
+class Contact(FrozenModel):
     event_id: str
     at: datetime
     level: int = 0
@@ -20,7 +20,7 @@ class Contact(Value):
     """Where the offer was accepted."""
 
 
-class Review(Value):
+class Review(FrozenModel):
     """When to look at the customer again, and what was known of them and when, by the event that decided so."""
 
     at: datetime
@@ -28,7 +28,7 @@ class Review(Value):
     facts: dict[str, Any]
 
 
-class CustomerState(Value):
+class CustomerState(FrozenModel):
     """Contacts that still count, oldest first, and the review to come. Consent is kept apart, for longer."""
 
     contacts: tuple[Contact, ...] = ()

@@ -18,7 +18,17 @@ from services.policy.customer.state import DAY, Contact, CustomerState, Review
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.observation import observed
 from services.policy.response.dynamic_program import Rules
-from shared.messages import KINDS, OFFERS, Action, Decision, Facts, Message, Metadata, PlannedContact, ScoredCustomer
+from shared.messages import (
+    MESSAGE_TYPES,
+    OFFERS,
+    Action,
+    CustomerFacts,
+    Decision,
+    Message,
+    Metadata,
+    PlannedContact,
+    ScoredCustomer,
+)
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock, UnprocessableError
 from shared.store import CUSTOMERS, PLANS, Change, Document, Documents, Key, Store
@@ -77,13 +87,13 @@ async def _commit(
     context.pace.saw({shard: documents[shard] for (*_, shard), documents in zip(keys, found, strict=True)})
     for customer, (plan, *_), documents in zip(customers, keys, found, strict=True):
         if (kept := documents[plan]) and customer.event_id not in said:
-            said[customer.event_id] = KINDS[kept["topic"]].model_validate_json(kept["message"])
+            said[customer.event_id] = MESSAGE_TYPES[kept["topic"]].model_validate_json(kept["message"])
     return [customer for customer in customers if customer.event_id not in said]
 
 
 def keys_of(event_id: str, customer_id: str, context: PolicyContext) -> tuple[Key, Key, Key, Key]:
     """What was decided for the event, what is remembered of its customer, whether they opted out, and who pays."""
-    state, suppression = (CUSTOMERS, customer_id), context.pseudonyms.suppression(customer_id)
+    state, suppression = (CUSTOMERS, customer_id), context.pseudonyms.suppression_key(customer_id)
     return (PLANS, event_id), state, suppression, context.ledger.shard_of(customer_id)
 
 
@@ -155,7 +165,7 @@ def _review(customer: ScoredCustomer, allowed: gate.ActionMask, choice: PolicyAc
     known_at = customer.times.get("occurred_at") or customer.times.get("scored_at") or now
     if now - known_at > STALE:
         return None
-    facts = customer.model_dump(mode="json", include=set(Facts.model_fields), exclude_none=True)
+    facts = customer.model_dump(mode="json", include=set(CustomerFacts.model_fields), exclude_none=True)
     if customer.churn_risk_source == "model":
         del facts["churn_risk"]  # it is worked out anew
     facts["occurred_at"] = known_at.isoformat()
@@ -220,9 +230,9 @@ def _message(
         "times": {**customer.times, "decided_at": now},
     }
     if not contact:
-        return Decision.after(customer, **deliberation)
+        return Decision.caused_by(customer, **deliberation)
     expires_on = (now + context.offer_for).date() if OFFERS[level] else None
-    return PlannedContact.after(
+    return PlannedContact.caused_by(
         customer,
         **deliberation,
         brief=brief(customer, OFFERS[level], expires_on, customer.reasons),

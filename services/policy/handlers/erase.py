@@ -3,7 +3,7 @@
 from services.policy.budget.ledger import Ledger, shard_in
 from shared import telemetry
 from shared.pseudonyms import Pseudonyms
-from shared.store import PLANS, Document, Documents, Key, Store, traces
+from shared.store import PLANS, Document, Documents, Key, Store, customer_documents
 
 TOGETHER = 100
 """Documents removed in one commit; Firestore takes 500."""
@@ -22,8 +22,8 @@ async def erase(customer_id: str, store: Store, ledger: Ledger, pseudonyms: Pseu
                 shard = shard_in(written[shard_key])
         return {**written, **{key: None for key in found if key != shard_key}}
 
-    while keys := (await traces(store, customer_id))[:TOGETHER]:
+    while keys := (await customer_documents(store, customer_id))[:TOGETHER]:
         await store.update([*keys, shard_key], removed)
         erased += len(keys)
-    telemetry.say("erased", customer=pseudonyms.of(customer_id), documents=erased)
+    telemetry.log("erased", customer=pseudonyms.of(customer_id), documents=erased)
     return erased

@@ -13,9 +13,9 @@ from services.policy.customer.state import CustomerState, Review
 from services.policy.handlers.decide import PolicyContext
 from services.policy.handlers.settle import status_of
 from shared.bus import Bus, Envelope
-from shared.messages import EVENTS, CustomerEvent
+from shared.messages import ID_NAMESPACE, CustomerEvent
 from shared.service import attributes
-from shared.store import CUSTOMERS, DECISIONS, EARLY, PLANS, VERDICTS, Change, Document, Documents, Key
+from shared.store import CUSTOMERS, DECISIONS, EARLY_OUTCOMES, PLANS, VERDICTS, Change, Document, Documents, Key
 
 TOGETHER = 100
 """Documents that are looked at at once."""
@@ -27,7 +27,9 @@ async def review(*, context: PolicyContext, bus: Bus) -> dict[str, int]:
     return {
         "reviewed": await _look_again(context, bus, now),
         "expired": await _expire(context, now),
-        "forgotten": sum([await _forget(collection, context, now) for collection in (VERDICTS, DECISIONS, EARLY)]),
+        "forgotten": sum(
+            [await _forget(collection, context, now) for collection in (VERDICTS, DECISIONS, EARLY_OUTCOMES)]
+        ),
     }
 
 
@@ -46,7 +48,7 @@ async def _look_again(context: PolicyContext, bus: Bus, now: datetime) -> int:
 
 def _event(customer_id: str, due: Review) -> CustomerEvent:
     """The same each time it is made."""
-    event_id = str(uuid5(EVENTS, f"review of {due.event_id}"))
+    event_id = str(uuid5(ID_NAMESPACE, f"review of {due.event_id}"))
     return CustomerEvent.parse(to_json({**due.facts, "customer_id": customer_id, "event_id": event_id}), "")
 
 

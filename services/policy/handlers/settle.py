@@ -18,7 +18,7 @@ from services.policy.response.model import RESPONSE_MODEL
 from shared import telemetry
 from shared.messages import Message, Outcome
 from shared.service import NotReadyError, UnprocessableError
-from shared.store import CUSTOMERS, EARLY, Change, Document, Documents, Key
+from shared.store import CUSTOMERS, EARLY_OUTCOMES, Change, Document, Documents, Key
 
 REFUSALS = {"declined", "churned", "opted-out", "bounced", "expired"}
 """What gives back the money reserved; `expired` is the calendar's word."""
@@ -157,7 +157,7 @@ def _learnt(state: CustomerState, event_id: str, outcomes: Collection[str]) -> C
 
 async def _wait(heard: ParsedOutcome, context: PolicyContext, now: datetime) -> None:
     """Raises `Early`, or once it has been for too long `Unprocessable`."""
-    key = EARLY, str(heard.id)
+    key = EARLY_OUTCOMES, str(heard.id)
     first: Document = {"since": now.timestamp(), "customer_id": heard.customer_id, "due": (now + DAY).timestamp()}
     found = (await context.store.update([key], lambda found: {} if found[key] else {key: first}))[key]
     if now.timestamp() - (found or first)["since"] > PATIENCE.total_seconds():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.policy.policies.observation import OBSERVATION
-from shared.artifacts import Manifest, read
+from shared.artifacts import Manifest, read_manifest
 
 Floats = NDArray[np.float32]
 
@@ -35,7 +35,7 @@ class Network:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Raises `ArtifactError` where the file is damaged or made for other observations."""
-        manifest = read(folder, INPUTS, [FILE])
+        manifest = read_manifest(folder, INPUTS, [FILE])
         with np.load(folder / FILE, allow_pickle=False) as arrays:
             return cls(dict(arrays), manifest)
 

@@ -141,7 +141,7 @@ async def test_an_opt_out_can_be_read_by_the_shield_and_forgets_no_contact() -> 
     await decided(scored(event_id="one"), at)
     await decided(scored(event_id="two", opted_out=True), at)
 
-    state, suppression = (CUSTOMERS, "customer-1"), at.pseudonyms.suppression("customer-1")
+    state, suppression = (CUSTOMERS, "customer-1"), at.pseudonyms.suppression_key("customer-1")
     found = await at.store.read([state, suppression])
     state = found[state]
 

@@ -8,7 +8,7 @@ from services.policy.handlers.erase import TOGETHER, erase
 from services.policy.handlers.settle import settle
 from shared.messages import Decision, Outcome
 from shared.service import NotReadyError
-from shared.store import DEAD_LETTERS, DECISIONS, EARLY, VERDICTS, SQLiteStore, traces
+from shared.store import DEAD_LETTERS, DECISIONS, EARLY_OUTCOMES, VERDICTS, SQLiteStore, customer_documents
 from tests.policy.builders import DearestPolicy, context, outcome, scored
 
 
@@ -29,9 +29,9 @@ async def test_every_trace_goes_and_others_stay() -> None:
     elsewhere = {(place, "x"): {"customer_id": "customer-1"} for place in (VERDICTS, DECISIONS, DEAD_LETTERS)}
     await at.store.update(list(elsewhere), lambda found: elsewhere)
 
-    assert len(await at.store.about(EARLY, "customer-1")) == 1
+    assert len(await at.store.by_customer(EARLY_OUTCOMES, "customer-1")) == 1
     assert await erased(at) == 7
-    assert await traces(at.store, "customer-1") == []
+    assert await customer_documents(at.store, "customer-1") == []
     assert "customer-1" not in everything(at)
     assert "Sam" not in everything(at)
     assert "Angua" in everything(at)
@@ -93,6 +93,6 @@ async def test_it_can_be_asked_for_as_an_outcome_and_said_without_a_name(caplog:
 
     await settle([Outcome.parse(b'{"customer_id": "customer-1", "outcome": "erased"}', "m")], context=at)
 
-    assert await traces(at.store, "customer-1") == []
+    assert await customer_documents(at.store, "customer-1") == []
     [record] = caplog.records
     assert record.__dict__["fields"] == {"customer": at.pseudonyms.of("customer-1"), "documents": 2}

@@ -325,7 +325,7 @@ async def test_nobody_settles_for_another_customer() -> None:
 
 
 async def suppressed(at: PolicyContext, customer_id: str = "customer-1") -> bool:
-    key = at.pseudonyms.suppression(customer_id)
+    key = at.pseudonyms.suppression_key(customer_id)
     return (await at.store.read([key]))[key] is not None
 
 

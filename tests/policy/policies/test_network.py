@@ -5,7 +5,7 @@ import pytest
 
 from services.policy.policies.network import FILE, INPUTS, Network
 from services.policy.policies.observation import OBSERVATION
-from shared.artifacts import ArtifactError, Manifest, write
+from shared.artifacts import ArtifactError, Manifest, write_manifest
 from tests.policy.networks import WIDTHS, arrays, artifact
 
 
@@ -53,7 +53,7 @@ def test_a_damaged_file_is_not_loaded(tmp_path: Path) -> None:
 def test_a_network_of_other_observations_is_not_loaded(tmp_path: Path) -> None:
     folder = artifact(tmp_path / "policy")
     inputs = {"policy": (*INPUTS["policy"], "moon")}
-    write(folder, Manifest(version="1", made_by="hand", inputs=inputs, data_sha256={}, metrics={}))
+    write_manifest(folder, Manifest(version="1", made_by="hand", inputs=inputs, data_sha256={}, metrics={}))
 
     with pytest.raises(ArtifactError, match="moon"):
         Network.load(folder)

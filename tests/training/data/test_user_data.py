@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from services.scorer.features import RISK
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 from training.data import user_data
 from training.data.sources import SourceError
 
@@ -134,7 +134,7 @@ def test_rows_that_no_event_could_carry_and_repeated_ids_are_dropped_and_counted
 
 def test_every_row_that_is_kept_is_one_that_an_event_could_carry(read) -> None:
     for row in read(customers()).rows.to_dict("records"):
-        Facts.model_validate({fact: row[fact] for fact in RISK if pd.notna(row[fact])})
+        CustomerFacts.model_validate({fact: row[fact] for fact in RISK if pd.notna(row[fact])})
 
 
 def test_without_an_id_customers_are_known_by_their_row(read) -> None:

@@ -10,7 +10,7 @@ from services.policy.response.model import RESPONSE_MODEL, hazard_of
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
-from shared.messages import Facts
+from shared.messages import CustomerFacts
 from training.policy.customers import HELD_OUT, TRAINING, Population, customers, lent, population, scored
 from training.scorer.evaluate import tables
 
@@ -42,7 +42,7 @@ def test_a_customer_is_as_the_service_would_score_them(people: Population) -> No
     for row in (0, 700, len(people.people) - 1):
         person = people.people.iloc[row]
         facts = {fact: person[fact] for fact in (*RISK, *ACCEPT) if pd.notna(person[fact])}
-        [score] = model.score([Facts.model_validate(facts)])
+        [score] = model.score([CustomerFacts.model_validate(facts)])
         assert people.held_out.accept[row] == pytest.approx(score.accept_probs)
         assert people.held_out.bill[row] == facts["monthly_charges"]
         assert people.held_out.hazard[row] == pytest.approx(hazard_of(np.array(score.churn_risk)))

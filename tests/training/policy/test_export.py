@@ -8,7 +8,7 @@ import torch
 
 from services.policy.policies.network import FILE, HEADS, INPUTS
 from services.policy.policies.network import Network as Served
-from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, version_of, write
+from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, content_version, write_manifest
 from training.policy.export import NAMES, packed, served
 from training.policy.ppo import Network
 
@@ -28,8 +28,10 @@ def network(seed: int = 3) -> Network:
 
 def written(folder: Path, network: Network) -> Path:
     (folder / FILE).write_bytes(packed(network))
-    version = version_of({FILE: packed(network)})
-    write(folder, Manifest(version=version, made_by="make train-policy", inputs=INPUTS, data_sha256={}, metrics={}))
+    version = content_version({FILE: packed(network)})
+    write_manifest(
+        folder, Manifest(version=version, made_by="make train-policy", inputs=INPUTS, data_sha256={}, metrics={})
+    )
     return folder
 
 

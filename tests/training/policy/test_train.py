@@ -13,7 +13,7 @@ import pytest
 from services.policy.policies.network import FILE, INPUTS, Network
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.model import Customers
-from shared.artifacts import Manifest, read
+from shared.artifacts import Manifest, read_manifest
 from tests.policy.builders import situation
 from training.policy import train
 from training.policy.customers import Population
@@ -66,7 +66,7 @@ def test_the_service_accepts_and_runs_what_was_trained(made: tuple[Path, Manifes
     folder, manifest = made
     policy = PPOPolicy(Network.load(folder))
 
-    assert read(folder, INPUTS, [FILE, HISTORY]) == manifest
+    assert read_manifest(folder, INPUTS, [FILE, HISTORY]) == manifest
     assert policy.version == manifest.version
     assert policy.choose(situation()).level in (None, 0, 1, 2, 3)
 

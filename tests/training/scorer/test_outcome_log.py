@@ -12,8 +12,8 @@ import pytest
 from services.scorer.features import ACCEPT, RISK, encoder
 from services.scorer.model import INPUTS, ScorerModel
 from services.scorer.monitor import REFERENCE, SAW, SCORES, FeatureMonitor, reference
-from shared.artifacts import ARTIFACTS, read, write
-from shared.messages import EVENTS, OFFERS, Action, Decision, Facts, Metadata, Outcome
+from shared.artifacts import ARTIFACTS, read_manifest, write_manifest
+from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerFacts, Decision, Metadata, Outcome
 from training.scorer import drift
 from training.scorer.outcome_log import HORIZON, acceptance, became, churn, decided, saw
 
@@ -27,7 +27,7 @@ def decision(event_id: str, at: datetime = START, customer_id: str | None = None
     contact = bool(metadata.pop("contact", False))
     usual = {"churn_risk": 0.3, "accept_prob": 0.2, "expected_value": 0, "propensity": 1, "policy": "baseline"}
     return Decision(
-        id=EVENTS,
+        id=ID_NAMESPACE,
         event_id=event_id,
         customer_id=customer_id or f"customer of {event_id}",
         decision=Action(contact=contact, estimated_retention_prob=0.5),
@@ -39,7 +39,7 @@ def decision(event_id: str, at: datetime = START, customer_id: str | None = None
 
 def outcome(event_id: str, what: str, at: datetime | None = None, customer_id: str | None = None) -> Outcome:
     customer = customer_id or f"customer of {event_id}"
-    return Outcome(id=EVENTS, event_id=event_id, customer_id=customer, outcome=what, occurred_at=at)
+    return Outcome(id=ID_NAMESPACE, event_id=event_id, customer_id=customer, outcome=what, occurred_at=at)
 
 
 def written(file: Path, *lines: object) -> Path:
@@ -158,28 +158,30 @@ def test_a_model_leans_on_facts_as_a_whole() -> None:
 
 
 @pytest.fixture
-def artifact(tmp_path: Path, customers: list[Facts]) -> Path:
+def artifact(tmp_path: Path, customers: list[CustomerFacts]) -> Path:
     """The committed models, with bins of these customers and an AUC that nobody falls below."""
     folder = copytree(ARTIFACTS / "scorer", tmp_path / "scorer")
-    manifest = read(folder, INPUTS)
+    manifest = read_manifest(folder, INPUTS)
     _, rows, scores = scored(customers)
     bins = reference(RISK, rows[0]) | reference(ACCEPT, rows[1][:: len(OFFERS)]) | reference(SCORES, scores)
     (folder / REFERENCE).write_text(json.dumps(bins))
-    write(folder, manifest.model_copy(update={"metrics": {"risk.auc.low": 0.0, "accept.serving.auc.low": 0.0}}))
+    write_manifest(
+        folder, manifest.model_copy(update={"metrics": {"risk.auc.low": 0.0, "accept.serving.auc.low": 0.0}})
+    )
     return folder
 
 
 @pytest.fixture
-def customers() -> list[Facts]:
+def customers() -> list[CustomerFacts]:
     rng = np.random.default_rng(0)
     contracts = np.array([*RISK["contract"]])[rng.integers(3, size=2000)]
     return [
-        Facts(tenure=int(months), contract=str(contract))
+        CustomerFacts(tenure=int(months), contract=str(contract))
         for months, contract in zip(rng.integers(73, size=2000), contracts, strict=True)
     ]
 
 
-def scored(customers: list[Facts]) -> tuple[ScorerModel, tuple[np.ndarray, np.ndarray], np.ndarray]:
+def scored(customers: list[CustomerFacts]) -> tuple[ScorerModel, tuple[np.ndarray, np.ndarray], np.ndarray]:
     model = ScorerModel.load(ARTIFACTS / "scorer")
     found = model.score(customers)
     accept = encoder(ACCEPT, Counter())(customers)
@@ -188,7 +190,7 @@ def scored(customers: list[Facts]) -> tuple[ScorerModel, tuple[np.ndarray, np.nd
     return model, (encoder(RISK, Counter())(customers), rows.astype(np.float32)), scores
 
 
-def log(folder: Path, artifact: Path, customers: list[Facts], unread: int = 3) -> Path:
+def log(folder: Path, artifact: Path, customers: list[CustomerFacts], unread: int = 3) -> Path:
     """`unread` of the customers have a contract that is not known."""
     model, rows, scores = scored(customers)
     watch = FeatureMonitor(json.loads((artifact / REFERENCE).read_text()), Counter(contract=unread))
@@ -203,7 +205,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 def test_counts_alone_leave_the_verdict_unknown(
     artifact: Path,
-    customers: list[Facts],
+    customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -219,7 +221,7 @@ def test_counts_alone_leave_the_verdict_unknown(
 
 def test_customers_of_another_kind_ask_for_training(
     artifact: Path,
-    customers: list[Facts],
+    customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -234,12 +236,12 @@ def test_customers_of_another_kind_ask_for_training(
 
 def test_a_fact_that_stops_half_way_asks_for_the_feed(
     artifact: Path,
-    customers: list[Facts],
+    customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    broken = [Facts(contract=each.contract) for each in customers[20:]]
+    broken = [CustomerFacts(contract=each.contract) for each in customers[20:]]
     assert run(monkeypatch, "--seen", log(tmp_path, artifact, customers[:20] + broken), "--artifact", artifact) == 1
     told = capsys.readouterr().out
     assert "risk: check\n  tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?" in told
@@ -250,7 +252,7 @@ def test_a_fact_that_stops_half_way_asks_for_the_feed(
 @pytest.mark.parametrize(("unread", "word", "code"), [(0, "unknown", 2), (2000, "check", 1)])
 def test_a_fact_never_sent_asks_for_nothing_and_one_never_understood_does(
     artifact: Path,
-    customers: list[Facts],
+    customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -258,7 +260,7 @@ def test_a_fact_never_sent_asks_for_nothing_and_one_never_understood_does(
     word: str,
     code: int,
 ) -> None:
-    seen = log(tmp_path, artifact, [Facts(tenure=each.tenure) for each in customers], unread)
+    seen = log(tmp_path, artifact, [CustomerFacts(tenure=each.tenure) for each in customers], unread)
     assert run(monkeypatch, "--seen", seen, "--artifact", artifact) == code
     told = capsys.readouterr().out
     assert f"risk: {word}" in told
@@ -269,7 +271,7 @@ def test_a_fact_never_sent_asks_for_nothing_and_one_never_understood_does(
 @pytest.mark.parametrize(("times", "word", "code"), [(1, "fine", 0), (2, "recalibrate", 1)])
 def test_outcomes_decide(
     artifact: Path,
-    customers: list[Facts],
+    customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -277,7 +279,7 @@ def test_outcomes_decide(
     word: str,
     code: int,
 ) -> None:
-    version, rng = read(artifact, INPUTS).version, np.random.default_rng(1)
+    version, rng = read_manifest(artifact, INPUTS).version, np.random.default_rng(1)
     decisions, outcomes = [], []
     for i, p in enumerate(rng.beta(1, 4, 3000).tolist()):
         for kind, what, often in (("holdout", "churned", times), ("contact", "accepted", 1)):
@@ -310,7 +312,7 @@ def test_a_missing_file_is_named(
 
 def test_a_folder_that_is_not_there_is_named(
     artifact: Path,
-    customers: list[Facts],
+    customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from services.scorer.model import INPUTS, ScorerModel
-from shared.artifacts import ARTIFACTS, read
-from shared.messages import Facts
+from shared.artifacts import ARTIFACTS, read_manifest
+from shared.messages import CustomerFacts
 from tests.training.scorer.test_outcome_log import START, decision, outcome
 from training.scorer import recalibrate as command
 from training.scorer.recalibrate import TooFewError, recalibrate
 
-CUSTOMERS = [Facts(), Facts(tenure=3, contract="Month-to-month"), Facts(age=30, job="student")]
+CUSTOMERS = [CustomerFacts(), CustomerFacts(tenure=3, contract="Month-to-month"), CustomerFacts(age=30, job="student")]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def window(folder, artifact, odds: float, contacts: int = 1200):
     rng = np.random.default_rng(0)
     p = rng.uniform(0.05, 0.4, contacts)
     yes = rng.random(contacts) < odds * p / (1 - p + odds * p)
-    version = read(artifact, INPUTS).version
+    version = read_manifest(artifact, INPUTS).version
     said = [
         decision(f"e{n}", START + timedelta(minutes=n), contact=True, accept_prob=each).model_copy(
             update={"versions": {"scorer": version}}
@@ -55,7 +55,7 @@ def test_acceptance_follows_the_outcomes_and_risk_stays(artifact, tmp_path: Path
 
 
 def test_the_card_says_of_which_version_its_numbers_are(artifact, tmp_path: Path) -> None:
-    old = read(artifact, INPUTS).version
+    old = read_manifest(artifact, INPUTS).version
     told = recalibrate(artifact, *window(tmp_path, artifact, odds=3))
     card = (artifact / "MODEL_CARD.md").read_text()
     assert card.startswith(f"# Scorer {told['version']}")

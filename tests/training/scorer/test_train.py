@@ -11,8 +11,8 @@ import pytest
 from services.scorer.calibration import Calibrator, fact_columns, wholeness
 from services.scorer.features import RISK
 from services.scorer.model import INPUTS, ScorerModel
-from shared.artifacts import ArtifactError, read
-from shared.messages import Facts
+from shared.artifacts import ArtifactError, read_manifest
+from shared.messages import CustomerFacts
 from training.data.sources import SourceError
 from training.scorer import evaluate as studying
 from training.scorer import evaluation as evaluating
@@ -262,7 +262,7 @@ def test_a_run_makes_what_the_service_loads(small) -> None:
     folder, made = small
     model = ScorerModel.load(folder / "scorer")
     assert model.version == made.version
-    assert 0 < model.score([Facts()])[0].churn_risk < 1
+    assert 0 < model.score([CustomerFacts()])[0].churn_risk < 1
 
 
 def test_the_service_says_what_training_measured_of_customers_known_whole_and_in_part(small, data: Path) -> None:
@@ -271,14 +271,16 @@ def test_the_service_says_what_training_measured_of_customers_known_whole_and_in
     model = ScorerModel.load(folder / "scorer")
     telco, _ = tables(data, folder / "data")
     test = telco.sample(SMALL, random_state=42).query("split == 'test'")
-    customers = [Facts.model_validate({k: v for k, v in row.items() if k in RISK}) for row in test.to_dict("records")]
+    customers = [
+        CustomerFacts.model_validate({k: v for k, v in row.items() if k in RISK}) for row in test.to_dict("records")
+    ]
     said = np.array([score.churn_risk for score in model.score(customers)])
     assert auc(said, test["churned"].to_numpy(int)) == pytest.approx(made.metrics["risk.test.auc"], abs=1e-4)
     assert ece(said, test["churned"].to_numpy(int)) == pytest.approx(made.metrics["risk.test.ece"], abs=1e-4)
     trained = Calibrator.load(json.loads((folder / "scorer" / "curves.json").read_text())["risk"])
     raw = np.linspace(0, 1, 50)
     assert (trained(np.zeros((50, 24)), raw) != trained(np.full((50, 24), np.nan), raw)).any()
-    [nobody] = model.score([Facts()])
+    [nobody] = model.score([CustomerFacts()])
     whole = trained.whole(raw), trained.part(raw)
     assert min(whole[1]) <= nobody.churn_risk <= max(whole[1])
 
@@ -319,14 +321,14 @@ def test_what_is_trained_never_says_that_staying_longer_raises_the_risk(small, f
             strict=True,
         )
     ]
-    by_value = [[s.churn_risk for s in model.score([Facts(**(o | {fact: v})) for o in others])] for v in values]
+    by_value = [[s.churn_risk for s in model.score([CustomerFacts(**(o | {fact: v})) for o in others])] for v in values]
     assert (np.diff(by_value, axis=0) <= 0).all()
     assert np.ptp(by_value) > 0.1
 
 
 def test_what_is_trained_never_says_that_a_better_offer_is_taken_less(small) -> None:
     model = ScorerModel.load(small[0] / "scorer")
-    customers = [Facts(age=age, job=job) for age in range(20, 90, 5) for job in ("student", "retired", None)]
+    customers = [CustomerFacts(age=age, job=job) for age in range(20, 90, 5) for job in ("student", "retired", None)]
     offers = np.array([score.accept_probs for score in model.score(customers)])
     assert (np.diff(offers) >= 0).all()
     assert (offers[:, -1] > offers[:, 0]).any()
@@ -393,9 +395,9 @@ def test_your_own_customers_make_a_risk_model_and_leave_acceptance_as_it_was(
     assert made.metrics["risk.auc"] > 0.8
     assert "customers.csv" in made.data_sha256
     assert not any("Telco" in path for path in made.data_sha256)
-    new, leaving = ScorerModel.load(out), Facts(tenure=3)
+    new, leaving = ScorerModel.load(out), CustomerFacts(tenure=3)
     assert new.score([leaving])[0].accept_probs == ScorerModel.load(folder / "scorer").score([leaving])[0].accept_probs
-    assert new.score([leaving])[0].churn_risk > 0.5 > new.score([Facts(tenure=50)])[0].churn_risk
+    assert new.score([leaving])[0].churn_risk > 0.5 > new.score([CustomerFacts(tenure=50)])[0].churn_risk
     said, card = capsys.readouterr().out, (out / "MODEL_CARD.md").read_text().replace("\\_", "_")
     for text in (said, card):
         assert "1,200 customers" in text
@@ -411,7 +413,7 @@ def test_customers_whom_nothing_tells_apart_make_no_model(small, tmp_path: Path)
     churned = np.random.default_rng(0).random(1200) < 0.3
     with pytest.raises(FloorError, match=r"risk has an AUC of 0\.[45].*old artifact is kept"):
         train_risk(*own(tmp_path, churned), Args(out=out, repeats=1))
-    assert read(out, INPUTS).version == small[1].version
+    assert read_manifest(out, INPUTS).version == small[1].version
 
 
 def test_your_own_customers_need_an_acceptance_model(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from services.messenger.writers import TemplateWriter, Writer
 from services.policy.customer.brief import brief as briefed
 from services.shield.handler import Shield, check
 from services.shield.rules import violations
-from shared.messages import EVENTS, Action, Brief, Customer, Decision, Metadata, PlannedContact
+from shared.messages import ID_NAMESPACE, Action, Brief, Customer, Decision, Metadata, PlannedContact
 from shared.pseudonyms import Pseudonyms
-from shared.settings import LOCAL_KEY, Settings
+from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from training.messenger.corpus.corpus import briefs
 from training.messenger.evaluation import heldout_rubric
@@ -165,7 +165,7 @@ async def _written(writer: Writer, about: Sequence[Brief]) -> list[list[str]]:
 async def _decided(writer: Writer, customers: Sequence[Brief]) -> list[Decision]:
     """Through the messenger's and the shield's own handlers."""
     store, said = SQLiteStore(), []
-    shield = Shield(store, Pseudonyms(LOCAL_KEY), ["UTC"], timedelta(days=1), lambda: NOON)
+    shield = Shield(store, Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), lambda: NOON)
     for some in tqdm(_parts([*enumerate(customers)]), unit=" batches", disable=None):
         drafted = await draft([_planned(*each) for each in some], writer=writer, clock=lambda: NOON)
         said += await check([m for [m] in drafted], shield=shield)  # type: ignore[misc]
@@ -175,7 +175,7 @@ async def _decided(writer: Writer, customers: Sequence[Brief]) -> list[Decision]
 
 def _planned(number: int, brief: Brief) -> PlannedContact:
     return PlannedContact(
-        id=uuid5(EVENTS, str(number)),
+        id=uuid5(ID_NAMESPACE, str(number)),
         event_id=str(number),
         customer_id=str(number),
         decision=Action(contact=True, offer_percentage=brief.offer_percentage, estimated_retention_prob=0.5),

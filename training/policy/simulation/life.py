@@ -8,7 +8,7 @@ import numpy as np
 
 from services.policy.handlers.decide import PolicyContext, decide
 from services.policy.handlers.settle import settle
-from shared.messages import EVENTS, Decision, Outcome, PlannedContact, ScoredCustomer
+from shared.messages import ID_NAMESPACE, Decision, Outcome, PlannedContact, ScoredCustomer
 from training.policy.simulation.audit import Audit, Offer
 from training.policy.simulation.campaign import HOURS, CampaignSimulator
 from training.policy.simulation.town import CustomerSimulator
@@ -91,5 +91,10 @@ def _event_id(day: int, who: int) -> str:
 
 
 def _outcome(event_id: str, who: int, word: str) -> Outcome:
-    fields = {"id": uuid5(EVENTS, f"{event_id}/{word}"), "event_id": event_id, "customer_id": str(who), "outcome": word}
+    fields = {
+        "id": uuid5(ID_NAMESPACE, f"{event_id}/{word}"),
+        "event_id": event_id,
+        "customer_id": str(who),
+        "outcome": word,
+    }
     return Outcome.model_validate(fields)

@@ -29,7 +29,7 @@ from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
 from shared.pseudonyms import Pseudonyms
-from shared.settings import LOCAL_KEY, Settings
+from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from training.data.sources import SourceError
 from training.policy.customers import population
@@ -120,7 +120,9 @@ async def _lived(
     clock, days = Clock(), quarter.rules.quarter
     ledger = await Ledger.open(store, budget, 1, clock)
     pace = await Pace.open(store, ledger, days, clock())
-    context = PolicyContext(store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock, Pseudonyms(LOCAL_KEY))
+    context = PolicyContext(
+        store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock, Pseudonyms(LOCAL_HASH_KEY)
+    )
     life = ServiceSimulation(quarter, context, clock, budget)
     path, prices = [], []
     for day in tqdm(range(days), unit=" days", disable=not progress):

@@ -5,7 +5,7 @@ from uuid import uuid5
 import numpy as np
 
 from services.policy.response.model import hazard_exposure, incremental_value
-from shared.messages import EVENTS, ScoredCustomer
+from shared.messages import ID_NAMESPACE, ScoredCustomer
 from training.policy.simulation.campaign import CampaignSimulator
 from training.policy.simulation.env import NEVER
 
@@ -23,7 +23,7 @@ class CustomerSimulator:
 
     def event(self, who: int, event_id: str) -> ScoredCustomer:
         return ScoredCustomer(
-            id=uuid5(EVENTS, event_id),
+            id=uuid5(ID_NAMESPACE, event_id),
             event_id=event_id,
             customer_id=str(who),
             churn_risk=self.risk[who],

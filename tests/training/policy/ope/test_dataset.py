@@ -170,7 +170,7 @@ async def lived(policy: PPOPolicy, n: int, seed: int) -> ServiceRun:
         for i in range(n)
     ]
     said = [message for [message] in await decide(customers, context=at)]
-    decisions = [each if isinstance(each, Decision) else Decision.after(each, message="Hi") for each in said]
+    decisions = [each if isinstance(each, Decision) else Decision.caused_by(each, message="Hi") for each in said]
     outcomes = []
     for who, decision, luck, leaves in zip(customers, decisions, rng.random(n), rng.exponential(size=n), strict=True):
         level = decision.decision.offer_level if decision.decision.contact else None

@@ -13,7 +13,7 @@ from scipy import stats
 from services.policy.customer.gate import held_out
 from services.policy.policies.one_step import TYPICAL_CHARGES
 from services.policy.response.model import MONTH, RESPONSE_MODEL
-from shared.messages import EVENTS, OFFERS, Action, CustomerEvent, Decision, Metadata, Outcome
+from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerEvent, Decision, Metadata, Outcome
 from tests.policy.builders import LIMITS, NOON, outcome, scored
 from training.policy.ope import lift
 from training.policy.ope.bandit_log import TableError
@@ -28,7 +28,7 @@ def decided(customer: str, event: str = "", day: float = 0, level: int | None = 
     event_id = event or f"event of {customer}"
     offer = {} if level is None else {"offer_level": level, "offer_percentage": OFFERS[level]}
     return Decision(
-        id=uuid5(EVENTS, event_id),
+        id=uuid5(ID_NAMESPACE, event_id),
         event_id=event_id,
         customer_id=customer,
         decision=Action(contact=level is not None, **offer, estimated_retention_prob=0.5),
