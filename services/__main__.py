@@ -71,7 +71,7 @@ def main() -> None:
 
 async def _erase(customer_id: str, settings: Settings, cloud: bool) -> int:
     async with (web.google_cloud if cloud else local.stored)(settings) as (_, store):
-        ledger = await Ledger.found(store)
+        ledger = await Ledger.load(store)
         pseudonyms = await Pseudonyms.open(store, settings.hash_key)
         return await erase(customer_id, store, ledger, pseudonyms) if ledger else 0
 

@@ -6,7 +6,7 @@ from functools import partial
 from fastapi import Depends, FastAPI, Request
 
 from services.policy.budget.ledger import Ledger, default_shards
-from services.policy.budget.pacing import Pace
+from services.policy.budget.pacing import BudgetPacer
 from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import GRACE, PolicyContext, decide, rules_of
 from services.policy.handlers.review import review
@@ -26,7 +26,7 @@ from shared.store import SQLiteStore, Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
-    policy = chosen(settings)
+    policy = load_policy(settings)
     explores = f"explores in {settings.explore:.0%} of decisions" if settings.explore else "does not explore"
     telemetry.log(f"the policy is {policy.name} and {explores}", version=policy.version)
     if settings.hash_key == LOCAL_HASH_KEY:
@@ -38,7 +38,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
     context = PolicyContext(
         store=store,
         ledger=ledger,
-        pace=await Pace.open(store, ledger, settings.budget_days, clock()),
+        pacer=await BudgetPacer.open(store, ledger, settings.budget_days, clock()),
         policy=policy,
         limits=limits,
         offer_for=offer_for,
@@ -63,7 +63,7 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def chosen(settings: Settings) -> Policy:
+def load_policy(settings: Settings) -> Policy:
     """Raises `ArtifactError` where the trained policy is chosen and not there."""
     exploration = Exploration(settings.explore)
     rules = rules_of(limits_of(settings))

@@ -30,15 +30,15 @@ from tqdm import tqdm
 
 from services import local, replay
 from services.policy.budget.ledger import Ledger
-from services.policy.budget.pacing import Pace
+from services.policy.budget.pacing import BudgetPacer
 from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import PolicyContext, decide, keys_of
 from services.policy.handlers.settle import settle
 from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION
 from services.policy.policies.one_step import BaselinePolicy
-from services.policy.policies.ppo import PPOPolicy, greedy
-from services.policy.response.model import Customers, hazard_of
+from services.policy.policies.ppo import PPOPolicy, greedy_action
+from services.policy.response.model import Customers, daily_hazard
 from services.scorer.handler import score
 from services.scorer.model import ScorerModel
 from shared import telemetry
@@ -179,7 +179,7 @@ def choosing() -> Figures:
     bare, ours, whole = [], [], []
     for observed in tqdm(observations, unit=" states", leave=False):
         bare.append(timed(lambda observed=observed: observed @ a["w1"] @ a["w2"] @ heads))
-        ours.append(timed(lambda observed=observed: greedy(network(observed).tolist(), usual.allowed, True)))
+        ours.append(timed(lambda observed=observed: greedy_action(network(observed).tolist(), usual.allowed, True)))
         whole.append(timed(lambda: policy.choose(usual)))
     return {
         "choose_one_p50_us": 1e6 * median(ours),
@@ -195,7 +195,7 @@ def simulating() -> Figures:
     done makes room.
     """
     rng, cart = np.random.default_rng(1), gymnasium.make_vec("CartPole-v1", SIMULATED, "vector_entry_point")
-    people = Customers(hazard_of(rng.beta(1, 3, 5_000)), rng.beta(1, 4, (5_000, 4)), rng.uniform(20, 120, 5_000))
+    people = Customers(daily_hazard(rng.beta(1, 3, 5_000)), rng.beta(1, 4, (5_000, 4)), rng.uniform(20, 120, 5_000))
     many, pushes = RetentionVectorEnv(people, SIMULATED, rng), rng.integers(0, 2, SIMULATED)
     contacts = cycle(rng.random((16, SIMULATED)) < 0.1)
     levels, delays = cycle(rng.integers(0, 4, (16, SIMULATED))), cycle(rng.integers(0, 8, (16, SIMULATED)))
@@ -256,7 +256,7 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
     store = FirestoreStore(f"bench-{uuid4().hex[:8]}")
     ledger = await Ledger.open(store, 1e7, 256)
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
-    pace = await Pace.open(store, ledger, 90, utc_now())
+    pace = await BudgetPacer.open(store, ledger, 90, utc_now())
     context = PolicyContext(
         store, ledger, pace, BaselinePolicy(), limits, timedelta(days=14), utc_now, Pseudonyms(LOCAL_HASH_KEY)
     )

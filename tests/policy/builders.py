@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid5
 
 from services.policy.budget.ledger import Ledger
-from services.policy.budget.pacing import Pace
+from services.policy.budget.pacing import BudgetPacer
 from services.policy.customer.gate import ActionMask, Limits
 from services.policy.handlers.decide import PolicyContext
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
@@ -103,7 +103,7 @@ async def context(
     return PolicyContext(
         store=store,
         ledger=ledger,
-        pace=await Pace.open(store, ledger, 90, NOON),
+        pacer=await BudgetPacer.open(store, ledger, 90, NOON),
         policy=policy or BaselinePolicy(),
         limits=LIMITS._replace(**limits),
         offer_for=timedelta(days=14),

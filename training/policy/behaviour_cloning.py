@@ -52,7 +52,7 @@ def lessons(customers: Customers, rng: np.random.Generator, each: int = 800) -> 
     for price in PRICES:
         some = customers[rng.integers(len(customers.bill), size=each)]
         problem = DynamicProgram(some)
-        for stage in problem.stages(float(price)):
+        for stage in problem.solve(float(price)):
             if stage.day % DAYS == 0:
                 contacts = rng.integers(problem.rules.cap, size=each)
                 days_since_contact = np.where(contacts, rng.integers(1, 60, size=each), NEVER)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel, daily_hazard
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.messages import CustomerFacts
@@ -62,5 +62,5 @@ def scored(people: pd.DataFrame, model: ScorerModel) -> pd.DataFrame:
 def customers(people: pd.DataFrame, response_model: ResponseModel = RESPONSE_MODEL) -> Customers:
     accept = people.filter(like="accept_prob_").to_numpy()
     return Customers(
-        hazard_of(people["churn_risk"].to_numpy(), response_model), accept, people["monthly_charges"].to_numpy()
+        daily_hazard(people["churn_risk"].to_numpy(), response_model), accept, people["monthly_charges"].to_numpy()
     )

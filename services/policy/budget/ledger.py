@@ -13,7 +13,7 @@ from math import ceil
 from typing import Self
 from zlib import crc32
 
-from pydantic import NonNegativeInt, model_validator
+from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
 
 from shared.messages import OFFERS, FrozenModel
 from shared.service import Clock, utc_now
@@ -32,13 +32,15 @@ class BudgetError(Exception):
 class Shard(FrozenModel):
     """A part of the budget: what may be spent of it, is promised, and is spent.
 
-    Promises are kept in full, whatever is expected of them; `awaited` is what they are expected to cost.
+    Promises are kept in full, whatever is expected of them; `expected_cost` is what they are expected to cost.
     """
 
     allotment: NonNegativeInt = 0
     reserved: NonNegativeInt = 0
     committed: NonNegativeInt = 0
-    awaited: NonNegativeInt = 0
+    expected_cost: NonNegativeInt = Field(
+        default=0, validation_alias=AliasChoices("awaited", "expected_cost"), serialization_alias="awaited"
+    )
 
     @model_validator(mode="after")
     def _solvent(self) -> Self:
@@ -54,21 +56,23 @@ class Shard(FrozenModel):
         """With that much more to spend, or less."""
         return self._with(allotment=cents)
 
-    def reserve(self, cents: int, awaited: int = 0) -> Document:
-        return self._with(reserved=cents, awaited=awaited)
+    def reserve(self, cents: int, expected_cost: int = 0) -> Document:
+        return self._with(reserved=cents, expected_cost=expected_cost)
 
-    def move(self, cents: int, awaited: int, before: str, after: str) -> Document:
+    def move(self, cents: int, expected_cost: int, before: str, after: str) -> Document:
         """A promise is no longer what it was `before`: reserved, committed (spent), or released."""
 
         def step(part: str) -> int:
             return (after == part) - (before == part)
 
         reserved, committed = step("reserved"), step("committed")
-        return self._with(reserved=reserved * cents, awaited=reserved * awaited, committed=committed * cents)
+        return self._with(
+            reserved=reserved * cents, expected_cost=reserved * expected_cost, committed=committed * cents
+        )
 
     def _with(self, **more: int) -> Document:
         old = self.model_dump()
-        return Shard(**{**old, **{name: old[name] + cents for name, cents in more.items()}}).model_dump()
+        return Shard(**{**old, **{name: old[name] + cents for name, cents in more.items()}}).model_dump(by_alias=True)
 
 
 def default_shards(budget: float) -> int:
@@ -103,7 +107,7 @@ class Ledger:
         return ledger
 
     @classmethod
-    async def found(cls, store: Store) -> Self | None:
+    async def load(cls, store: Store) -> Self | None:
         """The budget as it is, where there is one."""
         total = (await store.read([TOTAL]))[TOTAL]
         return cls(store, total["shards"]) if total else None
@@ -113,7 +117,7 @@ class Ledger:
 
     async def borrow(self, shard: Key, need: int) -> None:
         """Move at least `need` cents of free allotment to `shard`, from the richest first, as far as there are any."""
-        if self.dry(need):
+        if self.exhausted(need):
             return
         neighbours = {key: shard_in(found) for key, found in (await self._store.read(self.keys)).items()}
         if neighbours.pop(shard).free >= need:
@@ -128,7 +132,7 @@ class Ledger:
                 return
         self._missed, self._dry_until = need, self._clock() + DRY_FOR
 
-    def dry(self, need: int) -> bool:
+    def exhausted(self, need: int) -> bool:
         """No other shard could help: there is none, or a moment ago all together did not hold as much."""
         return len(self.keys) == 1 or (need >= self._missed and self._clock() < self._dry_until)
 

@@ -52,7 +52,7 @@ class PID(NamedTuple):
         return self._replace(integral=integral, error=error), expm1(max(0.0, integral + KP * error + KD * worse))
 
 
-def planned(passed: float) -> float:
+def planned_share(passed: float) -> float:
     """Share of the budget that the calendar spends within a share of its days: most at first, and less each day.
 
     Not the same each day. Promises are kept in full and most are declined, so a day can spend but a part of what is
@@ -67,8 +67,8 @@ def error_of(budget: Shard, passed: float, before: int = 0) -> float:
     As a share of what is left then by the calendar. What is promised counts by what it is expected to cost. The
     calendar is for what was not spent `before` it, in cents.
     """
-    cents, spent = budget.allotment - before, budget.committed + budget.awaited - before
-    plan = cents * planned(passed)
+    cents, spent = budget.allotment - before, budget.committed + budget.expected_cost - before
+    plan = cents * planned_share(passed)
     left = max(cents - plan, cents * LEAST, 1)
     return min(max((spent - plan) / left, -1.0), 1.0)
 
@@ -90,7 +90,7 @@ class Kept(FrozenModel):
 
     @classmethod
     def begun(cls, budget: Shard, now: datetime) -> Self:
-        spent = budget.committed + budget.awaited
+        spent = budget.committed + budget.expected_cost
         return cls(start=now, at=now, before=spent, burst=_burst(budget, spent))
 
     def document(self) -> Document:
@@ -105,7 +105,7 @@ def _promised(budget: Shard) -> int:
     return budget.reserved + budget.committed
 
 
-class Pace:
+class BudgetPacer:
     """The price of one budget, which is to last for a calendar of `days` from its first opening on.
 
     When that is over a new one of as many days begins, as the first did, for what is not spent or expected to be.

@@ -33,15 +33,15 @@ class ActionMask(NamedTuple):
         return any(self.offers)
 
 
-NOTHING = (False,) * len(OFFERS)
+NO_CONTACT = (False,) * len(OFFERS)
 
 
-def allow(
+def action_mask(
     customer: ScoredCustomer, state: CustomerState, opted_out: bool, funds: int, now: datetime, limits: Limits
 ) -> ActionMask:
     """`funds` is what the customer's shard of the budget holds, in cents."""
-    if forbidden := _no_contact(customer.customer_id, state, opted_out, now, limits):
-        return ActionMask(NOTHING, forbidden)
+    if forbidden := _blocking_reasons(customer.customer_id, state, opted_out, now, limits):
+        return ActionMask(NO_CONTACT, forbidden)
     costs = [offer_cost(level, customer.monthly_charges) for level in range(len(OFFERS))]
     offers = tuple(cost is not None and cost <= funds for cost in costs)
     reasons = [
@@ -52,10 +52,10 @@ def allow(
     return ActionMask(offers, tuple(reasons))
 
 
-def allowed_by(reasons: Sequence[str]) -> ActionMask:
+def mask_from_reasons(reasons: Sequence[str]) -> ActionMask:
     """What `allow` allowed, when these are its reasons."""
     if not all(reason.startswith("offer ") for reason in reasons):
-        return ActionMask(NOTHING, tuple(reasons))
+        return ActionMask(NO_CONTACT, tuple(reasons))
     free = (not any(reason.startswith(_offer(percent)) for reason in reasons) for percent in OFFERS)
     return ActionMask(tuple(free), tuple(reasons))
 
@@ -64,40 +64,42 @@ def _offer(percent: int) -> str:
     return f"offer {percent} %: "
 
 
-def cooled(days_since_contact: Any, cooldown: Any) -> Any:
+def cooldown_over(days_since_contact: Any, cooldown: Any) -> Any:
     """Whether the last contact is long enough ago; days, numbers or arrays."""
     return days_since_contact >= cooldown
 
 
-def kept(days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any) -> dict[str, Any]:
+def rules_satisfied(
+    days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any
+) -> dict[str, Any]:
     """Which rules one contact more would keep; numbers or arrays."""
     return {
-        "cooldown": cooled(days_since_contact, cooldown),
+        "cooldown": cooldown_over(days_since_contact, cooldown),
         "offer-holds": offer_days_left <= 0,
         "fatigue": contacts < cap,
     }
 
 
-def may(days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any) -> Any:
+def is_eligible(days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any) -> Any:
     """Whether one contact more would keep them all."""
-    rested, free, fresh = kept(days_since_contact, offer_days_left, contacts, cooldown, cap).values()
+    rested, free, fresh = rules_satisfied(days_since_contact, offer_days_left, contacts, cooldown, cap).values()
     return rested & free & fresh
 
 
-def _no_contact(
+def _blocking_reasons(
     customer_id: str, state: CustomerState, opted_out: bool, now: datetime, limits: Limits
 ) -> tuple[str, ...]:
     contacts = len(state.since(now - limits.fatigue_window))
     facts = state.days_since_contact(now), state.days_held(now), contacts
     keeps = {
         "opted-out": not opted_out,
-        "holdout": not held_out(customer_id, limits),
-        **kept(*facts, limits.cooldown / DAY, limits.fatigue_cap),
+        "holdout": not is_held_out(customer_id, limits),
+        **rules_satisfied(*facts, limits.cooldown / DAY, limits.fatigue_cap),
     }
     return tuple(name for name, is_kept in keeps.items() if not is_kept)
 
 
-def held_out(customer_id: str, limits: Limits) -> bool:
+def is_held_out(customer_id: str, limits: Limits) -> bool:
     """Whether the customer is never contacted, so that the effect of contact can be known. Sticky: a hash decides."""
     digest = sha256(f"{limits.holdout_salt}/{customer_id}".encode()).digest()
     return int.from_bytes(digest[:8]) < limits.holdout_share * 2**64

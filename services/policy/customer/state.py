@@ -62,10 +62,10 @@ class CustomerState(FrozenModel):
         """One contact more; those longer ago than `memory` are forgotten."""
         return self.model_copy(update={"contacts": (*self.since(contact.at - memory), contact)})
 
-    def accepted(self, event_id: str, held_days: Sequence[int]) -> Self:
+    def accepted(self, event_id: str, effect_days: Sequence[int]) -> Self:
         """The offer made for this event holds, from the contact on, for as many days as `held_days` give its level."""
         contacts = (
-            c.model_copy(update={"held_until": c.at + held_days[c.level] * DAY}) if c.event_id == event_id else c
+            c.model_copy(update={"held_until": c.at + effect_days[c.level] * DAY}) if c.event_id == event_id else c
             for c in self.contacts
         )
         return self.model_copy(update={"contacts": tuple(contacts)})

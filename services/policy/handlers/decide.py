@@ -10,13 +10,13 @@ from math import ceil
 from typing import NamedTuple
 
 from services.policy.budget.ledger import Ledger, offer_cost, shard_in
-from services.policy.budget.pacing import Pace
+from services.policy.budget.pacing import BudgetPacer
 from services.policy.customer import gate
 from services.policy.customer.brief import brief
 from services.policy.customer.gate import Limits
 from services.policy.customer.state import DAY, Contact, CustomerState, Review
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
-from services.policy.policies.observation import observed
+from services.policy.policies.observation import observation_of
 from services.policy.response.dynamic_program import Rules
 from shared.messages import (
     MESSAGE_TYPES,
@@ -44,7 +44,7 @@ class PolicyContext(NamedTuple):
 
     store: Store
     ledger: Ledger
-    pace: Pace
+    pacer: BudgetPacer
     policy: Policy
     limits: Limits
     offer_for: timedelta
@@ -65,9 +65,9 @@ class BatchContext(NamedTuple):
 async def decide(customers: Sequence[ScoredCustomer], *, context: PolicyContext) -> list[list[Message]]:
     said: dict[str, Message] = {}
     now = context.clock()
-    moment = BatchContext(now, await context.pace.price(now), context.pace.day(now))
+    moment = BatchContext(now, await context.pacer.price(now), context.pacer.day(now))
     for short in await _commit(customers, said, context, moment, final=False):
-        await context.ledger.borrow(context.ledger.shard_of(short.customer_id), _dearest(short))
+        await context.ledger.borrow(context.ledger.shard_of(short.customer_id), max_offer_cost(short))
         await _commit([short], said, context, moment, final=True)
     return [[said[customer.event_id]] for customer in customers]
 
@@ -84,7 +84,7 @@ async def _commit(
     keys = [keys_of(customer.event_id, customer.customer_id, context) for customer in customers]
     changes = [_change(customer, k, said, context, moment, final) for customer, k in zip(customers, keys, strict=True)]
     found = await context.store.update_all(list(zip(keys, changes, strict=True)))
-    context.pace.saw({shard: documents[shard] for (*_, shard), documents in zip(keys, found, strict=True)})
+    context.pacer.saw({shard: documents[shard] for (*_, shard), documents in zip(keys, found, strict=True)})
     for customer, (plan, *_), documents in zip(customers, keys, found, strict=True):
         if (kept := documents[plan]) and customer.event_id not in said:
             said[customer.event_id] = MESSAGE_TYPES[kept["topic"]].model_validate_json(kept["message"])
@@ -116,17 +116,17 @@ def _change(
             return {}
         state, shard = CustomerState.of(found[customer_key]), shard_in(found[shard_key])
         opted_out = bool(customer.opted_out or found[suppression_key])
-        allowed = gate.allow(customer, state, opted_out, shard.free, now, context.limits)
-        short = allowed.contact and shard.free < _dearest(customer)
-        if short and not final and not context.ledger.dry(_dearest(customer)):
+        allowed = gate.action_mask(customer, state, opted_out, shard.free, now, context.limits)
+        short = allowed.contact and shard.free < max_offer_cost(customer)
+        if short and not final and not context.ledger.exhausted(max_offer_cost(customer)):
             return {}  # it is decided when the shard has had its chance to borrow
         situation = _situation(customer, allowed, state, context.limits, moment)
         choice = context.policy.choose(situation)
         cents = (choice.level and offer_cost(choice.level, customer.monthly_charges)) or 0
-        awaited = round(cents * customer.accept_probs[choice.level or 0])
+        expected_cost = round(cents * customer.accept_probs[choice.level or 0])
         message = _message(situation, choice, cents, context, now)
         said[customer.event_id] = message
-        written = {plan_key: _plan(message, cents, awaited, context, now)}
+        written = {plan_key: _plan(message, cents, expected_cost, context, now)}
         if choice.level is not None:
             memory = max(context.limits.fatigue_window, context.limits.cooldown)
             state = state.contacted(Contact(event_id=customer.event_id, at=now, level=choice.level), memory)
@@ -136,13 +136,13 @@ def _change(
         if customer.opted_out and not found[suppression_key]:  # the shield may be about to let an earlier contact pass
             written[suppression_key] = {"at": now.isoformat()}
         if cents:
-            written[shard_key] = shard.reserve(cents, awaited)
+            written[shard_key] = shard.reserve(cents, expected_cost)
         return written
 
     return change
 
 
-def _plan(message: Message, cents: int, awaited: int, context: PolicyContext, now: datetime) -> Document:
+def _plan(message: Message, cents: int, expected_cost: int, context: PolicyContext, now: datetime) -> Document:
     """What was decided, as it is said, and what becomes of the money reserved for it: due when the offer has ended."""
     until = now + context.offer_for + GRACE
     return {
@@ -150,7 +150,7 @@ def _plan(message: Message, cents: int, awaited: int, context: PolicyContext, no
         "message": message.data.decode(),
         "customer_id": message.customer_id,
         "cents": cents,
-        "awaited": awaited,
+        "awaited": expected_cost,
         "status": "reserved" if cents else "free",
         "outcomes": [],
         "until": until.timestamp(),
@@ -172,7 +172,7 @@ def _review(customer: ScoredCustomer, allowed: gate.ActionMask, choice: PolicyAc
     return Review(at=now + choice.delay_days * DAY, event_id=customer.event_id, facts=facts)
 
 
-def _dearest(customer: ScoredCustomer) -> int:
+def max_offer_cost(customer: ScoredCustomer) -> int:
     """Cents that the highest offer may cost."""
     return offer_cost(len(OFFERS) - 1, customer.monthly_charges) or 0
 
@@ -217,7 +217,7 @@ def _message(
             expected_value=choice.expected_value,
             propensity=choice.propensity,
             action_probs=choice.action_probs,
-            observation=observed(situation, rules_of(context.limits)),
+            observation=observation_of(situation, rules_of(context.limits)),
             policy=context.policy.name,
             price=situation.price,
             gate=gate_says,

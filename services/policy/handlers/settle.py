@@ -151,7 +151,7 @@ def _learnt(state: CustomerState, event_id: str, outcomes: Collection[str]) -> C
     if "withheld" in outcomes:
         state = state.uncontacted(event_id)
     elif "accepted" in outcomes:
-        state = state.accepted(event_id, RESPONSE_MODEL.held_days)
+        state = state.accepted(event_id, RESPONSE_MODEL.effect_days)
     return state.reviewed(None) if {"churned", "opted-out"} & set(outcomes) else state
 
 

@@ -57,21 +57,21 @@ class SampledAction(NamedTuple):
 class Exploration(NamedTuple):
     """Draws from (1 − share) · greedy + share · what to explore by: 0 is greedy, 1 is sampled."""
 
-    share: float = 0.0
+    epsilon: float = 0.0
 
-    def draw(self, event_id: str, best: int | None, by: Callable[[], Probabilities]) -> SampledAction:
+    def sample(self, event_id: str, best: int | None, by: Callable[[], Probabilities]) -> SampledAction:
         """`best` is the greedy level; `by` is asked only where there is something to explore."""
         greedy = 0 if best is None else best + 1
-        if not self.share:
-            return SampledAction(best, 1.0, GREEDY[greedy])
-        probs = [self.share * p for p in by()]
-        probs[greedy] += 1 - self.share
+        if not self.epsilon:
+            return SampledAction(best, 1.0, ONE_HOT[greedy])
+        probs = [self.epsilon * p for p in by()]
+        probs[greedy] += 1 - self.epsilon
         taken = _drawn(event_id, probs, greedy)
         return SampledAction(taken - 1 if taken else None, probs[taken], tuple(probs))
 
 
-GREEDILY = Exploration()
-GREEDY = [tuple(float(i == j) for j in range(1 + len(OFFERS))) for i in range(1 + len(OFFERS))]
+GREEDY = Exploration()
+ONE_HOT = [tuple(float(i == j) for j in range(1 + len(OFFERS))) for i in range(1 + len(OFFERS))]
 
 
 def uniform(allowed: ActionMask) -> Probabilities:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from services.policy.policies.base import GREEDILY, DecisionContext, Exploration, PolicyAction, uniform
+from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, uniform
 from services.policy.policies.one_step import bill
 from services.policy.response.dynamic_program import RULES, DynamicProgram, Rules
-from services.policy.response.model import RESPONSE_MODEL, Customers, Floats, expected_revenue, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, Customers, Floats, daily_hazard, expected_revenue
 from services.policy.response.scalar import value
 
 
@@ -15,15 +15,15 @@ class IndexPolicy:
     name = "index"
     version = "index-1"
 
-    def __init__(self, exploration: Exploration = GREEDILY, rules: Rules = RULES) -> None:
+    def __init__(self, exploration: Exploration = GREEDY, rules: Rules = RULES) -> None:
         self._exploration = exploration
         # Within a shorter cooldown it would have to tell how annoyed a customer still is; it waits for that to pass.
-        self._rules = rules._replace(cooldown=max(rules.cooldown, RESPONSE_MODEL.annoyed_days))
+        self._rules = rules._replace(cooldown=max(rules.cooldown, RESPONSE_MODEL.fatigue_days))
 
     def choose(self, situation: DecisionContext) -> PolicyAction:
         best = self._best(situation) if situation.allowed.contact else None
         event_id = situation.customer.event_id
-        drawn = self._exploration.draw(event_id, best, lambda: uniform(situation.allowed))
+        drawn = self._exploration.sample(event_id, best, lambda: uniform(situation.allowed))
         return PolicyAction(
             drawn.level, *value(situation, drawn.level), drawn.propensity, action_probs=drawn.action_probs
         )
@@ -31,9 +31,9 @@ class IndexPolicy:
     def _best(self, situation: DecisionContext) -> int | None:
         s, customer = situation, situation.customer
         facts = Customers(
-            hazard_of(np.array([customer.churn_risk])), np.array([customer.accept_probs]), np.array([bill(customer)])
+            daily_hazard(np.array([customer.churn_risk])), np.array([customer.accept_probs]), np.array([bill(customer)])
         )
-        contact, wait = SingleCustomerDP(facts, rules=self._rules).gains(s.price, s.day, s.contacts)
+        contact, wait = SingleCustomerDP(facts, rules=self._rules).action_values(s.price, s.day, s.contacts)
         best = max((level for level, free in enumerate(s.allowed.offers) if free), key=contact.__getitem__)
         return best if contact[best] > wait else None
 
@@ -41,11 +41,16 @@ class IndexPolicy:
 class SingleCustomerDP(DynamicProgram):
     """One customer on one day. All days go together here, not one by one as in `stages`: a tenth of the time."""
 
-    def gains(self, price: float, day: int, contacts: int) -> tuple[list[float], float]:
+    def action_values(self, price: float, day: int, contacts: int) -> tuple[list[float], float]:
         """Money of a contact on that day by level, and of waiting, after so many contacts."""
         days, rules = np.arange(self.rules.quarter - day), self.rules
         rest = expected_revenue(
-            self.customers, self.response_model.value_days - day - days - self.longest, 0, 0, 0, self.response_model
+            self.customers,
+            self.response_model.value_days - day - days - self.longest_effect,
+            0,
+            0,
+            0,
+            self.response_model,
         )
         at_once = self._at_once - (1 + price) * self._cost - self.response_model.contact_cost
         best = np.zeros(len(days) + self._pause.max() + 1)  # by days from now, after one contact more; at the cap none

@@ -4,7 +4,7 @@ from math import exp, log1p
 
 import numpy as np
 
-from services.policy.customer.gate import cooled
+from services.policy.customer.gate import cooldown_over
 from services.policy.policies.base import DecisionContext
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import RESPONSE_MODEL, Numbers, ResponseModel
@@ -46,12 +46,12 @@ def observe(
     out[5] = 1 / (1 + price)
     np.minimum(days_since_contact, LONG, out=out[6])
     out[6] /= LONG
-    out[7] = ~(cooled(days_since_contact, rules.cooldown) & (offer_days_left <= 0))
+    out[7] = ~(cooldown_over(days_since_contact, rules.cooldown) & (offer_days_left <= 0))
     np.minimum(contacts / rules.cap, 1, out=out[8])
     return out
 
 
-def observed(
+def observation_of(
     situation: DecisionContext, rules: Rules = RULES, response_model: ResponseModel = RESPONSE_MODEL
 ) -> tuple[float, ...]:
     """`observe` of one, in plain numbers; a test holds them equal."""

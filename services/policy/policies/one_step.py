@@ -1,6 +1,6 @@
 """A one-step expected-value rule, chosen by name: what a trained policy has to beat."""
 
-from services.policy.policies.base import GREEDILY, DecisionContext, Exploration, PolicyAction, uniform
+from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, uniform
 from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import OFFERS, ScoredCustomer
 
@@ -24,7 +24,7 @@ class BaselinePolicy:
     name = "baseline"
     version = "baseline-2"
 
-    def __init__(self, exploration: Exploration = GREEDILY) -> None:
+    def __init__(self, exploration: Exploration = GREEDY) -> None:
         self._exploration = exploration
 
     def choose(self, situation: DecisionContext) -> PolicyAction:
@@ -32,7 +32,7 @@ class BaselinePolicy:
         values = _values(customer)
         free = [level for level, is_free in enumerate(allowed.offers) if is_free and values[level] > 0]
         best = max(free, key=values.__getitem__, default=None)
-        drawn = self._exploration.draw(customer.event_id, best, lambda: uniform(allowed))
+        drawn = self._exploration.sample(customer.event_id, best, lambda: uniform(allowed))
         accept, value = (0.0, 0.0) if drawn.level is None else (customer.accept_probs[drawn.level], values[drawn.level])
         retention = 1 - customer.churn_risk * (1 - accept * RESPONSE_MODEL.effect)
         return PolicyAction(drawn.level, value, retention, drawn.propensity, action_probs=drawn.action_probs)

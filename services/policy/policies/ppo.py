@@ -5,9 +5,9 @@ from math import exp, inf
 import numpy as np
 
 from services.policy.customer.gate import ActionMask
-from services.policy.policies.base import GREEDILY, DecisionContext, Exploration, PolicyAction, Probabilities
+from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, Probabilities
 from services.policy.policies.network import Network
-from services.policy.policies.observation import observed
+from services.policy.policies.observation import observation_of
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.scalar import value
 from shared.messages import OFFERS
@@ -25,20 +25,22 @@ class PPOPolicy:
 
     name = "ppo"
 
-    def __init__(self, network: Network, exploration: Exploration = GREEDILY, rules: Rules = RULES) -> None:
+    def __init__(self, network: Network, exploration: Exploration = GREEDY, rules: Rules = RULES) -> None:
         self.version = network.manifest.version
         self._network, self._exploration, self._rules = network, exploration, rules
 
     def choose(self, situation: DecisionContext) -> PolicyAction:
         allowed = situation.allowed
-        said = self._network(np.array(observed(situation, self._rules), np.float32)).tolist()
+        said = self._network(np.array(observation_of(situation, self._rules), np.float32)).tolist()
         waits = situation.customer.monthly_charges is not None
-        level, delay = greedy(said, allowed, waits)
-        drawn = self._exploration.draw(situation.customer.event_id, level, lambda: distribution(said, allowed, waits))
+        level, delay = greedy_action(said, allowed, waits)
+        drawn = self._exploration.sample(
+            situation.customer.event_id, level, lambda: action_distribution(said, allowed, waits)
+        )
         return PolicyAction(drawn.level, *value(situation, drawn.level), drawn.propensity, delay, drawn.action_probs)
 
 
-def greedy(said: list[float], allowed: ActionMask, waits: bool) -> tuple[int | None, int]:
+def greedy_action(said: list[float], allowed: ActionMask, waits: bool) -> tuple[int | None, int]:
     """The level, or None for no contact, and the days of delay.
 
     Where it `waits`, a preferred offer that is not allowed is waited for, a day at least: the money may be free again
@@ -57,7 +59,7 @@ def greedy(said: list[float], allowed: ActionMask, waits: bool) -> tuple[int | N
     return max((level for level, free in enumerate(allowed.offers) if free), key=offers.__getitem__), delay
 
 
-def distribution(said: list[float], allowed: ActionMask, waits: bool) -> Probabilities:
+def action_distribution(said: list[float], allowed: ActionMask, waits: bool) -> Probabilities:
     """Of nothing and of contact at each level; what is not allowed is masked or, where it `waits`, nothing instead."""
     if not allowed.contact:
         return [1.0, *(0.0 for _ in OFFERS)]

@@ -58,18 +58,18 @@ class DynamicProgram:
         self, customers: Customers, response_model: ResponseModel = RESPONSE_MODEL, rules: Rules = RULES
     ) -> None:
         self.customers, self.response_model, self.rules = customers, response_model, rules
-        self.longest = max(*response_model.held_days, response_model.annoyed_days)
-        if response_model.annoyed_days > rules.cooldown:
+        self.longest_effect = max(*response_model.effect_days, response_model.fatigue_days)
+        if response_model.fatigue_days > rules.cooldown:
             raise ValueError(
-                f"annoyed_days {response_model.annoyed_days} is longer than the cooldown of {rules.cooldown} days"
+                f"fatigue_days {response_model.fatigue_days} is longer than the cooldown of {rules.cooldown} days"
             )
-        if response_model.value_days < rules.quarter + self.longest:
+        if response_model.value_days < rules.quarter + self.longest_effect:
             raise ValueError(
                 f"within value_days {response_model.value_days} an offer of the quarter's last day does not end"
             )
         one = Customers(customers.hazard[:, None], customers.accept, customers.bill[:, None])
         after = np.arange(1, rules.cap + 1), response_model  # contacts
-        offer_days_left = np.array(response_model.held_days)[:, None, None]
+        offer_days_left = np.array(response_model.effect_days)[:, None, None]
 
         def stays(days: Numbers, offer_days_left: Numbers, fatigue_days_left: Numbers) -> Floats:
             return np.asarray(np.exp(-one.hazard * hazard_exposure(days, offer_days_left, fatigue_days_left, *after)))
@@ -80,29 +80,29 @@ class DynamicProgram:
         self._accept = customers.accept.T[:, :, None]
         self._cost = self._accept * (DISCOUNTS[:, None] * customers.bill)[:, :, None]
         self._at_once = change(
-            expected_revenue(one, self.longest, offer_days_left, response_model.annoyed_days, *after),
-            expected_revenue(one, self.longest, 0, response_model.annoyed_days, *after),
-            expected_revenue(one, self.longest, 0, 0, 0, response_model),
+            expected_revenue(one, self.longest_effect, offer_days_left, response_model.fatigue_days, *after),
+            expected_revenue(one, self.longest_effect, 0, response_model.fatigue_days, *after),
+            expected_revenue(one, self.longest_effect, 0, 0, 0, response_model),
         )
         self._in_time = change(
-            stays(self.longest, offer_days_left, response_model.annoyed_days),
-            stays(self.longest, 0, response_model.annoyed_days),
-            stays(self.longest, 0, 0),
+            stays(self.longest_effect, offer_days_left, response_model.fatigue_days),
+            stays(self.longest_effect, 0, response_model.fatigue_days),
+            stays(self.longest_effect, 0, 0),
         )
         self._tomorrow = np.exp(-one.hazard)
-        self._declined = (1 - self._accept) * stays(rules.cooldown, 0, response_model.annoyed_days)
-        self._pause = np.maximum(rules.cooldown, response_model.held_days)
-        self._accepted = self._accept * stays(self._pause[:, None, None], offer_days_left, response_model.annoyed_days)
+        self._declined = (1 - self._accept) * stays(rules.cooldown, 0, response_model.fatigue_days)
+        self._pause = np.maximum(rules.cooldown, response_model.effect_days)
+        self._accepted = self._accept * stays(self._pause[:, None, None], offer_days_left, response_model.fatigue_days)
 
-    def stages(self, price: float) -> Iterator[DayValues]:
+    def solve(self, price: float) -> Iterator[DayValues]:
         """The quarter's days, last first. A unit of money that is spent counts 1 + `price`."""
         at_once = self._at_once - (1 + price) * self._cost - self.response_model.contact_cost
         nothing = np.zeros((len(self.customers.hazard), self.rules.cap + 1))  # the last: at the cap nothing is gained
-        best = np.array([nothing] * (self.rules.quarter + max(self.longest, self.rules.cooldown) + 1))
+        best = np.array([nothing] * (self.rules.quarter + max(self.longest_effect, self.rules.cooldown) + 1))
         spend = best.copy()
         for day in range(self.rules.quarter - 1, -1, -1):
             rest = expected_revenue(
-                self.customers, self.response_model.value_days - day - self.longest, 0, 0, 0, self.response_model
+                self.customers, self.response_model.value_days - day - self.longest_effect, 0, 0, 0, self.response_model
             )
             contact = at_once + self._in_time * rest[:, None] + self._later(best, day)
             wait = self._tomorrow * best[day + 1, :, :-1]

@@ -34,11 +34,11 @@ class ResponseModel(NamedTuple):
     """Bills that count, from the first day of the quarter: a year, as contracts and plans of businesses run."""
     effect: float = 0.5
     """Share of the hazard that an accepted offer removes while it holds. Between nothing and all."""
-    held_days: tuple[int, ...] = (15, 35, 50, 60)
+    effect_days: tuple[int, ...] = (15, 35, 50, 60)
     """How long an accepted offer holds, by level: a kind word two weeks, 15 % two bills; each percent adds less."""
-    annoyance: float = 0.05
+    fatigue: float = 0.05
     """Share of the hazard that a contact adds for each contact of the quarter so far: the first is hardly noticed."""
-    annoyed_days: int = 14
+    fatigue_days: int = 14
     """For how long; not longer than the cooldown, so that it is over when the next contact may come."""
     contact_cost: float = 0.05
     """Money to send a message: a text. Not of the budget, which pays for discounts."""
@@ -65,7 +65,7 @@ class Customers:
         return Customers(*(fact[rows] for fact in self))
 
 
-def hazard_of(risk: Floats, response_model: ResponseModel = RESPONSE_MODEL) -> Floats:
+def daily_hazard(risk: Floats, response_model: ResponseModel = RESPONSE_MODEL) -> Floats:
     """A day's hazard of a churn risk; never quite 0 or endless."""
     return -np.log1p(-np.clip(risk, 1e-6, 1 - 1e-6)) / response_model.risk_days
 
@@ -81,7 +81,7 @@ def hazard_exposure(
     return (
         days
         - response_model.effect * np.minimum(days, offer_days_left)
-        + response_model.annoyance * contacts * np.minimum(days, fatigue_days_left)
+        + response_model.fatigue * contacts * np.minimum(days, fatigue_days_left)
     )
 
 
@@ -131,10 +131,10 @@ def incremental_value(
     """
     before = expected_revenue(customers, days, offer_days_left, fatigue_days_left, contacts, response_model)
     declined = expected_revenue(
-        customers, days, offer_days_left, response_model.annoyed_days, contacts + 1, response_model
+        customers, days, offer_days_left, response_model.fatigue_days, contacts + 1, response_model
     )
-    longer = np.maximum(offer_days_left, np.array(response_model.held_days)[level])
-    accepted = expected_revenue(customers, days, longer, response_model.annoyed_days, contacts + 1, response_model)
+    longer = np.maximum(offer_days_left, np.array(response_model.effect_days)[level])
+    accepted = expected_revenue(customers, days, longer, response_model.fatigue_days, contacts + 1, response_model)
     accept = np.take_along_axis(customers.accept, level[:, None], axis=1)[:, 0]
     cost = accept * customers.bill * DISCOUNTS[level]
     return accept * accepted + (1 - accept) * declined - before - cost - response_model.contact_cost, cost

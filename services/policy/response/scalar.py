@@ -22,9 +22,9 @@ class Value(NamedTuple):
 def value(situation: DecisionContext, level: int | None, response_model: ResponseModel = RESPONSE_MODEL) -> Value:
     """Of a contact at `level`, or of none."""
     customer, offer_days_left, contacts = situation.customer, situation.offer_days_left, situation.contacts
-    hazard = hazard_of(customer.churn_risk, response_model)
+    hazard = daily_hazard(customer.churn_risk, response_model)
     if level is None:
-        fatigue_days_left = max(response_model.annoyed_days - situation.days_since_contact, 0)
+        fatigue_days_left = max(response_model.fatigue_days - situation.days_since_contact, 0)
         return Value(
             0.0,
             exp(
@@ -37,9 +37,9 @@ def value(situation: DecisionContext, level: int | None, response_model: Respons
     accept, pays, longer = (
         customer.accept_probs[level],
         bill(customer),
-        max(offer_days_left, response_model.held_days[level]),
+        max(offer_days_left, response_model.effect_days[level]),
     )
-    days, fatigue_days_left = response_model.value_days - situation.day, response_model.annoyed_days
+    days, fatigue_days_left = response_model.value_days - situation.day, response_model.fatigue_days
     before = worth(hazard, days, offer_days_left, 0, 0, response_model)
     declined = worth(hazard, days, offer_days_left, fatigue_days_left, contacts + 1, response_model)
     accepted = worth(hazard, days, longer, fatigue_days_left, contacts + 1, response_model)
@@ -54,7 +54,7 @@ def value(situation: DecisionContext, level: int | None, response_model: Respons
     return Value(pays * months - response_model.contact_cost, accept * stays_accepted + (1 - accept) * stays_declined)
 
 
-def hazard_of(risk: float, response_model: ResponseModel = RESPONSE_MODEL) -> float:
+def daily_hazard(risk: float, response_model: ResponseModel = RESPONSE_MODEL) -> float:
     return -log1p(-min(max(risk, 1e-6), 1 - 1e-6)) / response_model.risk_days
 
 
@@ -68,7 +68,7 @@ def hazard_exposure(
     return (
         days
         - response_model.effect * min(days, offer_days_left)
-        + response_model.annoyance * contacts * min(days, fatigue_days_left)
+        + response_model.fatigue * contacts * min(days, fatigue_days_left)
     )
 
 

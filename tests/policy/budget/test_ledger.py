@@ -42,9 +42,9 @@ class Escrow(RuleBasedStateMachine):
     @rule(key=st.sampled_from(keys), cents=Cents, likely=st.floats(0, 1))
     def reserve(self, key: Key, cents: int, likely: float) -> None:
         if cents <= shard_in(self.documents[key]).free:
-            awaited = round(likely * cents)
-            self.documents[key] = shard_in(self.documents[key]).reserve(cents, awaited)
-            self.promised.append((key, cents, awaited))
+            expected_cost = round(likely * cents)
+            self.documents[key] = shard_in(self.documents[key]).reserve(cents, expected_cost)
+            self.promised.append((key, cents, expected_cost))
         else:
             with pytest.raises(ValidationError, match="overdrawn"):
                 shard_in(self.documents[key]).reserve(cents)
@@ -53,9 +53,9 @@ class Escrow(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, accepted: bool) -> None:
         if not self.promised:
             return
-        key, cents, awaited = self.promised.pop(data.draw(st.integers(0, len(self.promised) - 1)))
+        key, cents, expected_cost = self.promised.pop(data.draw(st.integers(0, len(self.promised) - 1)))
         shard = shard_in(self.documents[key])
-        self.documents[key] = shard.move(cents, awaited, "reserved", "committed" if accepted else "released")
+        self.documents[key] = shard.move(cents, expected_cost, "reserved", "committed" if accepted else "released")
         self.spent += cents if accepted else 0
 
     @rule(keys=st.permutations(keys), need=Cents)
@@ -74,7 +74,9 @@ class Escrow(RuleBasedStateMachine):
         assert sum(shard.allotment for shard in shards) == self.budget
         assert sum(shard.committed for shard in shards) == self.spent
         assert sum(shard.reserved for shard in shards) == sum(cents for _, cents, _ in self.promised)
-        assert sum(shard.awaited for shard in shards) == sum(awaited for _, _, awaited in self.promised)
+        assert sum(shard.expected_cost for shard in shards) == sum(
+            expected_cost for _, _, expected_cost in self.promised
+        )
         assert sum(shard.reserved + shard.committed for shard in shards) <= self.budget
         assert all(shard.free >= 0 for shard in shards)
 
@@ -208,7 +210,7 @@ async def test_a_shard_with_enough_takes_nothing() -> None:
     await ledger.borrow(shard, 3_000)
 
     assert await store.read(list(before)) == before
-    assert not ledger.dry(3_000)
+    assert not ledger.exhausted(3_000)
 
 
 async def test_a_shard_that_holds_enough_does_not_call_the_budget_dry() -> None:
@@ -219,7 +221,7 @@ async def test_a_shard_that_holds_enough_does_not_call_the_budget_dry() -> None:
 
     await ledger.borrow(shard, 9_000)
 
-    assert not ledger.dry(9_000)
+    assert not ledger.exhausted(9_000)
 
 
 async def test_what_is_promised_cannot_be_borrowed() -> None:
@@ -243,19 +245,19 @@ async def test_what_was_not_there_is_not_looked_for_again_at_once() -> None:
     ledger = await Ledger.open(SQLiteStore(), 10, 2, clock)
     await ledger.borrow(ledger.shard_of("Sam"), 5_000)
 
-    assert ledger.dry(5_000)
-    assert ledger.dry(6_000)
-    assert not ledger.dry(500), "somebody who needs less may still find it"
+    assert ledger.exhausted(5_000)
+    assert ledger.exhausted(6_000)
+    assert not ledger.exhausted(500), "somebody who needs less may still find it"
     now[0] += DRY_FOR - timedelta(microseconds=1)
-    assert ledger.dry(5_000)
+    assert ledger.exhausted(5_000)
     now[0] += timedelta(microseconds=1)
-    assert not ledger.dry(5_000)
+    assert not ledger.exhausted(5_000)
 
 
 async def test_a_single_shard_has_nobody_to_borrow_from() -> None:
     ledger = await Ledger.open(SQLiteStore(), 10, 1, noon)
 
-    assert ledger.dry(1)
+    assert ledger.exhausted(1)
 
 
 @pytest.mark.parametrize(("budget", "shards"), [(0, 1), (199, 1), (5_000, 25), (1e6, 256)])

@@ -4,7 +4,19 @@ from math import exp, expm1, log1p
 import pytest
 
 from services.policy.budget.ledger import SHARDS, Ledger, Shard, shard_in
-from services.policy.budget.pacing import EVERY, KD, KI, KP, LEAST, PACE, PID, START, Pace, error_of, planned
+from services.policy.budget.pacing import (
+    EVERY,
+    KD,
+    KI,
+    KP,
+    LEAST,
+    PACE,
+    PID,
+    START,
+    BudgetPacer,
+    error_of,
+    planned_share,
+)
 from shared.store import Key, SQLiteStore
 from tests.policy.builders import NOON, LateStore, noon
 
@@ -16,24 +28,24 @@ ALL = 10**12
 """Cents: so many that none is missed."""
 
 
-def spent(share: float, awaited: float = 0.0) -> Shard:
-    return Shard(allotment=ALL, committed=round(ALL * share), awaited=round(ALL * awaited), reserved=0)
+def spent(share: float, expected_cost: float = 0.0) -> Shard:
+    return Shard(allotment=ALL, committed=round(ALL * share), expected_cost=round(ALL * expected_cost), reserved=0)
 
 
 def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
-    days = [planned((day + 1) / 90) - planned(day / 90) for day in range(90)]
+    days = [planned_share((day + 1) / 90) - planned_share(day / 90) for day in range(90)]
 
-    assert (planned(0), planned(1)) == (0, 1)
+    assert (planned_share(0), planned_share(1)) == (0, 1)
     assert sorted(days, reverse=True) == days
     assert days[-1] > 0
 
 
 def test_what_is_ahead_of_the_calendar_counts_by_what_the_calendar_leaves() -> None:
-    left = 1 - planned(0.5)
+    left = 1 - planned_share(0.5)
     assert error_of(spent(1 - left), 0.5) == pytest.approx(0, abs=1e-9)
     assert error_of(spent(1 - 0.2 * left), 0.5) == pytest.approx(0.8)
     assert error_of(spent(1 - 1.2 * left), 0.5) == pytest.approx(-0.2)
-    assert error_of(spent(1 - left, awaited=0.5 * left), 0.5) == pytest.approx(0.5)
+    assert error_of(spent(1 - left, expected_cost=0.5 * left), 0.5) == pytest.approx(0.5)
 
 
 def test_the_error_ends_at_one_and_is_not_endless_at_the_end() -> None:
@@ -44,7 +56,7 @@ def test_the_error_ends_at_one_and_is_not_endless_at_the_end() -> None:
 
 
 def test_promises_count_by_what_is_expected_of_them() -> None:
-    shard = shard_in(Shard(allotment=10_000).reserve(1_000, awaited=200))
+    shard = shard_in(Shard(allotment=10_000).reserve(1_000, expected_cost=200))
 
     assert error_of(shard, 0.0) == pytest.approx(0.02)
 
@@ -89,15 +101,15 @@ def test_a_quarter_is_spent_at_its_pace_though_demand_trebles_in_the_middle(dema
             cents = min(cents + much * demand * budget / 90 / 24 * exp(-log1p(price)), budget)
             passed = (day + 1) / 90
             pid, price = pid.step(error_of(Shard(allotment=budget, committed=round(cents)), passed), 1 / 24)
-        ahead.append(cents / budget - planned(passed))
+        ahead.append(cents / budget - planned_share(passed))
     assert max(ahead) < 0.35
     if demand > 1:
         assert min(ahead) > -0.1
         assert cents > 0.97 * budget
 
 
-async def paced(store: SQLiteStore, days: int = 90, budget: float = 100, shards: int = 2) -> Pace:
-    return await Pace.open(store, await Ledger.open(store, budget, shards, noon), days, NOON)
+async def paced(store: SQLiteStore, days: int = 90, budget: float = 100, shards: int = 2) -> BudgetPacer:
+    return await BudgetPacer.open(store, await Ledger.open(store, budget, shards, noon), days, NOON)
 
 
 async def spend(store: SQLiteStore, cents: int) -> None:
@@ -113,7 +125,7 @@ async def test_the_price_moves_once_an_hour_with_what_is_spent(kind: type[SQLite
     assert await pace.price(NOON + EVERY - timedelta(seconds=1)) == START
     moved = await pace.price(NOON + EVERY)
 
-    plan = planned(1 / 24 / 90)
+    plan = planned_share(1 / 24 / 90)
     assert moved == pytest.approx(PID().step((0.2 - plan) / (1 - plan), 1 / 24)[1])
     assert moved > START
     await spend(store, 2_000)
@@ -137,9 +149,9 @@ async def test_who_comes_second_reads_what_the_first_found() -> None:
 async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
     store = SQLiteStore()
     ledger = await Ledger.open(store, ALL / 100, 1, noon)
-    await Pace.open(store, ledger, 90, NOON)
-    await spend(store, round(ALL * planned(0.5)))
-    later = await Pace.open(store, ledger, 90, NOON + 45 * DAY)
+    await BudgetPacer.open(store, ledger, 90, NOON)
+    await spend(store, round(ALL * planned_share(0.5)))
+    later = await BudgetPacer.open(store, ledger, 90, NOON + 45 * DAY)
 
     assert later.day(NOON + 45 * DAY) == 45
     assert await later.price(NOON + 45 * DAY) == pytest.approx(START), "spent is what the calendar spends by half-time"
@@ -152,7 +164,7 @@ async def test_a_quarter_ends_with_the_calendar(days: int, passed: float, day: i
     assert (await paced(SQLiteStore(), days)).day(NOON + passed * DAY) == day
 
 
-async def seen(pace: Pace, store: SQLiteStore) -> None:
+async def seen(pace: BudgetPacer, store: SQLiteStore) -> None:
     pace.saw(await store.read([SHARD]))
 
 
@@ -224,7 +236,7 @@ async def test_without_a_budget_nothing_moves_at_once() -> None:
 
 
 def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
-    rest = spent(0.6 + 0.4 * planned(0.5))
+    rest = spent(0.6 + 0.4 * planned_share(0.5))
 
     assert error_of(rest, 0.5, before=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
     assert error_of(rest, 0.5) > 0
@@ -265,5 +277,5 @@ async def test_what_is_left_of_a_budget_is_spent_by_the_next_calendar() -> None:
         left.append((await pace._ledger.balance()).free)
 
     assert left[end] == 5_000
-    assert left[end + end // 2] == pytest.approx(5_000 * (1 - planned(0.5)), abs=500)
+    assert left[end + end // 2] == pytest.approx(5_000 * (1 - planned_share(0.5)), abs=500)
     assert left[-1] < 500

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.customer.gate import ActionMask, allow, allowed_by, held_out, may
+from services.policy.customer.gate import ActionMask, action_mask, is_eligible, is_held_out, mask_from_reasons
 from services.policy.customer.state import Contact, CustomerState
 from shared.messages import ScoredCustomer
 from tests.policy.builders import LIMITS, NOON, scored
@@ -28,7 +28,7 @@ def allowed(
 ) -> ActionMask:
     customer = customer or scored()
     state = state or CustomerState()
-    return allow(customer, state, opted_out, funds, NOON, LIMITS._replace(**limits))
+    return action_mask(customer, state, opted_out, funds, NOON, LIMITS._replace(**limits))
 
 
 def test_a_customer_nobody_wrote_to_may_get_any_offer() -> None:
@@ -112,9 +112,9 @@ def test_numbers_and_arrays_are_held_to_the_same_rules() -> None:
         np.array(each) for each in ([13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3])
     )
 
-    assert may(days_since_contact, offer_days_left, contacts, 14, 3).tolist() == [False, True, False, False]
+    assert is_eligible(days_since_contact, offer_days_left, contacts, 14, 3).tolist() == [False, True, False, False]
     each = zip(days_since_contact.tolist(), offer_days_left.tolist(), contacts.tolist(), strict=True)
-    assert [may(*facts, 14, 3) for facts in each] == [False, True, False, False]
+    assert [is_eligible(*facts, 14, 3) for facts in each] == [False, True, False, False]
 
 
 @given(
@@ -129,14 +129,14 @@ def test_its_reasons_tell_what_it_allowed(
 ) -> None:
     gate = allowed(scored(monthly_charges=charges), contacted(days_ago), funds, opted_out, holdout_share=share)
 
-    assert allowed_by(gate.reasons) == gate
+    assert mask_from_reasons(gate.reasons) == gate
 
 
 def test_the_holdout_is_sticky_whatever_else_is_known() -> None:
     limits = LIMITS._replace(holdout_share=0.5)
-    offer_days_left = [customer for customer in IDS[:100] if held_out(customer, limits)]
+    offer_days_left = [customer for customer in IDS[:100] if is_held_out(customer, limits)]
 
-    assert offer_days_left == [customer for customer in IDS[:100] if held_out(customer, limits)]
+    assert offer_days_left == [customer for customer in IDS[:100] if is_held_out(customer, limits)]
     assert 0 < len(offer_days_left) < 100
     for customer in IDS[:100]:
         richer = scored(customer, "another event", tenure=99.0, name=None)
@@ -146,30 +146,32 @@ def test_the_holdout_is_sticky_whatever_else_is_known() -> None:
 def test_the_same_customers_are_held_out_in_every_release() -> None:
     limits = LIMITS._replace(holdout_share=0.1)
 
-    assert [i for i in range(40) if held_out(f"customer-{i}", limits)] == [1, 38]
+    assert [i for i in range(40) if is_held_out(f"customer-{i}", limits)] == [1, 38]
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
 def test_the_holdout_is_about_its_share_of_customers(share: float) -> None:
-    offer_days_left = sum(held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
+    offer_days_left = sum(is_held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
 
     assert offer_days_left / len(IDS) == pytest.approx(share, abs=4 * (share * (1 - share) / len(IDS)) ** 0.5)
 
 
 def test_a_share_of_none_holds_out_nobody_and_of_all_everybody() -> None:
-    assert not any(held_out(customer, LIMITS._replace(holdout_share=0.0)) for customer in IDS)
-    assert all(held_out(customer, LIMITS._replace(holdout_share=1.0)) for customer in IDS)
+    assert not any(is_held_out(customer, LIMITS._replace(holdout_share=0.0)) for customer in IDS)
+    assert all(is_held_out(customer, LIMITS._replace(holdout_share=1.0)) for customer in IDS)
 
 
 def test_a_larger_share_keeps_those_held_out_already() -> None:
-    few = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05))}
-    more = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.1))}
+    few = {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.05))}
+    more = {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.1))}
 
     assert few < more
 
 
 def test_another_salt_holds_out_others() -> None:
-    one = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05))}
-    other = {customer for customer in IDS if held_out(customer, LIMITS._replace(holdout_share=0.05, holdout_salt="2"))}
+    one = {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.05))}
+    other = {
+        customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.05, holdout_salt="2"))
+    }
 
     assert len(one & other) < 0.2 * len(one)

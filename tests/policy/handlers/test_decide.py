@@ -60,7 +60,7 @@ async def test_a_customer_at_risk_is_planned_to_be_contacted() -> None:
     assert contact.metadata.assumed == ()
     assert contact.versions == {"scorer": "7", "policy": "baseline-2"}
     assert contact.times == {"scored_at": NOON, "decided_at": NOON}
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, awaited=600)
+    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
 
 
 async def test_whom_it_is_not_worth_contacting_is_decided_at_once() -> None:

@@ -54,7 +54,7 @@ async def test_what_was_promised_is_given_back_and_what_was_spent_stays_spent() 
 
     await erased(at)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_500, awaited=1_050, committed=1_500)
+    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_500, expected_cost=1_050, committed=1_500)
 
 
 async def test_who_opted_out_stays_opted_out() -> None:

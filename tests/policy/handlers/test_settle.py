@@ -58,7 +58,7 @@ async def test_what_decides_nothing_leaves_the_promise(word: str) -> None:
     at = await context()
     await report(at, await offered(at), word)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, awaited=600)
+    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -127,7 +127,7 @@ async def test_who_accepts_when_the_money_given_back_is_spent_is_kept_for_somebo
         UnprocessableError, match="the money for event 'event of customer-1', given back before, is spent"
     ):
         await report(at, customer, "accepted")
-    assert await at.ledger.balance() == Shard(allotment=1_000, reserved=1_000, awaited=600)
+    assert await at.ledger.balance() == Shard(allotment=1_000, reserved=1_000, expected_cost=600)
 
     await report(at, scored("other"), "declined")
     await report(at, customer, "accepted")
@@ -144,7 +144,7 @@ async def test_who_accepts_late_is_paid_by_another_shard_where_theirs_is_dry() -
 
     await report(at, customer, "accepted")
 
-    assert await at.ledger.balance() == Shard(allotment=2_000, reserved=1_000, awaited=600, committed=1_000)
+    assert await at.ledger.balance() == Shard(allotment=2_000, reserved=1_000, expected_cost=600, committed=1_000)
 
 
 async def test_where_nothing_was_reserved_nothing_is_settled() -> None:
@@ -208,7 +208,7 @@ async def test_an_accepted_offer_holds_for_its_levels_days_from_the_decision_on(
     clock.now += timedelta(days=3)
     await report(at, customer, *["accepted"] * times)
 
-    assert (await offer_days_left(at)).held_until == decided_at + timedelta(days=RESPONSE_MODEL.held_days[2])
+    assert (await offer_days_left(at)).held_until == decided_at + timedelta(days=RESPONSE_MODEL.effect_days[2])
     assert (await offer_days_left(at)).days_held(decided_at) == 50
     assert (await offer_days_left(at)).days_held(decided_at + timedelta(days=3, hours=1)) == 47
     assert (await offer_days_left(at)).days_held(decided_at + timedelta(days=50)) == 0
@@ -247,7 +247,7 @@ async def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
 async def test_what_was_expected_of_an_offer_is_no_longer_once_it_is_settled() -> None:
     at = await context()
     customers = [await offered(at, scored(name)) for name in ("one", "other")]
-    assert (await at.ledger.balance()).awaited == 2 * 600  # accepted with 0.6, and then 10 % of 100
+    assert (await at.ledger.balance()).expected_cost == 2 * 600  # accepted with 0.6, and then 10 % of 100
     await report(at, customers[0], "accepted")
     await report(at, customers[1], "declined")
 
@@ -319,7 +319,7 @@ async def test_nobody_settles_for_another_customer() -> None:
         await report(at, scored("thief", customer.event_id), "accepted")
     await report(at, scored("thief", customer.event_id), "opted-out")
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, awaited=600)
+    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
     assert await gate(at) == ("cooldown",)
     assert await suppressed(at, "thief"), "what they want for themselves holds"
 
@@ -375,7 +375,7 @@ async def test_what_is_neither_changes_nothing(text: str) -> None:
     await offered(at)
     await write(at, text)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, awaited=600)
+    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
     assert not await suppressed(at)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES
-from services.policy.response.model import RESPONSE_MODEL, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, daily_hazard
 
 USUAL = {
     "risk": 0.3,
@@ -23,7 +23,7 @@ def seen(**facts: Any) -> dict[str, float]:
     others = (
         np.array([f[name]], np.float32) for name in ("price", "days_since_contact", "offer_days_left", "contacts")
     )
-    observe(out, hazard_of(np.array([f["risk"]])), np.array(f["accept"])[:, None], *others, RESPONSE_MODEL, RULES)
+    observe(out, daily_hazard(np.array([f["risk"]])), np.array(f["accept"])[:, None], *others, RESPONSE_MODEL, RULES)
     return dict(zip(OBSERVATION, out[:, 0].tolist(), strict=True))
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.customer.gate import NOTHING, ActionMask
+from services.policy.customer.gate import NO_CONTACT, ActionMask
 from services.policy.policies.one_step import BaselinePolicy
 from services.policy.response.model import RESPONSE_MODEL
 from tests.policy.builders import scored, situation
@@ -57,7 +57,7 @@ def test_nobody_is_contacted_where_nothing_is_worth_it(facts: dict[str, object])
 
 
 def test_where_the_gate_allows_nothing_nothing_is_chosen() -> None:
-    assert BaselinePolicy().choose(situation(allowed=ActionMask(NOTHING, ("cooldown",)))).level is None
+    assert BaselinePolicy().choose(situation(allowed=ActionMask(NO_CONTACT, ("cooldown",)))).level is None
 
 
 @given(

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.customer.gate import NOTHING, ActionMask
+from services.policy.customer.gate import NO_CONTACT, ActionMask
 from services.policy.policies.base import Exploration
 from services.policy.policies.network import Network
-from services.policy.policies.observation import OBSERVATION, observe, observed
-from services.policy.policies.ppo import PPOPolicy, distribution, greedy
+from services.policy.policies.observation import OBSERVATION, observation_of, observe
+from services.policy.policies.ppo import PPOPolicy, action_distribution, greedy_action
 from services.policy.response.dynamic_program import RULES
-from services.policy.response.model import RESPONSE_MODEL, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, daily_hazard
 from services.policy.response.scalar import value
 from tests.policy.builders import ALL, scored, situation
 from tests.policy.networks import artifact
@@ -40,7 +40,7 @@ def test_one_is_observed_as_many_are_in_training(
     risk: float, accept: tuple[float, ...], price: float, days_since_contact: float, offer_days_left: int, contacts: int
 ) -> None:
     customer = scored(churn_risk=risk, accept_probs=accept)
-    one = observed(
+    one = observation_of(
         situation(
             customer,
             days_since_contact=days_since_contact,
@@ -51,7 +51,7 @@ def test_one_is_observed_as_many_are_in_training(
     )
 
     facts = (
-        hazard_of(np.array([risk])),
+        daily_hazard(np.array([risk])),
         np.array(accept)[:, None],
         price,
         days_since_contact,
@@ -63,29 +63,31 @@ def test_one_is_observed_as_many_are_in_training(
 
 
 def test_contact_is_made_where_it_is_likelier_than_not() -> None:
-    assert greedy(said(contact=0.1), ALL, True)[0] == 0
-    assert greedy(said(contact=0.0), ALL, True)[0] is None
-    assert greedy(said(contact=-0.1), ALL, True)[0] is None
+    assert greedy_action(said(contact=0.1), ALL, True)[0] == 0
+    assert greedy_action(said(contact=0.0), ALL, True)[0] is None
+    assert greedy_action(said(contact=-0.1), ALL, True)[0] is None
 
 
 def test_the_likeliest_offer_is_made_after_the_likeliest_delay() -> None:
     wants = said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6)
 
-    assert greedy(wants, ALL, True) == (3, 6)
-    assert greedy(wants, ActionMask(NOTHING), True) == (None, 6)
+    assert greedy_action(wants, ALL, True) == (3, 6)
+    assert greedy_action(wants, ActionMask(NO_CONTACT), True) == (None, 6)
 
 
 def test_an_offer_that_there_is_no_money_for_is_waited_for() -> None:
     wants, dear = said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6), ActionMask((True, True, True, False))
 
-    assert greedy(wants, dear, waits=True) == (None, 6)
-    assert greedy(said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9)), dear, waits=True) == (None, 1), "for a day at least"
-    assert greedy(wants, dear, waits=False) == (1, 6), "where the bill is not known it would wait for ever"
+    assert greedy_action(wants, dear, waits=True) == (None, 6)
+    assert greedy_action(said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9)), dear, waits=True) == (None, 1), (
+        "for a day at least"
+    )
+    assert greedy_action(wants, dear, waits=False) == (1, 6), "where the bill is not known it would wait for ever"
 
 
 @given(said=Said, allowed=Offers, waits=st.booleans())
 def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: ActionMask, waits: bool) -> None:
-    probs = distribution(said, allowed, waits)
+    probs = action_distribution(said, allowed, waits)
 
     assert sum(probs) == pytest.approx(1)
     assert all(p >= 0 for p in probs)
@@ -95,7 +97,7 @@ def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: Ac
 
 def test_its_distribution_is_the_masked_softmax_where_it_cannot_wait() -> None:
     wants = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0))
-    probs = distribution(wants, ActionMask((True, False, True, True)), waits=False)
+    probs = action_distribution(wants, ActionMask((True, False, True, True)), waits=False)
 
     contact, offers = np.exp(1) / (1 + np.exp(1)), np.exp([0, 2, 3]) / np.exp([0, 2, 3]).sum()
     assert probs == pytest.approx([1 - contact, contact * offers[0], 0, contact * offers[1], contact * offers[2]])
@@ -104,7 +106,7 @@ def test_its_distribution_is_the_masked_softmax_where_it_cannot_wait() -> None:
 def test_an_offer_that_is_waited_for_is_not_drawn_as_a_lesser_one() -> None:
     wants, dear = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0)), ActionMask((True, True, False, False))
 
-    probs, paid = distribution(wants, dear, waits=True), distribution(wants, ALL, waits=True)
+    probs, paid = action_distribution(wants, dear, waits=True), action_distribution(wants, ALL, waits=True)
 
     assert probs == pytest.approx([paid[0] + paid[3] + paid[4], paid[1], paid[2], 0, 0])
 
@@ -135,9 +137,9 @@ def test_it_explores_by_its_own_preference_and_never_beyond_the_gate(tmp_path: P
         PPOPolicy(network, Exploration(0.5)).choose(situation(scored(event_id=str(n)), allowed)) for n in range(300)
     ]
 
-    said = network(np.array(observed(situation()), np.float32)).tolist()
-    best, delay = greedy(said, allowed, True)
-    mixed = [0.5 * p for p in distribution(said, allowed, True)]
+    said = network(np.array(observation_of(situation()), np.float32)).tolist()
+    best, delay = greedy_action(said, allowed, True)
+    mixed = [0.5 * p for p in action_distribution(said, allowed, True)]
     mixed[0 if best is None else best + 1] += 0.5
     assert all(c.action_probs == pytest.approx(mixed) and c.delay_days == delay for c in choices)
     assert {c.level for c in choices} == {None, 0, 2}

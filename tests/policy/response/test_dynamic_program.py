@@ -10,14 +10,14 @@ from services.policy.response.dynamic_program import RULES, DayValues, DynamicPr
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel
 
 SMALL = ResponseModel(
-    value_days=120, effect=0.9, held_days=(2, 6, 9, 12), annoyance=0.1, annoyed_days=3, contact_cost=0.1
+    value_days=120, effect=0.9, effect_days=(2, 6, 9, 12), fatigue=0.1, fatigue_days=3, contact_cost=0.1
 )
 """Strong enough to decide something in a few days."""
 CASES = [
     (SMALL, Rules(cooldown=3, cap=3, quarter=30)),
     (SMALL, Rules(cooldown=5, cap=2, quarter=20)),
-    (SMALL._replace(held_days=(2, 6, 7, 7), annoyed_days=8), Rules(cooldown=8, quarter=30)),  # an annoyance outlasts
-    (SMALL._replace(annoyance=0.0), Rules(cooldown=4, cap=1, quarter=9)),
+    (SMALL._replace(effect_days=(2, 6, 7, 7), fatigue_days=8), Rules(cooldown=8, quarter=30)),  # an annoyance outlasts
+    (SMALL._replace(fatigue=0.0), Rules(cooldown=4, cap=1, quarter=9)),
 ]
 NEVER = 1000
 
@@ -32,9 +32,9 @@ def optimum(customer: Customers, price: float, response_model: ResponseModel, ru
 
     def active(days_since_contact: int, offer_days_left: int, contacts: int) -> float:
         """The probability that the customer stays through a day."""
-        fatigue_days_left = contacts if days_since_contact < response_model.annoyed_days else 0
+        fatigue_days_left = contacts if days_since_contact < response_model.fatigue_days else 0
         return exp(
-            -hazard * (1 - response_model.effect * (offer_days_left > 0) + response_model.annoyance * fatigue_days_left)
+            -hazard * (1 - response_model.effect * (offer_days_left > 0) + response_model.fatigue * fatigue_days_left)
         )
 
     @cache
@@ -48,7 +48,9 @@ def optimum(customer: Customers, price: float, response_model: ResponseModel, ru
             and offer_days_left == 0
         ):
             for level, discount in enumerate(DISCOUNTS.tolist()):
-                accepted = today(day, 0, response_model.held_days[level], contacts + 1) - (1 + price) * discount * bill
+                accepted = (
+                    today(day, 0, response_model.effect_days[level], contacts + 1) - (1 + price) * discount * bill
+                )
                 declined = today(day, 0, 0, contacts + 1)
                 mean = accept[level] * accepted + (1 - accept[level]) * declined
                 options.append(mean - response_model.contact_cost)
@@ -75,7 +77,7 @@ def optimum(customer: Customers, price: float, response_model: ResponseModel, ru
 
 
 def first_day(problem: DynamicProgram, price: float) -> DayValues:
-    return list(problem.stages(price))[-1]
+    return list(problem.solve(price))[-1]
 
 
 @pytest.mark.parametrize(("response_model", "rules"), CASES)
@@ -107,7 +109,7 @@ def test_customers_together_are_as_each_alone() -> None:
     together = Customers(*(np.concatenate(facts) for facts in zip(*each, strict=True)))
 
     for ours, *theirs in zip(
-        DynamicProgram(together).stages(0.5), *(DynamicProgram(c).stages(0.5) for c in each), strict=True
+        DynamicProgram(together).solve(0.5), *(DynamicProgram(c).solve(0.5) for c in each), strict=True
     ):
         for part in ("wait", "contact", "best", "spend"):
             assert getattr(ours, part) == pytest.approx(np.concatenate([getattr(t, part) for t in theirs], axis=-2))
@@ -137,7 +139,7 @@ def test_nothing_is_gained_where_nobody_leaves_or_accepts() -> None:
 @pytest.mark.parametrize(
     ("response_model", "rules", "what"),
     [
-        (RESPONSE_MODEL, Rules(cooldown=13), "annoyed_days 14"),
+        (RESPONSE_MODEL, Rules(cooldown=13), "fatigue_days 14"),
         (RESPONSE_MODEL._replace(value_days=149), RULES, "value_days 149"),
     ],
 )

@@ -8,13 +8,13 @@ from services.policy.response.model import (
     RESPONSE_MODEL,
     Customers,
     ResponseModel,
+    daily_hazard,
     expected_revenue,
     hazard_exposure,
-    hazard_of,
     incremental_value,
 )
 
-OTHER = ResponseModel(effect=0.8, held_days=(2, 20, 7, 9), annoyance=0.3, annoyed_days=9, contact_cost=1.0)
+OTHER = ResponseModel(effect=0.8, effect_days=(2, 20, 7, 9), fatigue=0.3, fatigue_days=9, contact_cost=1.0)
 
 
 def day_by_day(
@@ -35,7 +35,7 @@ def day_by_day(
             * (
                 1
                 - response_model.effect * (day < offer_days_left)
-                + response_model.annoyance * contacts * (day < fatigue_days_left)
+                + response_model.fatigue * contacts * (day < fatigue_days_left)
             )
         )
     return paid
@@ -67,7 +67,7 @@ def test_a_contact_gains_what_the_days_written_out_say(response_model: ResponseM
     for _ in range(200):
         hazard, bill, accept = rng.uniform(0, 0.05), rng.uniform(10, 120), rng.uniform(0, 1, 4)
         level, days, offer_days_left = int(rng.integers(4)), int(rng.integers(1, 366)), int(rng.integers(0, 30))
-        contacts, fatigue_days_left = int(rng.integers(0, 4)), int(rng.integers(0, response_model.annoyed_days))
+        contacts, fatigue_days_left = int(rng.integers(0, 4)), int(rng.integers(0, response_model.fatigue_days))
         customers = Customers(np.array([hazard]), accept[None], np.array([bill]))
 
         [gained], [cost] = incremental_value(
@@ -80,10 +80,10 @@ def test_a_contact_gains_what_the_days_written_out_say(response_model: ResponseM
             return day_by_day(*fixed, offer_days_left, fatigue_days_left, contacts, response_model)
 
         accepted = (
-            paid(max(offer_days_left, response_model.held_days[level]), response_model.annoyed_days, contacts + 1)
+            paid(max(offer_days_left, response_model.effect_days[level]), response_model.fatigue_days, contacts + 1)
             - bill * DISCOUNTS[level]
         )
-        declined = paid(offer_days_left, response_model.annoyed_days, contacts + 1)
+        declined = paid(offer_days_left, response_model.fatigue_days, contacts + 1)
         mean = accept[level] * accepted + (1 - accept[level]) * declined
         assert gained == pytest.approx(
             mean - paid(offer_days_left, fatigue_days_left, contacts) - response_model.contact_cost, abs=1e-8
@@ -94,9 +94,9 @@ def test_a_contact_gains_what_the_days_written_out_say(response_model: ResponseM
 def test_a_hazard_makes_its_churn_risk_come_true() -> None:
     risk = np.array([0.01, 0.3, 0.99])
 
-    assert 1 - np.exp(-hazard_of(risk) * hazard_exposure(RESPONSE_MODEL.risk_days, 0, 0, 0)) == pytest.approx(risk)
-    assert np.isfinite(hazard_of(np.array([0.0, 1.0]))).all()
-    assert (hazard_of(np.array([0.0, 1.0])) > 0).all()
+    assert 1 - np.exp(-daily_hazard(risk) * hazard_exposure(RESPONSE_MODEL.risk_days, 0, 0, 0)) == pytest.approx(risk)
+    assert np.isfinite(daily_hazard(np.array([0.0, 1.0]))).all()
+    assert (daily_hazard(np.array([0.0, 1.0])) > 0).all()
 
 
 def test_days_add_up() -> None:

@@ -19,7 +19,7 @@ Held, Contacts, Day = st.integers(0, 60), st.integers(0, 3), st.integers(0, 89)
 
 
 def customers(of: ScoredCustomer, bill: float) -> Customers:
-    return Customers(model.hazard_of(np.array([of.churn_risk])), np.array([of.accept_probs]), np.array([bill]))
+    return Customers(model.daily_hazard(np.array([of.churn_risk])), np.array([of.accept_probs]), np.array([bill]))
 
 
 @given(
@@ -54,7 +54,7 @@ def test_strain_is_the_worlds(days: int, offer_days_left: int, fatigue_days_left
 
 @given(risk=Share)
 def test_a_hazard_is_the_worlds(risk: float) -> None:
-    assert plain.hazard_of(risk) == pytest.approx(float(model.hazard_of(np.array(risk))))
+    assert plain.daily_hazard(risk) == pytest.approx(float(model.daily_hazard(np.array(risk))))
 
 
 def test_who_is_left_alone_stays_as_the_risk_says() -> None:

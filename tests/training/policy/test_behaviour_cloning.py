@@ -6,7 +6,7 @@ import torch
 
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.dynamic_program import DynamicProgram
-from services.policy.response.model import Customers, hazard_of
+from services.policy.response.model import Customers, daily_hazard
 from training.policy import behaviour_cloning
 from training.policy.behaviour_cloning import cloned, lessons, regret
 from training.policy.ppo import Heads, Network
@@ -58,12 +58,12 @@ def test_a_clone_sees_inputs_of_mean_0_and_spread_1(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_lesson_is_what_the_dynamic_program_says_of_its_state() -> None:
-    one = Customers(hazard_of(np.array([0.6])), np.array([[0.1, 0.2, 0.3, 0.35]]), np.array([50.0]))
+    one = Customers(daily_hazard(np.array([0.6])), np.array([[0.1, 0.2, 0.3, 0.35]]), np.array([50.0]))
     states, worth, best = lessons(one, np.random.default_rng(0), each=4)
 
     rows = iter(zip(states, worth, best, strict=True))
     for price in behaviour_cloning.PRICES:
-        for stage in DynamicProgram(one).stages(float(price)):
+        for stage in DynamicProgram(one).solve(float(price)):
             for _ in range(4 if stage.day % behaviour_cloning.DAYS == 0 else 0):
                 state, value, top = next(rows)
                 seen = dict(zip(OBSERVATION, state.tolist(), strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.policy.response.model import RESPONSE_MODEL, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, daily_hazard
 from services.scorer.features import ACCEPT, RISK
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
@@ -45,7 +45,7 @@ def test_a_customer_is_as_the_service_would_score_them(people: Population) -> No
         [score] = model.score([CustomerFacts.model_validate(facts)])
         assert people.held_out.accept[row] == pytest.approx(score.accept_probs)
         assert people.held_out.bill[row] == facts["monthly_charges"]
-        assert people.held_out.hazard[row] == pytest.approx(hazard_of(np.array(score.churn_risk)))
+        assert people.held_out.hazard[row] == pytest.approx(daily_hazard(np.array(score.churn_risk)))
 
 
 def test_the_lent_facts_differ_between_the_copies_of_a_customer(people: Population) -> None:

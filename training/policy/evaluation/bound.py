@@ -44,7 +44,7 @@ class LagrangianBound:
 
     def at(self, price: float) -> Dual:
         if price not in self._known:
-            first = [list(problem.stages(price))[-1] for problem in self.problems]
+            first = [list(problem.solve(price))[-1] for problem in self.problems]
             gain = self.copies * sum(float(stage.best[:, 0].sum()) for stage in first)
             spend = self.copies * sum(float(stage.spend[:, 0].sum()) for stage in first)
             self._known[price] = Dual(price, gain, spend)

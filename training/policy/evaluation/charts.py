@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from services.policy.budget.pacing import planned
+from services.policy.budget.pacing import planned_share
 from training.policy.evaluation.explain import Day, tenths
 from training.policy.simulation.campaign import NOTHING
 from training.policy.simulation.service import ServiceRun
@@ -69,7 +69,7 @@ def pace_chart(lived: ServiceRun, title: str) -> str:
     figure = Figure((WIDTH, TALL), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     days = np.arange(1, len(lived.path) + 1)
-    axes.plot(days, [planned(day / len(days)) for day in days], color=GREY, linewidth=1, label="calendar")
+    axes.plot(days, [planned_share(day / len(days)) for day in days], color=GREY, linewidth=1, label="calendar")
     axes.plot(days, np.array(lived.path) / lived.budget, color=BLUE, label="spent")
     axes.yaxis.set_major_formatter(PERCENT)
     axes.set(ylabel="of the budget", ylim=(0, 1.05))

@@ -93,11 +93,11 @@ class Index:
         self.prices, self.resolve = prices, resolve
         problem = DynamicProgram(customers, response_model)
         rules = problem.rules
-        shape = (len(prices), rules.quarter + problem.longest + 1, len(customers.bill), rules.cap + 1)
+        shape = (len(prices), rules.quarter + problem.longest_effect + 1, len(customers.bill), rules.cap + 1)
         self.best = np.zeros(shape, dtype=np.float32)
         self.level = np.full((len(prices), rules.quarter, len(customers.bill), rules.cap), NOTHING, dtype=np.int8)
         for number, price in enumerate(prices):
-            for stage in problem.stages(price):
+            for stage in problem.solve(price):
                 self.best[number, stage.day, :, :-1] = stage.best
                 better = stage.contact.max(axis=0) > stage.wait
                 self.level[number, stage.day] = np.where(better, stage.contact.argmax(axis=0), NOTHING)

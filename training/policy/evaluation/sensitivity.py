@@ -20,14 +20,16 @@ NOISE = 0.5
 WORLDS: Mapping[str, Sequence[Any]] = {
     "effect": (0.25, 0.75),
     "held_days": (
-        tuple(days // 2 for days in RESPONSE_MODEL.held_days),
-        tuple(days * 2 for days in RESPONSE_MODEL.held_days),
+        tuple(days // 2 for days in RESPONSE_MODEL.effect_days),
+        tuple(days * 2 for days in RESPONSE_MODEL.effect_days),
     ),
     "annoyance": (0.0, 0.1, 0.15),
     "risk_days": (30, 180),
     "contact_cost": (0.0, 0.5),
     "value_days": (180, 730),
 }
+FIELDS = {"held_days": "effect_days", "annoyance": "fatigue"}
+"""Of the response model, where the report calls them otherwise."""
 
 
 class Case(NamedTuple):
@@ -74,7 +76,7 @@ def cases(people: pd.DataFrame, redrawn: pd.DataFrame, unlent: pd.DataFrame) -> 
     yield case("as assumed", "")
     for name, values in WORLDS.items():
         for value in values:
-            yield case(name, str(value), RESPONSE_MODEL._replace(**{name: value}))
+            yield case(name, str(value), RESPONSE_MODEL._replace(**{FIELDS.get(name, name): value}))
     yield case("lent bank facts", "drawn again", who=redrawn)
     yield case("lent bank facts", "none", who=unlent)
     for factor in (0.5, 1.5):
@@ -85,7 +87,7 @@ def cases(people: pd.DataFrame, redrawn: pd.DataFrame, unlent: pd.DataFrame) -> 
 
 def optimum(who: Customers, price: float, response_model: ResponseModel) -> np.ndarray:
     """The level [n] that is best on the first day where money has that price; NOTHING is to wait."""
-    *_, first = DynamicProgram(who, response_model).stages(price)
+    *_, first = DynamicProgram(who, response_model).solve(price)
     better = first.contact[:, :, 0].max(axis=0) > first.wait[:, 0]
     return np.where(better, first.contact[:, :, 0].argmax(axis=0), NOTHING)
 

@@ -27,12 +27,12 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from services.policy.customer.gate import allowed_by
+from services.policy.customer.gate import mask_from_reasons
 from services.policy.customer.state import DAY
 from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION
 from services.policy.policies.one_step import TYPICAL_CHARGES
-from services.policy.policies.ppo import greedy
+from services.policy.policies.ppo import greedy_action
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.artifacts import ArtifactError
 from shared.messages import OFFERS, CustomerEvent, Decision, Outcome
@@ -107,7 +107,7 @@ def action(decision: Decision) -> int:
 def targeted(decision: Decision, said: list[float]) -> int:
     """The action of a network that says so, of what the gate allowed."""
     metadata = decision.metadata
-    level, _ = greedy(said, allowed_by(metadata.gate), "monthly_charges" not in metadata.assumed)
+    level, _ = greedy_action(said, mask_from_reasons(metadata.gate), "monthly_charges" not in metadata.assumed)
     return 0 if level is None else 1 + level
 
 

@@ -25,7 +25,11 @@ class Audit:
     """What gate and ledger promise, counted again from what came out of the service and what was reported to it."""
 
     def __init__(self, quarter: CampaignSimulator, budget: float) -> None:
-        self.rules, self.held_days, self.costs = quarter.rules, quarter.response_model.held_days, quarter.costs.tolist()
+        self.rules, self.effect_days, self.costs = (
+            quarter.rules,
+            quarter.response_model.effect_days,
+            quarter.costs.tolist(),
+        )
         self.cents = round(budget * CENTS)
         self.last, self.until, self.contacts = np.zeros((3, quarter.n), dtype=int)  # hours, hours, a number
         self.last -= NEVER * HOURS
@@ -48,7 +52,7 @@ class Audit:
         self.promised -= cents
         if accepted:
             self.spent += cents
-            self.until[offer.who] = max(self.until[offer.who], offer.hour + self.held_days[offer.level] * HOURS)
+            self.until[offer.who] = max(self.until[offer.who], offer.hour + self.effect_days[offer.level] * HOURS)
 
     def batch(self) -> None:
         """At the end of one."""

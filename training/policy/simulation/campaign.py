@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from services.policy.customer.gate import may
+from services.policy.customer.gate import is_eligible
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import (
     DISCOUNTS,
@@ -119,7 +119,9 @@ class CampaignSimulator:
         return self.account
 
     def may(self) -> np.ndarray:
-        return may(self.days_since_contact, self.offer_days_left, self.contacts, self.rules.cooldown, self.rules.cap)
+        return is_eligible(
+            self.days_since_contact, self.offer_days_left, self.contacts, self.rules.cooldown, self.rules.cap
+        )
 
     def _decide(self, policy: Policy) -> None:
         who = np.flatnonzero(self.active & (self.due <= self.day) & self.may())
@@ -163,13 +165,13 @@ class CampaignSimulator:
         self.funds -= spent
         account.spend += spent / CENTS
         self.offer_days_left[who] = np.maximum(
-            self.offer_days_left[who], accepted * np.array(self.response_model.held_days)[level]
+            self.offer_days_left[who], accepted * np.array(self.response_model.effect_days)[level]
         )
         self.days_since_contact[who] = 0
         self.contacts[who] += 1
 
     def _night(self) -> None:
-        fatigue_days_left = np.maximum(self.response_model.annoyed_days - self.days_since_contact, 0)
+        fatigue_days_left = np.maximum(self.response_model.fatigue_days - self.days_since_contact, 0)
         self.cumulative_hazard += (
             hazard_exposure(1, self.offer_days_left, fatigue_days_left, self.contacts, self.response_model)
             * self._true.hazard

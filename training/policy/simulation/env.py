@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, MultiDiscrete
 
-from services.policy.customer.gate import may
+from services.policy.customer.gate import is_eligible
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import DISCOUNTS, MONTH, RESPONSE_MODEL, Customers, ResponseModel, hazard_exposure
@@ -95,16 +95,16 @@ class RetentionEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def _contact(self, level: int) -> tuple[float, float, float, float]:
         """What it costs, and breaks."""
-        allowed = may(self._since, self._held, self._contacts, self.rules.cooldown, self.rules.cap)
+        allowed = is_eligible(self._since, self._held, self._contacts, self.rules.cooldown, self.rules.cap)
         self._since, self._contacts, cost, over = 0, self._contacts + 1, 0.0, max(self._spent - self.budget, 0.0)
         if self.np_random.random(dtype=np.float32) < self._accept[level]:
-            self._held, cost = max(self._held, self.response_model.held_days[level]), self._bill * DISCOUNTS[level]
+            self._held, cost = max(self._held, self.response_model.effect_days[level]), self._bill * DISCOUNTS[level]
         self._spent += cost
         return cost, self.response_model.contact_cost, max(self._spent - self.budget, 0.0) - over, float(not allowed)
 
     def _stays(self) -> bool:
         """Through one day more."""
-        fatigue_days_left = max(self.response_model.annoyed_days - self._since, 0)
+        fatigue_days_left = max(self.response_model.fatigue_days - self._since, 0)
         self._suffered += self._hazard * hazard_exposure(
             1, self._held, fatigue_days_left, self._contacts, self.response_model
         )

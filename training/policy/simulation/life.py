@@ -43,7 +43,7 @@ class ServiceSimulation:
         for hour, who in enumerate(np.array_split(active, HOURS), day * HOURS):
             self.clock.now = FIRST + timedelta(hours=hour)
             await self._hour(hour, [self.town.event(each, _event_id(day, each)) for each in who.tolist()])
-            prices.append(await self.context.pace.price(self.clock.now))
+            prices.append(await self.context.pacer.price(self.clock.now))
         await self._evening(day, answer_days)
         return float(np.mean(prices))
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from services.policy.app import chosen
+from services.policy.app import load_policy
 from services.policy.budget.ledger import Ledger
-from services.policy.budget.pacing import Pace, planned
+from services.policy.budget.pacing import BudgetPacer, planned_share
 from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import PolicyContext
 from services.policy.policies.base import Policy
@@ -73,7 +73,7 @@ class ServiceRun(NamedTuple):
     def ahead(self) -> np.ndarray:
         """Of the calendar, by day, as a share of the budget; negative is behind."""
         days = len(self.path)
-        return np.array(self.path) / self.budget - [planned((day + 1) / days) for day in range(days)]
+        return np.array(self.path) / self.budget - [planned_share((day + 1) / days) for day in range(days)]
 
     def __str__(self) -> str:
         return f"""\
@@ -104,7 +104,7 @@ def live(
 
     Raises `ArtifactError` where the trained policy is named and not there.
     """
-    policy = chosen(Settings.model_validate({"policy": policy})) if isinstance(policy, str) else policy
+    policy = load_policy(Settings.model_validate({"policy": policy})) if isinstance(policy, str) else policy
     with TemporaryDirectory() as folder:
         store = SQLiteStore(Path(folder) / "live.sqlite")
         try:
@@ -119,7 +119,7 @@ async def _lived(
 ) -> ServiceRun:
     clock, days = Clock(), quarter.rules.quarter
     ledger = await Ledger.open(store, budget, 1, clock)
-    pace = await Pace.open(store, ledger, days, clock())
+    pace = await BudgetPacer.open(store, ledger, days, clock())
     context = PolicyContext(
         store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock, Pseudonyms(LOCAL_HASH_KEY)
     )

@@ -44,7 +44,7 @@ class CustomerSimulator:
             ][0]
         )
         accepts = bool(self.luck[who, min(contacts, self.luck.shape[1] - 1)] < one.accept[0, level])
-        self.offer_days_left[who] = max(self.offer_days_left[who], accepts * self.response_model.held_days[level])
+        self.offer_days_left[who] = max(self.offer_days_left[who], accepts * self.response_model.effect_days[level])
         self.days_since_contact[who] = 0
         self.contacts[who] += 1
         return accepts
@@ -52,7 +52,7 @@ class CustomerSimulator:
     def end_of_day(self) -> list[int]:
         """Who leaves."""
         fatigue_days_left, before = (
-            np.maximum(self.response_model.annoyed_days - self.days_since_contact, 0),
+            np.maximum(self.response_model.fatigue_days - self.days_since_contact, 0),
             self.active,
         )
         self.cumulative_hazard += (

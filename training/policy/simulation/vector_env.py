@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.policy.customer.gate import may
+from services.policy.customer.gate import is_eligible
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import (
@@ -73,7 +73,7 @@ class RetentionVectorEnv:
             self.churn_threshold,
         ) = self._state
         self._held_days, self._discounts = (
-            np.array(each, np.float32) for each in (response_model.held_days, DISCOUNTS)
+            np.array(each, np.float32) for each in (response_model.effect_days, DISCOUNTS)
         )
         self._observations = np.empty((len(OBSERVATION), number), np.float32)
         self._each = np.arange(number)
@@ -94,7 +94,9 @@ class RetentionVectorEnv:
 
     def may(self) -> np.ndarray:
         """[n], whom the gate allows to contact."""
-        return may(self.days_since_contact, self.offer_days_left, self.contacts, self.rules.cooldown, self.rules.cap)
+        return is_eligible(
+            self.days_since_contact, self.offer_days_left, self.contacts, self.rules.cooldown, self.rules.cap
+        )
 
     def gains(self, who: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What contacting `who` now at `level` is expected to gain over doing nothing, and to cost: money.
@@ -135,7 +137,7 @@ class RetentionVectorEnv:
 
     def _annoyed(self) -> np.ndarray:
         """For how many days more."""
-        return np.maximum(np.float32(self.response_model.annoyed_days) - self.days_since_contact, np.float32(0))
+        return np.maximum(np.float32(self.response_model.fatigue_days) - self.days_since_contact, np.float32(0))
 
     def _contact(self, who: np.ndarray, level: np.ndarray) -> np.ndarray:
         """What they accept of it, as money: [n]."""

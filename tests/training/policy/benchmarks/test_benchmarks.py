@@ -30,7 +30,7 @@ def always(action: np.ndarray) -> Decide:
 
 def optimal(customers: Customers, price: float) -> Decide:
     """The dynamic program, asked every day once."""
-    stages = list(DynamicProgram(customers).stages(price))
+    stages = list(DynamicProgram(customers).solve(price))
 
     def decide(observations: np.ndarray, may: np.ndarray, greedy: bool) -> np.ndarray:
         stage, who = stages.pop(), np.arange(len(may))

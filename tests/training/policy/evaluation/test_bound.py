@@ -14,7 +14,7 @@ from services.policy.response.model import DISCOUNTS, Customers, ResponseModel
 from training.policy.evaluation.bound import LagrangianBound
 
 RESPONSE_MODEL = ResponseModel(
-    value_days=60, effect=0.9, held_days=(2, 3, 4, 5), annoyance=0.2, annoyed_days=1, contact_cost=0.02
+    value_days=60, effect=0.9, effect_days=(2, 3, 4, 5), fatigue=0.2, fatigue_days=1, contact_cost=0.02
 )
 RULES = Rules(cooldown=2, cap=2, quarter=4)
 LEVELS = range(len(DISCOUNTS))
@@ -45,10 +45,10 @@ def earned(customers: Customers, budget: float, plans: Plans, rules: Rules = RUL
     """Money both are expected to pay, less discounts and contacts, if the best of `plans` is done each day."""
 
     def active(who: int, one: One) -> float:
-        fatigue_days_left = one.contacts if one.days_since_contact < RESPONSE_MODEL.annoyed_days else 0
+        fatigue_days_left = one.contacts if one.days_since_contact < RESPONSE_MODEL.fatigue_days else 0
         return exp(
             -customers.hazard[who]
-            * (1 - RESPONSE_MODEL.effect * (one.offer_days_left > 0) + RESPONSE_MODEL.annoyance * fatigue_days_left)
+            * (1 - RESPONSE_MODEL.effect * (one.offer_days_left > 0) + RESPONSE_MODEL.fatigue * fatigue_days_left)
         )
 
     def later(one: One) -> One:
@@ -59,7 +59,7 @@ def earned(customers: Customers, budget: float, plans: Plans, rules: Rules = RUL
         if one is None or level is None:
             return [(1.0, 0.0, one)]
         accept, cost = customers.accept[who, level], DISCOUNTS[level] * customers.bill[who]
-        accepted, declined = One(0, RESPONSE_MODEL.held_days[level], one.contacts + 1), One(0, 0, one.contacts + 1)
+        accepted, declined = One(0, RESPONSE_MODEL.effect_days[level], one.contacts + 1), One(0, 0, one.contacts + 1)
         return [(accept, cost, accepted), (1 - accept, 0.0, declined)]
 
     def nights(who: int, one: One | None) -> list[tuple[float, One | None]]:
@@ -130,7 +130,7 @@ def nothing(day: int, state: State, funds: float) -> Iterator[Actions]:
 def index(customers: Customers, price: float) -> Plans:
     """The best for each alone at that price, while the money lasts."""
     [problem] = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES).problems
-    stages = {stage.day: stage for stage in problem.stages(price)}
+    stages = {stage.day: stage for stage in problem.solve(price)}
 
     def wants(who: int, day: int, one: One | None) -> int | None:
         if one is None or not may(one):

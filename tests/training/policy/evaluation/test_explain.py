@@ -8,14 +8,14 @@ import pytest
 
 from services.policy.policies.network import Network
 from services.policy.policies.ppo import PPOPolicy
-from services.policy.response.model import RESPONSE_MODEL, Customers, hazard_of
+from services.policy.response.model import RESPONSE_MODEL, Customers, daily_hazard
 from tests.policy.builders import scored, situation
 from tests.policy.networks import artifact
 from training.policy.evaluation.explain import Day, day, decisions, targets, tenths
 from training.policy.simulation.campaign import NOTHING
 
 RISK = np.array([0.9, 0.8, 0.5, 0.3, 0.1])
-FACTS = Customers(hazard_of(RISK, RESPONSE_MODEL), np.full((5, 4), 0.2), np.full(5, 50.0))
+FACTS = Customers(daily_hazard(RISK, RESPONSE_MODEL), np.full((5, 4), 0.2), np.full(5, 50.0))
 
 
 def found(ppo: list[int], optimum: list[int], gains: list[float], costs: list[float], price: float = 1.0) -> Day:
@@ -33,7 +33,7 @@ def test_a_day_is_what_the_service_would_decide(tmp_path: Path, seed: int) -> No
     rng = np.random.default_rng(seed)
     risk, accept, bill = rng.uniform(0.05, 0.9, 40), np.sort(rng.random((40, 4))), rng.uniform(20, 120, 40)
 
-    decided = day(network, Customers(hazard_of(risk, RESPONSE_MODEL), accept, bill), 1.5)
+    decided = day(network, Customers(daily_hazard(risk, RESPONSE_MODEL), accept, bill), 1.5)
 
     policy = PPOPolicy(network)
     for who in range(40):

@@ -6,7 +6,7 @@ import pytest
 from services.policy.customer.gate import ActionMask
 from services.policy.policies.base import DecisionContext
 from services.policy.policies.one_step import BaselinePolicy
-from services.policy.response.model import RESPONSE_MODEL, Customers, hazard_of, incremental_value
+from services.policy.response.model import RESPONSE_MODEL, Customers, daily_hazard, incremental_value
 from tests.policy.builders import scored
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import (
@@ -29,7 +29,7 @@ from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Choi
 
 RISK = np.array([0.9, 0.1, 0.5, 0.7])
 FOUR = Customers(
-    hazard_of(RISK),
+    daily_hazard(RISK),
     np.array([[0.1, 0.2, 0.3, 0.4], [0.1, 0.1, 0.1, 0.1], [0.0, 0.0, 0.0, 0.0], [0.3, 0.3, 0.3, 0.3]]),
     np.array([100.0, 80.0, 60.0, 40.0]),
 )
@@ -95,7 +95,7 @@ def test_myopic_takes_what_gains_most_for_its_money() -> None:
 
 
 def test_myopic_takes_words_where_only_they_gain() -> None:
-    words = Customers(hazard_of(np.array([0.8])), np.array([[0.3, 0.0, 0.0, 0.0]]), np.array([70.0]))
+    words = Customers(daily_hazard(np.array([0.8])), np.array([[0.3, 0.0, 0.0, 0.0]]), np.array([70.0]))
 
     assert asked(Myopic(), words).level.tolist() == [0]
 
@@ -118,7 +118,7 @@ def test_one_step_is_the_services_baseline() -> None:
 @pytest.mark.parametrize("price", [0.0, 1.0])
 def test_the_index_does_what_the_dynamic_program_says_at_its_price(price: float) -> None:
     [problem] = LagrangianBound(MANY).problems
-    first = list(problem.stages(price))[-1]
+    first = list(problem.solve(price))[-1]
     contact = first.contact[:, :, 0]
     expected = np.where(contact.max(axis=0) > first.wait[:, 0], contact.argmax(axis=0), NOTHING)
 

@@ -14,7 +14,7 @@ from services.policy.handlers.decide import decide
 from services.policy.policies.base import Exploration
 from services.policy.policies.network import Network
 from services.policy.policies.ppo import PPOPolicy
-from services.policy.response.model import MONTH, RESPONSE_MODEL, hazard_exposure, hazard_of
+from services.policy.response.model import MONTH, RESPONSE_MODEL, daily_hazard, hazard_exposure
 from shared.artifacts import Manifest
 from shared.messages import OFFERS, Action, CustomerEvent, Decision, Metadata, Outcome, Safety, ScoredCustomer
 from tests.policy.builders import NOON, context, outcome, scored
@@ -143,9 +143,9 @@ class ServiceRun(NamedTuple):
 
 def cumulative_hazard(who: ScoredCustomer, level: int | None, accepted: bool) -> np.ndarray:
     """By the end of each day."""
-    offer_days_left, contacts = (0, 0) if level is None else (RESPONSE_MODEL.held_days[level] * accepted, 1)
-    return hazard_of(np.array(who.churn_risk)) * hazard_exposure(
-        DAYS, offer_days_left, RESPONSE_MODEL.annoyed_days * contacts, contacts
+    offer_days_left, contacts = (0, 0) if level is None else (RESPONSE_MODEL.effect_days[level] * accepted, 1)
+    return daily_hazard(np.array(who.churn_risk)) * hazard_exposure(
+        DAYS, offer_days_left, RESPONSE_MODEL.fatigue_days * contacts, contacts
     )
 
 

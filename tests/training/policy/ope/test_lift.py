@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from services.policy.customer.gate import held_out
+from services.policy.customer.gate import is_held_out
 from services.policy.policies.one_step import TYPICAL_CHARGES
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerEvent, Decision, Metadata, Outcome
@@ -155,7 +155,7 @@ def test_intervals_of_means_hold_the_truth_as_often_as_they_say() -> None:
 def test_from_decisions_and_outcomes_the_truth_is_covered() -> None:
     """Half of those who may be contacted are, which keeps 3 in 4 of those who would leave, at 15 % of a bill of 100."""
     rng, runs, names = np.random.default_rng(1), 150, [str(n) for n in range(300)]
-    holdout = {name for name in names if held_out(name, LIMITS._replace(holdout_share=0.3))}
+    holdout = {name for name in names if is_held_out(name, LIMITS._replace(holdout_share=0.3))}
     bills = dict.fromkeys(names, 100.0)
     decisions = {
         (name, level): decided(name, level=level, held=name in holdout) for name in names for level in (None, 3)

@@ -114,14 +114,14 @@ def test_a_delay_is_days_without_contact() -> None:
 
 @pytest.mark.parametrize("level", range(4))
 def test_an_accepted_offer_lowers_the_hazard_for_as_long_as_its_level_holds(level: int) -> None:
-    response_model = ResponseModel(annoyance=0.0)
+    response_model = ResponseModel(fatigue=0.0)
     env = started(one(hazard=1e-6, accept=1.0), response_model=response_model)
     cumulative_hazard = []
     for day in range(RULES.quarter):
         before = env._suffered
         env.step(np.array([day == 0, level, 0]))
         cumulative_hazard.append((env._suffered - before) / 1e-6)
-    offer_days_left = response_model.held_days[level]
+    offer_days_left = response_model.effect_days[level]
 
     assert cumulative_hazard == pytest.approx(
         [1 - response_model.effect] * offer_days_left + [1.0] * (RULES.quarter - offer_days_left)
@@ -136,7 +136,7 @@ def test_each_contact_annoys_for_a_while_and_more_than_the_one_before() -> None:
         env.step(np.array([day in (0, 30), 0, 0]))
         cumulative_hazard.append((env._suffered - before) / 1e-6)
     fatigue_days_left = (
-        [1 + RESPONSE_MODEL.annoyance] * 14 + [1.0] * 16 + [1 + 2 * RESPONSE_MODEL.annoyance] * 14 + [1.0] * 16
+        [1 + RESPONSE_MODEL.fatigue] * 14 + [1.0] * 16 + [1 + 2 * RESPONSE_MODEL.fatigue] * 14 + [1.0] * 16
     )
 
     assert cumulative_hazard == pytest.approx(fatigue_days_left)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.policy.budget.ledger import Shard
-from services.policy.budget.pacing import planned
+from services.policy.budget.pacing import planned_share
 from services.policy.customer import gate
 from services.policy.customer.gate import ActionMask
 from services.policy.policies.base import Policy
@@ -13,7 +13,7 @@ from services.policy.policies.network import Network
 from services.policy.policies.one_step import BaselinePolicy
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.dynamic_program import RULES
-from services.policy.response.model import Customers, hazard_of
+from services.policy.response.model import Customers, daily_hazard
 from shared.artifacts import Manifest
 from shared.messages import OFFERS
 from tests.policy.builders import DearestPolicy
@@ -28,7 +28,7 @@ SHORT = RULES._replace(quarter=DAYS)
 def customers(n: int = N) -> Customers:
     rng = np.random.default_rng(0)
     accept = np.sort(rng.uniform(0.05, 0.6, (n, 4)))
-    return Customers(hazard_of(rng.uniform(0.1, 0.8, n)), accept, rng.uniform(20, 110, n))
+    return Customers(daily_hazard(rng.uniform(0.1, 0.8, n)), accept, rng.uniform(20, 110, n))
 
 
 def untrained() -> Network:
@@ -86,7 +86,7 @@ def anything(*_: object) -> ActionMask:
 
 
 def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "allow", anything)
+    monkeypatch.setattr(gate, "action_mask", anything)
     lived = live(DearestPolicy(), customers(), 1, 1e6, rules=SHORT)
 
     assert all(lived.violations[rule] > 0 for rule in ("cooldown", "offer-holds", "cap"))
@@ -105,5 +105,5 @@ def test_it_is_told_beside_the_calendar() -> None:
     lived = ServiceRun(0, 10.0, 9.5, 10.0, {"cap": 0}, (1, 2), 0.0, (6.0, 8.0, 9.5), (1.0,) * 3, 0.0)
 
     assert lived.utilisation == 0.95
-    assert lived.ahead == pytest.approx([0.6 - planned(1 / 3), 0.8 - planned(2 / 3), 0.95 - 1])
+    assert lived.ahead == pytest.approx([0.6 - planned_share(1 / 3), 0.8 - planned_share(2 / 3), 0.95 - 1])
     assert "9.50 of 10.00 (95.00%)" in str(lived)

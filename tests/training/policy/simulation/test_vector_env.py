@@ -84,7 +84,7 @@ def returned(many: RetentionVectorEnv, contacts_on: range, level: int) -> float:
 def later(many: RetentionVectorEnv) -> np.ndarray:
     """What they pay after the quarter."""
     customers = Customers(many.hazard, many.accept.T, many.bill)
-    fatigue_days_left = np.maximum(many.response_model.annoyed_days - many.days_since_contact, 0)
+    fatigue_days_left = np.maximum(many.response_model.fatigue_days - many.days_since_contact, 0)
     return expected_revenue(
         customers,
         many.response_model.value_days - many.day,
@@ -147,7 +147,7 @@ def test_who_accepted_is_left_alone_while_the_offer_holds() -> None:
     while not many.may().item():
         many.step(*everyone(many, False, 0, 0))
         waited += 1
-    assert waited == RESPONSE_MODEL.held_days[1]
+    assert waited == RESPONSE_MODEL.effect_days[1]
 
 
 def test_to_be_immortal_changes_no_expectation() -> None:
@@ -206,15 +206,15 @@ def test_a_gain_is_the_difference_a_contact_makes() -> None:
             total, active = 0.0, 1.0
             for n in range(365 - today):
                 total += active * bill / 30
-                fatigue_days_left = contacts * (days_since_contact + n < RESPONSE_MODEL.annoyed_days)
+                fatigue_days_left = contacts * (days_since_contact + n < RESPONSE_MODEL.fatigue_days)
                 active *= exp(
                     -hazard
-                    * (1 - RESPONSE_MODEL.effect * (n < offer_days_left) + RESPONSE_MODEL.annoyance * fatigue_days_left)
+                    * (1 - RESPONSE_MODEL.effect * (n < offer_days_left) + RESPONSE_MODEL.fatigue * fatigue_days_left)
                 )
             return total
 
         accepted = (
-            paid(0, max(offer_days_left, RESPONSE_MODEL.held_days[offer]), contacts + 1) - DISCOUNTS[offer] * bill
+            paid(0, max(offer_days_left, RESPONSE_MODEL.effect_days[offer]), contacts + 1) - DISCOUNTS[offer] * bill
         )
         mean = accept * accepted + (1 - accept) * paid(0, offer_days_left, contacts + 1)
         assert ours == pytest.approx(
@@ -245,7 +245,7 @@ def test_gains_add_up_to_the_return_over_doing_nothing() -> None:
 @pytest.mark.parametrize("price", [0.0, 1.0])
 def test_the_best_policy_gains_and_spends_here_what_the_dynamic_program_says(price: float) -> None:
     customers, number = Customers(np.array([0.015]), np.array([[0.2, 0.4, 0.5, 0.6]]), np.array([80.0])), 10_000
-    stages = {stage.day: stage for stage in DynamicProgram(customers).stages(price)}
+    stages = {stage.day: stage for stage in DynamicProgram(customers).solve(price)}
     many = retention(customers, number, immortal=True)
     totals = np.zeros((2, number))
     for day in range(RULES.quarter):
