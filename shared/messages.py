@@ -1,7 +1,7 @@
-"""The language: what services say to each other. One class, one topic. Knows nothing of transport or storage.
+"""The messages that services and users exchange: one class for each topic. Independent of transport and storage.
 
-A field may be added with a default; it is never renamed, retyped or removed (`tests/wire` holds one message of each
-kind that must parse for ever). A breaking change is a new class with a new topic.
+A field may be added with a default; it is never renamed, retyped or removed (`tests/wire` holds a golden message of
+each type that must always parse). A breaking change is a new class with a new topic.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic_core import from_json
 
 ID_NAMESPACE = UUID("5d9be7d3-6a1f-4b2e-9a3c-0f8e1c7a2b44")
-"""Namespace of the ids derived here."""
+"""Namespace of the UUIDs (version 5) derived here."""
 
 OFFERS = (0, 5, 10, 15)
 """Discount of each offer level, in percent."""
@@ -24,12 +24,11 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 def _yes_no(value: object) -> object:
-    """True, 1 and 0 are what exports write for Yes and No."""
+    """`value`, with True, 1, False and 0, which exports write, replaced by Yes and No."""
     return ("No", "Yes")[value] if isinstance(value, int) and value in (0, 1) else value
 
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
-"""Text without control characters."""
 
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_CONTROL_CHARACTERS)]
 Text = Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] | None
@@ -39,37 +38,46 @@ WholeNumber = Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] 
 
 
 class FrozenModel(BaseModel):
-    """Frozen, compared by value, tolerant of fields it does not know."""
+    """An immutable model, compared by value, that ignores fields it does not know.
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    The docstring under a field is its description in JSON schemas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Message(FrozenModel):
-    """What travels on a topic. `event_id` is the customer event that everything about it follows from."""
+    """A message on a topic."""
 
     topic: ClassVar[str]
 
     id: UUID
+    """Id of this message, derived from its cause: repeating the cause repeats the id."""
     event_id: Id
+    """Id of the customer event that caused this message; 1 to 128 characters."""
     customer_id: Id
+    """Your id of the customer; 1 to 128 characters."""
 
     @classmethod
     def caused_by(cls, cause: Message, **fields: Any) -> Self:
-        """The message that follows `cause`: what both kinds have is carried on, unless `fields` say otherwise.
+        """The message that follows from `cause`: fields that both types have are copied, unless given in `fields`.
 
-        Its id is derived, so a redelivery repeats itself instead of doubling.
+        The id is derived from that of `cause`, so a redelivered `cause` gives the same message again.
         """
         inherited = {name: getattr(cause, name) for name in _shared_fields(cls, type(cause))}
         return cls(**{**inherited, **fields, "id": uuid5(cause.id, cls.topic)})
 
     @cached_property
     def data(self) -> bytes:
-        """As it travels. Made once, so do not change a message by copying it: make the one that follows."""
+        """This message as JSON. Cached: a copy made by `model_copy` would keep the old bytes."""
         return self.model_dump_json().encode()
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
-        """Read what the bus delivered under `message_id`. Raises `pydantic.ValidationError`, a ValueError."""
+        """Read the JSON `data` that the bus delivered under `message_id`.
+
+        Raises `pydantic.ValidationError`, a ValueError.
+        """
         return cls.model_validate_json(data)
 
 
@@ -79,206 +87,295 @@ def _shared_fields(a: type[Message], b: type[Message]) -> frozenset[str]:
 
 
 class Customer(FrozenModel):
-    """What a decision and its words may rest on; all of it optional."""
+    """The facts about a customer that a decision and its message are based on; all are optional."""
 
     name: Text = None
+    """Name of the customer. Only the first word is used, to greet them."""
     plan: Text = None
-    time_zone: Text = Field(default=None, description="IANA name, such as Europe/Madrid")
+    """Name of the plan that the customer subscribes to, as it may appear in a message."""
+    time_zone: Text = None
+    """IANA time zone of the customer, such as Europe/Madrid. Decides when quiet hours hold."""
     opted_out: bool | None = None
-    tenure: WholeNumber = Field(default=None, description="months as a customer")
-    monthly_charges: Number = Field(default=None, description="money a month")
+    """Whether the customer does not want to be contacted."""
+    tenure: WholeNumber = None
+    """Whole months as a customer."""
+    monthly_charges: Number = None
+    """Current monthly bill, in your currency. Without it no discount is offered, because its cost is unknown."""
 
 
 class CustomerFacts(Customer):
-    """What the publisher may know of a customer; every fact is optional, and what is unknown stays None.
+    """Facts about a customer. All are optional; an unknown fact is null or left out.
 
-    A category that the models have not seen counts as missing; so does a blank string.
-    Yes/no facts also take true, false, 1 and 0.
+    A blank string, and a category that the models were not trained on, count as unknown. Yes/No facts also take true,
+    false, 1 and 0.
     """
 
-    total_charges: Number = Field(default=None, description="money so far")
+    total_charges: Number = None
+    """Everything billed so far, in your currency."""
     contract: Text = None
+    """Month-to-month, One year or Two year."""
     payment_method: Text = None
+    """Such as Electronic check, Mailed check, Bank transfer (automatic) or Credit card (automatic)."""
     paperless_billing: YesNo = None
+    """Yes or No."""
     gender: Text = None
+    """Female or Male."""
     senior_citizen: YesNo = None
+    """Yes or No: 65 years or older."""
     partner: YesNo = None
+    """Yes or No: lives with a partner."""
     dependents: YesNo = None
+    """Yes or No: lives with children or other dependents."""
     phone_service: YesNo = None
+    """Yes or No."""
     multiple_lines: YesNo = None
+    """Yes, No or No phone service."""
     internet_service: Text = None
+    """DSL, Fiber optic or No."""
     online_security: YesNo = None
+    """Yes, No or No internet service."""
     online_backup: YesNo = None
+    """Yes, No or No internet service."""
     device_protection: YesNo = None
+    """Yes, No or No internet service."""
     tech_support: YesNo = None
+    """Yes, No or No internet service."""
     streaming_tv: YesNo = None
+    """Yes, No or No internet service."""
     streaming_movies: YesNo = None
+    """Yes, No or No internet service."""
 
-    age: WholeNumber = Field(default=None, description="years")
+    age: WholeNumber = None
+    """Age in whole years."""
     job: Text = None
+    """Kind of job, such as admin., technician or retired."""
     marital: Text = None
+    """Marital status: single, married or divorced."""
     education: Text = None
+    """Education, such as high.school or university.degree."""
     credit_default: YesNo = None
+    """Yes or No: has credit in default."""
     housing_loan: YesNo = None
+    """Yes or No: has a housing loan."""
     personal_loan: YesNo = None
-    contact_channel: Text = Field(default=None, description="cellular or telephone")
-    days_since_campaign: WholeNumber = Field(
-        default=None, description="days since an earlier campaign last reached them"
-    )
-    previous_contacts: WholeNumber = Field(default=None, description="contacts in earlier campaigns")
-    previous_outcome: Text = Field(default=None, description="success, failure or nonexistent")
+    """Yes or No: has a personal loan."""
+    contact_channel: Text = None
+    """How earlier campaigns reached the customer: cellular or telephone."""
+    days_since_campaign: WholeNumber = None
+    """Whole days since an earlier campaign last reached the customer."""
+    previous_contacts: WholeNumber = None
+    """Number of contacts in earlier campaigns."""
+    previous_outcome: Text = None
+    """Outcome of the earlier campaign: success, failure or nonexistent."""
 
-    churn_risk: Probability | None = Field(default=None, description="a risk the caller knows; replaces the model's")
+    churn_risk: Probability | None = None
+    """Probability from 0 to 1 that the customer leaves, if you know it; used instead of the model's."""
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    """Raises ValueError where `data` is not JSON, or not an object."""
-    given = from_json(data, allow_inf_nan=False)
-    if not isinstance(given, dict):
-        raise ValueError(f"a message is a JSON object, this is a {type(given).__name__}")
-    return given
+def _json_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object. Raises ValueError where `data` is not JSON, or is another type."""
+    value = from_json(data, allow_inf_nan=False)
+    if not isinstance(value, dict):
+        raise ValueError(f"a message is a JSON object, this is a {type(value).__name__}")
+    return value
 
 
 class CustomerEvent(CustomerFacts, Message):
-    """Something happened to a customer. Only `customer_id` is required; `event_id` is the publisher's, if given."""
+    """Something that happened to a customer. Only `customer_id` is required.
+
+    Give an `event_id` of your own if you may publish the same event more than once: it is then decided once.
+    """
 
     topic = "customer-events"
 
     occurred_at: AwareDatetime | None = None
+    """When it happened: ISO 8601 with a time zone."""
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
-        """Without an `event_id` the event is known by the message that brought it."""
-        event = _object(data)
-        facts = {name: fact for name, fact in event.items() if not (isinstance(fact, str) and not fact.strip())}
+        """Read an event. Without an `event_id` it is identified by the `message_id` that delivered it."""
+        facts = {
+            name: value
+            for name, value in _json_object(data).items()
+            if not (isinstance(value, str) and not value.strip())
+        }
         if facts.get("event_id") is None:
             facts["event_id"] = str(uuid5(ID_NAMESPACE, message_id))
         return cls.model_validate(facts | {"id": uuid5(ID_NAMESPACE, str(facts["event_id"]))})
 
 
 class Reason(FrozenModel):
-    """One of the strongest contributions to a churn risk, in log-odds: above 0 it raises the risk."""
+    """The contribution of one fact to a churn risk (its SHAP value)."""
 
     feature: str
+    """Name of the fact."""
     contribution: float
+    """Change of the risk's log-odds: above 0 the fact raises the risk, below 0 it lowers it."""
 
 
 class ScoredCustomer(CustomerFacts, Message):
-    """All facts go on, so that a review can send them through again."""
+    """A customer event with the predictions for that customer. Carries all facts, so they can be scored again later."""
 
     topic = "scored-customers"
 
     churn_risk: Probability
+    """Probability from 0 to 1 that the customer leaves."""
     churn_risk_source: Literal["model", "caller"] = "model"
+    """Whether the risk is the model's or came with the event."""
     accept_probs: Annotated[tuple[Probability, ...], Field(min_length=len(OFFERS), max_length=len(OFFERS))]
+    """Probability from 0 to 1 that the customer accepts an offer, at each offer level: 0, 5, 10 and 15 % discount."""
     reasons: tuple[Reason, ...] = ()
+    """The facts that contribute most to the risk, strongest first."""
     versions: dict[str, str] = {}
+    """Version of the model of each service that handled the event."""
     times: dict[str, AwareDatetime] = {}
+    """When the event occurred, and when each service handled it."""
 
 
 class Action(FrozenModel):
-    """What was decided. Without contact there is no offer."""
+    """What was decided for a customer."""
 
     contact: bool
+    """Whether to contact the customer. Without contact there is no offer."""
     offer_level: Annotated[int, Field(ge=0, lt=len(OFFERS))] = 0
+    """Level of the discount, 0 (none) to 3 (the highest)."""
     offer_percentage: int = 0
-    delay_days: Annotated[int, Field(ge=0, le=7)] = Field(
-        default=0, description="the customer is looked at again after so many days; 0 is at their next event"
-    )
+    """Discount on the next bill, in percent: 0, 5, 10 or 15."""
+    delay_days: Annotated[int, Field(ge=0, le=7)] = 0
+    """Days until the customer is reviewed without a new event, 1 to 7; 0 is only at their next event."""
     estimated_retention_prob: Probability
+    """Estimated probability from 0 to 1 that the customer stays after this action."""
 
 
 class Metadata(FrozenModel):
-    """Why it was decided so."""
+    """How a decision came about."""
 
     churn_risk: Probability
+    """Probability from 0 to 1 that the customer leaves."""
     churn_risk_source: Literal["model", "caller"] = "model"
-    accept_prob: Probability = Field(description="at the level chosen")
+    """Whether the risk is the model's or came with the event."""
+    accept_prob: Probability
+    """Probability from 0 to 1 that the customer accepts the offer at the chosen level."""
     accept_probs: tuple[Probability, ...] = ()
-    expected_value: float = Field(description="money this action is worth more than doing nothing")
-    propensity: Probability = Field(description="with which the policy drew this action from those the gate allowed")
-    action_probs: tuple[Probability, ...] = Field(
-        default=(), description="of all actions it could have drawn: no contact, then contact at each offer level"
-    )
-    observation: tuple[float, ...] = Field(default=(), description="the nine numbers that the policy saw")
+    """The same at each offer level: 0, 5, 10 and 15 % discount."""
+    expected_value: float
+    """Expected gain of this action over doing nothing, in your currency."""
+    propensity: Probability
+    """Probability from 0 to 1 with which the policy chose this action among those allowed; 1 without exploration."""
+    action_probs: tuple[Probability, ...] = ()
+    """Probability of each action the policy could choose: no contact, then contact at each offer level."""
+    observation: tuple[float, ...] = ()
+    """The nine inputs of the policy network, each from 0 to 1: churn risk, four acceptance probabilities, budget
+    remaining, days since the last contact, whether the cooldown is active, and recent contacts."""
     policy: str
-    price: float = Field(default=0, description="what the pace made a unit of the budget count beyond itself")
-    gate: tuple[str, ...] = Field(default=(), description="what the gate forbade, and why")
+    """Name of the policy that decided: ppo, index or baseline."""
+    price: float = 0
+    """Shadow price of the budget, from 0 up: 1 unit of spend counts as 1 + price."""
+    gate: tuple[str, ...] = ()
+    """The rules that forbade contact or an offer, such as opted-out, cooldown or over budget."""
     holdout: bool = False
-    reserved: float = Field(default=0, description="money of the budget set aside: the offer's worst case")
-    assumed: tuple[str, ...] = Field(default=(), description="facts that were not given and had to be assumed")
+    """Whether the customer is in the control group, which is never contacted."""
+    reserved: float = 0
+    """Budget reserved for the offer, in your currency: what it costs if accepted."""
+    assumed: tuple[str, ...] = ()
+    """Facts that were unknown and replaced by an assumption."""
     reasons: tuple[Reason, ...] = ()
+    """The facts that contribute most to the risk, strongest first."""
     writer: str | None = None
-    rejected: tuple[str, ...] = Field(default=(), description="rules that better candidates broke")
+    """Name of the writer of the message: local, vllm or template."""
+    rejected: tuple[str, ...] = ()
+    """Candidate messages that were not sent, each as its writer and the safety rule it broke."""
 
 
 class DecisionDraft(FrozenModel):
-    """A decision so far."""
+    """The part of a decision that is final before its message is written."""
 
     decision: Action
     metadata: Metadata
     versions: dict[str, str] = {}
+    """Version of the model of each service that handled the event."""
     times: dict[str, AwareDatetime] = {}
+    """When the event occurred, and when each service handled it."""
 
 
 Concern = Literal["price", "service", "contract"]
 
 
 class Brief(FrozenModel):
-    """What a message may say, and nothing else."""
+    """The facts that a message may contain, and no others."""
 
     offer_percentage: int
+    """Discount on the next bill, in percent: 0, 5, 10 or 15."""
     expires_on: date | None = None
+    """Last day on which the offer can be accepted; null without a discount."""
     first_name: str | None = None
+    """First name of the customer."""
     tenure_months: int | None = None
+    """Whole months as a customer."""
     plan: str | None = None
-    concern: Concern | None = Field(
-        default=None, description="what the strongest reason to leave is about; sets the tone"
-    )
+    """Name of the customer's plan."""
+    concern: Concern | None = None
+    """Subject of the strongest reason to leave; sets the tone."""
 
 
 class PlannedContact(DecisionDraft, Message):
+    """A decision to contact a customer, for which a message is to be written."""
+
     topic = "planned-contacts"
 
     brief: Brief
     time_zone: str | None = None
+    """IANA time zone of the customer, such as Europe/Madrid."""
 
 
 class Candidate(FrozenModel):
+    """A message that could be sent."""
+
     text: str
     writer: str
+    """Name of the writer: local, vllm or template."""
 
 
 class DraftedMessage(PlannedContact):
-    """Candidates, best first; the last is always the template."""
+    """A planned contact with the messages written for it."""
 
     topic = "drafted-messages"
 
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
+    """Candidates for the message, best first; the last one is always the template."""
 
 
 class Safety(FrozenModel):
+    """The verdict of the safety rules."""
+
     passed: bool = True
+    """Whether a message passed every rule, or none was needed."""
     violations: tuple[str, ...] = ()
+    """The rules that were broken where no message passed; it is then withheld."""
 
 
 class Decision(DecisionDraft, Message):
-    """The one answer to a customer event. Where `deliver_after` is set, the message waits until then."""
+    """The one decision about a customer event.
+
+    It may be delivered more than once, always equal: keep the first of each `event_id`.
+    """
 
     topic = "decisions"
 
     message: str | None = None
+    """Text to send to the customer; null without contact."""
     deliver_after: AwareDatetime | None = None
+    """Earliest time to send the message, because of quiet hours; null is at once."""
     safety: Safety = Safety()
 
 
 class Outcome(Message):
-    """What became of a decision, or what a customer wrote or wants. `withheld` is the shield's: it was never sent."""
+    """What came of a decision, or what a customer wrote or wants. May be published in any order and repeatedly."""
 
     topic = "outcomes"
 
     event_id: Annotated[str, Field(max_length=128, pattern=NO_CONTROL_CHARACTERS)] = ""
-    """Empty where it is of a customer and of no event: they write out of the blue."""
+    """Id of the event that was decided; may be empty for opted-out, replied and erased."""
     outcome: Literal[
         "accepted",
         "declined",
@@ -291,29 +388,34 @@ class Outcome(Message):
         "erased",
         "withheld",
     ]
-    text: str | None = Field(default=None, description="what the customer wrote; it is read, and never stored")
+    """What happened. `withheld` is published by the shield: no message passed the safety rules."""
+    text: str | None = None
+    """What the customer wrote, for `replied`. It is read, and never stored."""
     occurred_at: AwareDatetime | None = None
+    """When it happened: ISO 8601 with a time zone."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_required_fields(self) -> Self:
         if not self.event_id and self.outcome not in EVENTLESS:
-            raise ValueError(f"event_id: what was {self.outcome}? Only {', '.join(EVENTLESS)} need none")
+            raise ValueError(f"event_id: required for {self.outcome}; only {', '.join(EVENTLESS)} may omit it")
         if self.outcome == "replied" and self.text is None:
-            raise ValueError("text: a reply has one")
+            raise ValueError("text: required for replied")
         return self
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
-        """The same outcome of the same event is the same message, whoever reports it, however often."""
-        outcome = {name: value for name, value in _object(data).items() if value is not None}
-        said = outcome.get("event_id") or message_id, outcome.get("outcome"), outcome.get("text")
-        identity = "/".join(str(part) for part in said if part is not None)
-        return cls.model_validate(outcome | {"id": uuid5(ID_NAMESPACE, identity)})
+        """Read an outcome. The same outcome of the same event has the same id, whoever reports it, however often."""
+        fields = {name: value for name, value in _json_object(data).items() if value is not None}
+        identifying = fields.get("event_id") or message_id, fields.get("outcome"), fields.get("text")
+        identity = "/".join(str(value) for value in identifying if value is not None)
+        return cls.model_validate(fields | {"id": uuid5(ID_NAMESPACE, identity)})
 
 
 EVENTLESS = ("opted-out", "replied", "erased")
-"""Outcomes that may be of no event."""
+"""Outcomes that need no event."""
 
 MESSAGE_TYPES: dict[str, type[Message]] = {
-    kind.topic: kind for kind in (CustomerEvent, ScoredCustomer, PlannedContact, DraftedMessage, Decision, Outcome)
+    message_type.topic: message_type
+    for message_type in (CustomerEvent, ScoredCustomer, PlannedContact, DraftedMessage, Decision, Outcome)
 }
+"""The type of the messages on each topic."""

@@ -1,4 +1,4 @@
-"""Every setting, read once. The only module that reads the environment: `RETENTION_BUDGET=20000`, and so on."""
+"""The settings, from environment variables such as `RETENTION_BUDGET`. No other module reads the environment."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,10 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared.artifacts import ARTIFACTS
 
 LOCAL_HASH_KEY = SecretStr("a key that everybody knows")
-"""Does for one machine, and for trying things out."""
+"""The default hash key. It is public, so it is for trying things out only."""
 
 
-def _zone(name: str) -> str:
+def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (LookupError, ValueError, OSError) as error:
@@ -22,86 +22,95 @@ def _zone(name: str) -> str:
 
 
 class Settings(BaseSettings):
-    """A sentence under each; the defaults run the system on a laptop."""
+    """The settings, each with a default that runs the system on one machine."""
 
     model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True)
 
     project: str = "retention-local"
-    """The Google Cloud project, and the name the gateway answers to."""
+    """Id of the Google Cloud project. The gateway takes publish requests for this project only."""
     artifacts: Path = ARTIFACTS
-    """The folder of trained models."""
+    """Folder of the trained models."""
     state: Path = Path("state/retention.sqlite")
-    """Where one process keeps its state."""
+    """SQLite file in which `python -m services` stores its state."""
     data: Path = ARTIFACTS.parent.parent / "shared" / "data"
-    """A folder of copies of the public data sets, which training takes first; what it lacks is downloaded."""
+    """Folder with copies of the public data sets. Training looks here first, and downloads what is missing."""
     kaggle_username: str | None = Field(default=None, validation_alias="KAGGLE_USERNAME")
-    """With a key, Kaggle is where the Telco file is downloaded from."""
+    """User name at Kaggle (`KAGGLE_USERNAME`), with which the Telco data set is downloaded from there."""
     kaggle_key: SecretStr | None = Field(default=None, validation_alias="KAGGLE_KEY")
-    """Kaggle's own variable; its file `~/.kaggle/kaggle.json` does too."""
+    """API key at Kaggle (`KAGGLE_KEY`); the file `~/.kaggle/kaggle.json` can be used instead of both variables."""
     port: int = 8080
-    """Of the gateway, in one process."""
+    """Port of the gateway of `python -m services`."""
     hash_key: SecretStr = Field(default=LOCAL_HASH_KEY, min_length=16)
-    """Secret with which customers are hashed, for logs and for the list of those who opted out. It can never change."""
+    """Secret key, at least 16 characters, that replaces customer ids by hashes in logs and in the list of customers who
+    opted out. Set it before the first start: it can never be changed."""
     pubsub_emulator_host: str | None = Field(default=None, validation_alias="PUBSUB_EMULATOR_HOST")
-    """Google's own variable: where its emulator is; `dead-letters` then looks there."""
+    """Host and port of the Pub/Sub emulator (`PUBSUB_EMULATOR_HOST`), which Google's clients read too. Where it is set,
+    the command `dead-letters` uses the emulator."""
     push_url: str = "http://{service}:8080/"
-    """Where Pub/Sub pushes to."""
+    """URL that Pub/Sub pushes messages to; `{service}` is replaced by the name of the service."""
     push_account: str | None = None
-    """The service account that Pub/Sub shows an identity token of; without one, anybody may push."""
+    """Service account whose identity token Pub/Sub sends with each push. Without it, anybody can push."""
     push_audience: str = "retention"
-    """Whom that token is for. Where Cloud Run looks at it first, this is a custom audience of the services."""
+    """Audience of that token. On Cloud Run with authentication, set it as a custom audience of the services."""
     certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
-    """Where the keys are that Google signs identity tokens with."""
+    """URL of the certificates that verify Google's identity tokens."""
     api_keys: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = ()
-    """A JSON list of those that open the gateway (`X-API-Key`). Without these and `callers` it is open to anybody."""
+    """JSON list of API keys, each at least 16 characters, accepted by the gateway in the header `X-API-Key`. Without
+    `api_keys` and `callers`, anybody can use the gateway."""
     callers: tuple[str, ...] = ()
-    """A JSON list of accounts whose identity tokens (`Authorization: Bearer`) open the gateway."""
+    """JSON list of Google accounts whose identity tokens the gateway accepts in the header `Authorization: Bearer`."""
     callers_audience: str = "retention"
-    """Whom those tokens are for."""
+    """Audience of the callers' tokens."""
     rate: float = Field(default=1000, gt=0)
-    """Requests a second that a caller may make at each instance of the gateway; beyond that, 429."""
+    """Requests per second that each caller may send to each instance of the gateway; more are answered with 429."""
 
     policy: Literal["ppo", "baseline", "index"] = "ppo"
-    """Which policy decides: the trained one, the one-step rule, or what is best where money has its price."""
+    """Policy that decides: `ppo` (the trained network), `index` (a dynamic program for each customer, at the current
+    price of the budget) or `baseline` (the best single step)."""
     explore: float = Field(default=0, ge=0, le=1)
-    """Share of decisions that are drawn instead: 0 takes the best action, 1 samples. What is drawn is logged."""
+    """Share of decisions, 0 to 1, that are sampled instead of taking the best action. The probability of each action is
+    in the decision's metadata."""
     writer: Literal["template", "local", "vllm"] = "local"
-    """Who writes: fixed words, the trained model on this machine's processor, or a model behind a vLLM server."""
+    """Writer of the messages: `template` (fixed texts), `local` (the trained model, on this machine's processor) or
+    `vllm` (a model on a vLLM server)."""
     writer_seconds: float = Field(default=2, gt=0, le=60)
-    """How long a model may take over what it is asked together, before fixed words go out instead."""
+    """Seconds that the model may take to write a batch of messages, above 0 and up to 60; then templates are used."""
     writer_candidates: int = Field(default=2, ge=1, le=16)
-    """Texts that a model writes for a message; the best that breaks no rule is sent."""
+    """Candidates that the model writes for each message, 1 to 16. The best that breaks no safety rule is sent."""
     vllm_url: str = "http://localhost:8000"
-    """Where the vLLM server is."""
+    """URL of the vLLM server."""
     vllm_model: str = "messenger"
-    """By which name it serves the model: the merged weights', or the LoRA module's."""
+    """Name of the model on the vLLM server: of the merged weights, or of the LoRA module."""
 
     budget: float = Field(default=5_000, ge=0)
-    """Money that may be promised in discounts."""
+    """Budget for discounts, in your currency."""
     budget_days: int = Field(default=90, ge=1, le=3650)
-    """How long it is to last, from its first day on: its price moves so that spend keeps that pace."""
+    """Days over which the budget is spent, 1 to 3,650, from the first start; then they start again with what is left.
+    The shadow price of the budget rises when spending is ahead of plan, and falls when it is behind."""
     budget_shards: int | None = Field(default=None, ge=1, le=400)
-    """Parts the budget is split into on Firestore: at least as many as offers a second. By default as many as hold 200
-    of money each, so that a part need not borrow for every offer, and at most 256."""
+    """Number of Firestore documents that the budget is split into, 1 to 400: at least the number of offers per second.
+    By default one for each 200 of the budget, but no more than 256."""
     cooldown_days: float = Field(default=14, ge=0, le=3650)
-    """Between two contacts of one customer."""
+    """Days between two contacts of the same customer, 0 to 3,650."""
     fatigue_cap: int = Field(default=3, ge=0)
-    """Contacts of one customer within the fatigue window."""
+    """Most contacts of the same customer within the fatigue window; 0 forbids all contact."""
     fatigue_window_days: float = Field(default=90, gt=0, le=3650)
-    """How long a contact tires."""
+    """Length of the fatigue window, in days, above 0 and up to 3,650."""
     holdout_share: float = Field(default=0.05, ge=0, le=1)
-    """Of customers who are never contacted, so that the effect of contact can be known."""
+    """Share of customers, 0 to 1, in the control group. They are never contacted, so that the effect of contact can be
+    measured."""
     holdout_salt: str = "retention"
-    """Changes who they are."""
+    """Text that the choice of the control group depends on; another text chooses other customers."""
     offer_days: int = Field(default=14, ge=1, le=365)
-    """How long an offer stands."""
+    """Days that a customer has to accept an offer, 1 to 365."""
     keep_days: float = Field(default=365, gt=0, le=3650)
-    """How long decisions and what is known of a customer are kept after their last change."""
-    time_zones: Annotated[tuple[Annotated[str, AfterValidator(_zone)], ...], Field(min_length=1)] = (
+    """Days after their last change when decisions and the state of customers are deleted, above 0 and up to 3,650."""
+    time_zones: Annotated[tuple[Annotated[str, AfterValidator(_time_zone)], ...], Field(min_length=1)] = (
         "America/New_York",
         "America/Los_Angeles",
         "Pacific/Honolulu",
     )
-    """Where customers may live whose own zone is unknown: they are written to only when no quiet hours hold in any."""
+    """JSON list of the IANA time zones where your customers live. A customer whose time zone is unknown gets messages
+    only when all of them are outside quiet hours."""
     answer_seconds: float = Field(default=5, gt=0)
-    """How long `POST /retain` waits for its decision before it says where to ask."""
+    """Seconds that `POST /retain` waits for the decision, above 0; then it answers where to ask for it."""
