@@ -8,12 +8,13 @@ import numpy as np
 from training.scorer.baselines import PEERS
 from training.scorer.fit import FOLDS, ByName, Folds, learn, out_of_fold, split
 from training.scorer.logistic_recalibration import BLOCK, WINDOW, rolling
-from training.scorer.metrics import Measured, auc, ece, ece_by_chance, over_folds, over_rows
+from training.scorer.metrics import auc, ece, ece_by_chance
 from training.scorer.targets import Target, subset, views
+from training.statistics import Estimate, bootstrap_interval, cross_validation_interval
 
 REPEATS = 3
 
-Metrics = dict[str, Measured]
+Metrics = dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,18 @@ def measured(target: Target, folds: Folds, probabilities: ByName) -> Metrics:
     for name, each in probabilities.items():
         of = target.name if name == "whole" else f"{target.name}.{name}"
         within = [(p[test], labels[test]) for p, tests in zip(each, folds, strict=True) for test in tests]
-        found[f"{of}.ece"] = over_rows(ece, each, labels, seed)
-        found[f"{of}.fold_ece"] = over_folds([ece(p, y) for p, y in within], FOLDS)
+        found[f"{of}.ece"] = bootstrap_interval(ece, each, labels, seed)
+        found[f"{of}.fold_ece"] = cross_validation_interval([ece(p, y) for p, y in within], FOLDS)
         if name not in PEERS:
             found[f"{of}.fold_ece_by_chance"] = alone(float(np.mean([ece_by_chance(p, seed) for p, _ in within])))
         if name != "id_only":  # where nothing tells customers apart, there is nothing to rank
-            found[f"{of}.auc"] = over_folds([auc(p, y) for p, y in within], FOLDS)
+            found[f"{of}.auc"] = cross_validation_interval([auc(p, y) for p, y in within], FOLDS)
     return found
 
 
-def alone(value: float) -> Measured:
+def alone(value: float) -> Estimate:
     """A number that is not an estimate."""
-    return Measured(value, value, value)
+    return Estimate(value, value, value)
 
 
 def in_time(target: Target) -> InTime:
@@ -113,9 +114,11 @@ def in_time(target: Target) -> InTime:
     for name, each in probabilities.items():
         for metric in (auc, ece):
             of = f"{target.name}.{name}_{metric.__name__}"
-            found[of] = over_rows(metric, each[None], labels[start:], seed, block=BLOCK)
+            found[of] = bootstrap_interval(metric, each[None], labels[start:], seed, block_size=BLOCK)
     both = np.stack([probabilities["time"], probabilities["time_rate"]], axis=1)
-    found[f"{target.name}.time_gain_auc"] = over_rows(gain, both[None], labels[start:], seed, block=BLOCK, least=-1)
+    found[f"{target.name}.time_gain_auc"] = bootstrap_interval(
+        gain, both[None], labels[start:], seed, block_size=BLOCK, minimum=-1
+    )
     return InTime(target.name, labels[start:], probabilities, found)
 
 

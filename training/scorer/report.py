@@ -10,8 +10,9 @@ from training.report.page import document, heading, paragraph, points, table
 from training.scorer.charts import SERIES
 from training.scorer.evaluation import Evaluation, Metrics, Study
 from training.scorer.logistic_recalibration import BLOCK
-from training.scorer.metrics import BINS, Measured
+from training.scorer.metrics import BINS
 from training.scorer.sections import later, section, shown
+from training.statistics import Estimate
 
 
 class Aim(NamedTuple):
@@ -89,7 +90,7 @@ def write(study: Study, folder: Path, checksums: Mapping[str, str] = {}) -> None
 
 def rounded(metrics: Metrics) -> Metrics:
     """To four digits, as the manifest and the model card have them."""
-    return {name: Measured(*(round(number, 4) for number in value)) for name, value in metrics.items()}
+    return {name: Estimate(*(round(number, 4) for number in value)) for name, value in metrics.items()}
 
 
 def verdict(value: float, aim: Aim) -> str:

@@ -9,8 +9,9 @@ from training.scorer.curves import by_block, reliability
 from training.scorer.drift_tests import DRIFTED, WATCH
 from training.scorer.evaluation import Evaluation, InTime, Metrics, Study
 from training.scorer.logistic_recalibration import BLOCK, WINDOW
-from training.scorer.metrics import BINS, Measured
+from training.scorer.metrics import BINS
 from training.scorer.targets import Target
+from training.statistics import Estimate
 
 GLUE = "\N{NO-BREAK SPACE}"
 """Keeps an interval on one line."""
@@ -67,7 +68,7 @@ def section(evaluation: Evaluation, study: Study, metrics: Metrics) -> str:
             f"{each.number / BINS:.2f} to {(each.number + 1) / BINS:.2f}",
             f"{each.customers:,}",
             f"{each.predicted:.4f}",
-            shown({"observed": Measured(each.observed, each.low, each.high)}, "observed"),
+            shown({"observed": Estimate(each.observed, each.low, each.high)}, "observed"),
         ]
         for each in reliability(evaluation.probabilities["whole"][0], target.labels)
     ]

@@ -26,8 +26,9 @@ from training.scorer.card import TELCO_CUSTOMERS, customers_of, said_of
 from training.scorer.evaluate import CHECKSUMS, study, tables, whole
 from training.scorer.evaluation import REPEATS, Metrics, alone, evaluate
 from training.scorer.fit import learn
-from training.scorer.metrics import auc, ece, ece_by_chance, over_rows
+from training.scorer.metrics import auc, ece, ece_by_chance
 from training.scorer.targets import Target, accept, risk, subset
+from training.statistics import bootstrap_interval
 
 ECE_CEILING = 0.05
 MEASURED = 20_000
@@ -93,7 +94,7 @@ def make(name: str, target: Target, splits: pd.Series, measured: Metrics, data: 
     model = learn(known)
     p, seed = model(unseen.rows), target.recipe.seed
     tested = {
-        f"{target.name}.test.{metric.__name__}": over_rows(metric, p[None], unseen.labels, seed)
+        f"{target.name}.test.{metric.__name__}": bootstrap_interval(metric, p[None], unseen.labels, seed)
         for metric in (auc, ece)
     }
     facts = len(features.names(FACTS[name]))  # the level of an offer comes after them, and is ours to choose

@@ -10,9 +10,9 @@ from training.scorer import report
 from training.scorer.charts import SERIES, roc_chart
 from training.scorer.curves import POINTS, by_block, lift, precision_recall, reliability, roc
 from training.scorer.evaluation import Evaluation, InTime, Metrics, Study
-from training.scorer.metrics import Measured
 from training.scorer.report import AIMS, verdict
 from training.scorer.targets import ACCEPT_RECIPE, DEMO, Target
+from training.statistics import Estimate
 
 SIZE = 300
 
@@ -22,7 +22,7 @@ def made_up(rng: np.random.Generator, *names: str) -> Metrics:
     found = {}
     for name in names:
         low, mean, high = np.sort(rng.random(3)).tolist()
-        found[name] = Measured(mean, low, high)
+        found[name] = Estimate(mean, low, high)
     return found
 
 
@@ -44,7 +44,7 @@ def evaluation(rng: np.random.Generator, name: str, features: tuple[str, ...], *
     metrics |= made_up(rng, *(f"{each}.fold_ece" for each in of))
     ours = [each for each in of if each.rpartition(".")[2] not in SERIES]
     numbers = [f"{name}.base_rate", *(f"{each}.fold_ece_by_chance" for each in ours)]
-    alone = {each: Measured(*[float(rng.random())] * 3) for each in numbers}
+    alone = {each: Estimate(*[float(rng.random())] * 3) for each in numbers}
     return Evaluation(target, folds, dict.fromkeys(seen, p), metrics | alone)
 
 
@@ -180,9 +180,9 @@ def test_the_page_says_what_the_data_cannot_show_and_how_it_was_made(page: str) 
 
 
 def test_the_page_counts_and_names_the_aims_that_were_missed(study: Study) -> None:
-    reached = {name: Measured(0.9, 0.9, 0.9) if "auc" in name else Measured(0.001, 0, 0.002) for name in study.metrics}
+    reached = {name: Estimate(0.9, 0.9, 0.9) if "auc" in name else Estimate(0.001, 0, 0.002) for name in study.metrics}
     assert "8 of 8 aims are reached.</p>" in report.summary(reached)
-    missed = reached | {"risk.ece": Measured(0.0201, 0.01, 0.03)}
+    missed = reached | {"risk.ece": Estimate(0.0201, 0.01, 0.03)}
     assert "7 of 8 aims are reached. Not reached: risk (ECE)." in report.summary(missed)
 
 

@@ -23,9 +23,10 @@ from training.scorer.evaluate import tables
 from training.scorer.evaluation import evaluate, in_time
 from training.scorer.fit import calibrate, fit, isotonic, learn, predict, split
 from training.scorer.logistic_recalibration import WINDOW, rolling
-from training.scorer.metrics import Measured, auc, ece, ece_by_chance, over_folds, over_rows
+from training.scorer.metrics import auc, ece, ece_by_chance
 from training.scorer.targets import Recipe, Target, accept_all, limited, masked
 from training.scorer.train import Args, FloorError, check, make, train, train_risk
+from training.statistics import Estimate
 
 SMALL = 2500
 """Rows of each set that a small run learns from."""
@@ -52,21 +53,6 @@ def made_up(rows: int = 2000) -> Target:
 def test_ece_is_the_distance_between_what_was_said_and_what_happened() -> None:
     assert ece(np.full(10, 0.5), np.array([1] * 5 + [0] * 5)) == 0
     assert ece(np.array([0.9] * 4 + [0.1] * 4), np.array([1, 1, 0, 0, 0, 0, 0, 0])) == pytest.approx(0.25)
-
-
-def test_an_interval_over_rows_holds_its_metric() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.random((2, 500))
-    mean, low, high = over_rows(auc, p, (rng.random(500) < p[0]).astype(int), seed=1)
-    assert low < mean < high
-
-
-def test_an_interval_over_folds_is_wider_than_independent_folds_would_have() -> None:
-    values = [0.80, 0.82, 0.84, 0.86, 0.88]
-    mean, low, high = over_folds(values, folds=5)
-    assert mean == pytest.approx(0.84)
-    assert high - mean == pytest.approx(2.7764 * np.std(values, ddof=1) * np.sqrt(1 / 5 + 1 / 4), rel=1e-4)
-    assert mean - low == pytest.approx(high - mean)
 
 
 def test_true_probabilities_show_an_ece_by_chance() -> None:
@@ -227,10 +213,10 @@ def test_in_time_the_last_fifth_is_predicted_from_before() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("auc", 0.6999), ("ece", 0.0501)])
 def test_a_model_below_its_floor_is_refused(name: str, value: float) -> None:
-    passes = {"accept.auc": Measured(0.7, 0.6, 0.8), "accept.ece": Measured(0.05, 0.04, 0.06)}
+    passes = {"accept.auc": Estimate(0.7, 0.6, 0.8), "accept.ece": Estimate(0.05, 0.04, 0.06)}
     check(TARGET, passes)
     with pytest.raises(FloorError, match=rf"accept has an .*{value:.4f}.* kept"):
-        check(TARGET, passes | {f"accept.{name}": Measured(value, value, value)})
+        check(TARGET, passes | {f"accept.{name}": Estimate(value, value, value)})
 
 
 def test_without_data_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +428,7 @@ def test_the_study_says_whether_the_artifact_was_measured_the_same(
     small, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, made = small
-    metrics = {name: Measured(made.metrics[name], 0, 1) for name in ("risk.auc", "accept.auc")}
+    metrics = {name: Estimate(made.metrics[name], 0, 1) for name in ("risk.auc", "accept.auc")}
     written = []
     monkeypatch.setattr(studying, "tables", lambda *_: ())
     monkeypatch.setattr(studying.report, "write", lambda *given: written.append(given))
@@ -450,7 +436,7 @@ def test_the_study_says_whether_the_artifact_was_measured_the_same(
     monkeypatch.setenv("RETENTION_ARTIFACTS", str(folder))
     for more, said in (
         ({}, "measured the same"),
-        ({"risk.auc": Measured(0.1, 0, 1)}, "1 of 2 numbers are not those of"),
+        ({"risk.auc": Estimate(0.1, 0, 1)}, "1 of 2 numbers are not those of"),
     ):
         found = SimpleNamespace(metrics=metrics | more)
         monkeypatch.setattr(studying, "study", lambda found=found: found)
@@ -461,17 +447,3 @@ def test_the_study_says_whether_the_artifact_was_measured_the_same(
 
 def test_what_others_named_stays_text_in_the_card() -> None:
     assert plain("a\n# b | <img> \\ [c](d)") == r"a \# b \| &lt;img&gt; \\ \[c\](d)"
-
-
-def test_a_bootstrap_of_a_rare_class_never_draws_without_it() -> None:
-    labels = np.zeros(200, int)
-    labels[:2] = 1
-    assert all(np.isfinite(over_rows(auc, np.linspace(0, 1, 200)[None], labels, seed=0)))
-
-
-def test_rows_that_are_alike_if_they_are_near_make_a_wider_interval() -> None:
-    rng = np.random.default_rng(0)
-    labels = (rng.random(4000) < np.repeat(rng.choice([0.1, 0.9], 40), 100)).astype(int)
-    p = np.full((1, 4000), 0.5)
-    alone, near = (over_rows(ece, p, labels, seed=1, block=block) for block in (1, 100))
-    assert near.high - near.low > 2 * (alone.high - alone.low)

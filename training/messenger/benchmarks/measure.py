@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import t
 from torch import nn
 
 from services.messenger.prompt import prompt
@@ -16,6 +15,7 @@ from shared.messages import Brief
 from training.messenger.lm import LM, distributions, ended, sample, texts
 from training.messenger.ppo import divergence
 from training.messenger.reward import RewardModel
+from training.statistics import interval_over_seeds
 
 TOGETHER = 128
 """Texts."""
@@ -168,15 +168,6 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def interval(values: Sequence[float]) -> dict[str, float | None]:
-    """The mean, and where it lies with 95 % over seeds (Student's t); no interval of one seed."""
-    n, mean = len(values), float(np.mean(values))
-    if n == 1:
-        return {"mean": mean, "low": None, "high": None}
-    reach = float(t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / n**0.5
-    return {"mean": mean, "low": mean - reach, "high": mean + reach}
-
-
 def table(report: Mapping[str, Any]) -> str:
     """A line a learner; where there are seeds to say so, 95 % intervals."""
     head = ("", "tokens a second", "a processor's second", "score", "KL", "score - β KL", "ended")
@@ -197,13 +188,13 @@ def _cell(found: Mapping[str, float | None], decimals: int) -> str:
 
 
 def _over(metric: str, runs: Sequence[Outcome]) -> dict[str, float | None]:
-    return interval([getattr(run, metric) for run in runs])
+    return interval_over_seeds([getattr(run, metric) for run in runs])
 
 
 def _paired(
     ours: Sequence[Outcome], theirs: Sequence[Outcome], beside: Callable[[Outcome, Outcome], float]
 ) -> dict[str, float | None]:
-    return interval([beside(*pair) for pair in zip(ours, theirs, strict=True)])
+    return interval_over_seeds([beside(*pair) for pair in zip(ours, theirs, strict=True)])
 
 
 def _parts(asked: Sequence[str]) -> list[Sequence[str]]:

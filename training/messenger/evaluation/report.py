@@ -12,7 +12,7 @@ from training.messenger.evaluation.heldout_rubric import segment
 from training.messenger.evaluation.win_rate import Rate
 from training.report.page import document, heading, paragraph, points, table
 from training.report.page import figures as page_figures
-from training.scorer.metrics import Measured
+from training.statistics import Estimate
 
 WRITERS = {"sft": "SFT", "ppo": "PPO, one text", "served": "as served", "template": "template"}
 SHOWN = 20
@@ -135,7 +135,7 @@ def page(found: Evaluation) -> str:
     )
 
 
-def said(share: Measured) -> str:
+def said(share: Estimate) -> str:
     return f"{share.mean:.1%} ({share.low:.1%} to {share.high:.1%})"
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from training.scorer.metrics import Measured, Z, wilson
+from training.statistics import Estimate, Z, wilson_interval
 
 STEPS = 30
 """Of Newton's method; ten are enough where there are wins on both sides."""
@@ -15,8 +15,8 @@ class Rate(NamedTuple):
     """Of `pairs`; a tie is half a win."""
 
     pairs: int
-    wins: Measured
-    controlled: Measured
+    wins: Estimate
+    controlled: Estimate
     """At equal length."""
 
 
@@ -24,10 +24,10 @@ def rate(wins: np.ndarray, longer: np.ndarray) -> Rate:
     """`wins` [n]: 1, 1/2 or 0 where the first text is better, as good or worse; `longer` [n]: its length less the
     other's.
     """
-    return Rate(len(wins), wilson(float(wins.mean()), len(wins)), controlled(wins, longer))
+    return Rate(len(wins), wilson_interval(float(wins.mean()), len(wins)), controlled(wins, longer))
 
 
-def controlled(wins: np.ndarray, longer: np.ndarray) -> Measured:
+def controlled(wins: np.ndarray, longer: np.ndarray) -> Estimate:
     """The share that a logistic regression of the wins on the difference of length says there would be without any.
 
     As AlpacaEval 2 does (Dubois et al. 2024, equation 1, without the term of the prompt): tanh of the standardised
@@ -42,4 +42,4 @@ def controlled(wins: np.ndarray, longer: np.ndarray) -> Measured:
         information = (design.T * (p * (1 - p))) @ design + ridge
         weights += np.linalg.solve(information, design.T @ (won - p) - ridge @ weights)
     reach = Z * float(np.sqrt(np.linalg.inv(information)[0, 0]))
-    return Measured(*(float(expit(weights[0] + side * reach)) for side in (0, -1, 1)))
+    return Estimate(*(float(expit(weights[0] + side * reach)) for side in (0, -1, 1)))

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-from scipy.stats import t
-
 from services.policy.response.model import Customers
 from training.policy.benchmarks.judge import Point, Value, best
+from training.statistics import interval_over_seeds
 
 ENOUGH = 0.8
 """Of what the dynamic program has."""
@@ -59,20 +57,11 @@ def _learnt(runs: Sequence[Outcome], optimum: Value, rate: float) -> dict[str, A
     firsts = [next((p.steps for p in run.points if run.share(p, optimum) >= ENOUGH), None) for run in runs]
     return {
         "steps": [end.steps for end in ends],
-        "share_of_optimum": interval([run.share(end, optimum) for run, end in zip(runs, ends, strict=True)]),
-        "greedy": interval([end.greedy.priced(run.price) for run, end in zip(runs, ends, strict=True)]),
-        "drawn": interval([end.drawn.priced(run.price) for run, end in zip(runs, ends, strict=True)]),
-        "spend_greedy": interval([end.greedy.spend for end in ends]),
+        "share_of_optimum": interval_over_seeds([run.share(end, optimum) for run, end in zip(runs, ends, strict=True)]),
+        "greedy": interval_over_seeds([end.greedy.priced(run.price) for run, end in zip(runs, ends, strict=True)]),
+        "drawn": interval_over_seeds([end.drawn.priced(run.price) for run, end in zip(runs, ends, strict=True)]),
+        "spend_greedy": interval_over_seeds([end.greedy.spend for end in ends]),
         "steps_to_80_percent": firsts,
         "seconds_to_80_percent": [None if first is None else first / rate for first in firsts],
         "curves": [[(point.steps, run.share(point, optimum)) for point in run.points] for run in runs],
     }
-
-
-def interval(values: Sequence[float]) -> dict[str, float | None]:
-    """The mean, and where it lies with 95 % over seeds (Student's t); no interval of one seed."""
-    n, mean = len(values), float(np.mean(values))
-    if n == 1:
-        return {"mean": mean, "low": None, "high": None}
-    off = float(t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / n**0.5
-    return {"mean": mean, "low": mean - off, "high": mean + off}

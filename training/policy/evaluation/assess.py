@@ -14,17 +14,17 @@ from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import MONTH, RESPONSE_MODEL, Customers
 from training.policy.customers import TRAINING, Population
 from training.policy.evaluation import sensitivity
-from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Court, Judged, baselines, over
+from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Court, Judged, baselines
 from training.policy.evaluation.explain import Day, day
 from training.policy.evaluation.policies import Index, Learned, Plan
 from training.policy.evaluation.sensitivity import Moved, cases, moved
 from training.policy.simulation.campaign import Account, Policy
 from training.policy.simulation.service import ServiceRun, live
-from training.scorer.metrics import Measured
+from training.statistics import Estimate, mean_interval
 
 EXPLAINED = 0.3
 """The budget of what is explained and of the sensitivity table."""
-Metrics = Mapping[str, Measured]
+Metrics = Mapping[str, Estimate]
 
 
 class Size(NamedTuple):
@@ -47,7 +47,7 @@ class Evaluation(NamedTuple):
     judged: Mapping[float, Mapping[str, Judged]]
     """And by policy."""
     metrics: Mapping[float, Mapping[str, Metrics]]
-    differences: Mapping[float, Mapping[str, Measured]]
+    differences: Mapping[float, Mapping[str, Estimate]]
     """Of each served policy to the best baseline, in shares of the bound, on the same quarters."""
     best: Mapping[float, str]
     """Baselines."""
@@ -94,7 +94,7 @@ def metrics(judged: Judged, customers: int, bills: float) -> Metrics:
         }
 
     found = pd.DataFrame([each(account) for account in judged.accounts])
-    return {name: over(found[name].to_numpy(dtype=float)) for name in found}
+    return {name: mean_interval(found[name].to_numpy(dtype=float)) for name in found}
 
 
 def evaluated(
@@ -128,7 +128,7 @@ def evaluated(
             for budget, policies in by_policy.items()
         },
         {
-            budget: {name: over(policies[name].shares - policies[best[budget]].shares) for name in SERVED}
+            budget: {name: mean_interval(policies[name].shares - policies[best[budget]].shares) for name in SERVED}
             for budget, policies in by_policy.items()
         },
         best,

@@ -5,13 +5,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
 
 from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
 from training.policy.evaluation.bound import Dual, LagrangianBound
 from training.policy.evaluation.policies import Index, Myopic, Never, OneStep, RandomLegal, Threshold, TopRisk
 from training.policy.simulation.campaign import Account, CampaignSimulator, Policy
-from training.scorer.metrics import Measured
+from training.statistics import Estimate, mean_interval
 
 BUDGETS = (0.1, 0.3, 0.6)
 """Shares of what the optimum spends where money is free."""
@@ -36,15 +35,8 @@ class Judged(NamedTuple):
         return np.array([account.gain for account in self.accounts]) / self.bound
 
     @property
-    def share(self) -> Measured:
-        return over(self.shares)
-
-
-def over(values: np.ndarray) -> Measured:
-    """Mean and 95 % interval over independent values."""
-    mean = float(values.mean())
-    reach = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
-    return Measured(mean, mean - reach, mean + reach)
+    def share(self) -> Estimate:
+        return mean_interval(self.shares)
 
 
 class Court:

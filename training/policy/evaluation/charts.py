@@ -11,7 +11,7 @@ from training.policy.evaluation.explain import Day, tenths
 from training.policy.simulation.campaign import NOTHING
 from training.policy.simulation.service import ServiceRun
 from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL, WIDTH, canvas, styled, svg
-from training.scorer.metrics import Measured
+from training.statistics import Estimate
 
 Run = Mapping[str, Any]
 """A training run, as training.json has it."""
@@ -121,7 +121,7 @@ def lift_chart(day: Day) -> str:
 
 
 @styled
-def shares_chart(shares: Mapping[str, Mapping[str, Measured]], served: Sequence[str]) -> str:
+def shares_chart(shares: Mapping[str, Mapping[str, Estimate]], served: Sequence[str]) -> str:
     """By policy and budget, of the bound; `served` in another colour."""
     figure, axes = canvas(0.8 + 0.45 * len(shares))
     names = [*shares][::-1]

@@ -22,9 +22,9 @@ from shared.artifacts import ArtifactError
 from shared.settings import Settings
 from training.data.sources import SourceError
 from training.policy.customers import population
-from training.policy.evaluation.benchmark import BUDGETS, Court, over
+from training.policy.evaluation.benchmark import BUDGETS, Court
 from training.policy.simulation.service import SEED, ServiceRun, live
-from training.scorer.metrics import Measured
+from training.statistics import Estimate, mean_interval
 
 POLICIES = ("ppo", "index", "baseline")
 
@@ -48,15 +48,14 @@ def table(found: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> str
         runs = [found[Run(budget, seed, policy)] for seed in seeds]
         first = [found[Run(budget, seed, policies[0])] for seed in seeds]
         shares, firsts = (np.array([each.gain for each in some]) / bounds[budget] for some in (runs, first))
+        share, difference = (_said(mean_interval(values)) for values in (shares, firsts - shares))
         broken = sum(sum(each.violations.values()) for each in runs)
         used = np.mean([each.utilisation for each in runs])
-        lines.append(
-            f"{budget:6.0%}  {policy:9}  {_said(over(shares))}  {_said(over(firsts - shares))}  {used:6.1%}  {broken:6}"
-        )
+        lines.append(f"{budget:6.0%}  {policy:9}  {share}  {difference}  {used:6.1%}  {broken:6}")
     return "\n".join(lines)
 
 
-def _said(measured: Measured) -> str:
+def _said(measured: Estimate) -> str:
     return "{:.3f} ({:.3f} to {:.3f})".format(*measured).ljust(24)
 
 

@@ -13,7 +13,7 @@ from training.policy.evaluation.benchmark import BUDGETS
 from training.policy.evaluation.explain import decisions
 from training.policy.evaluation.sections import Record, compared, foot, otherwise, paced, sampled, targeted, trained
 from training.report.page import document, paragraph, table
-from training.scorer.metrics import Measured
+from training.statistics import Estimate
 
 RIVALS = {"sb3": "SB3", "fsrl_ppo_lagrangian": "FSRL"}
 """By their names in rivals.json."""
@@ -130,7 +130,7 @@ def share_of_bound(found: Evaluation, name: str) -> dict[str, Any]:
     return {str(budget): rounded(policies[name]["share_of_bound"]) for budget, policies in found.metrics.items()}
 
 
-def rounded(value: Measured) -> dict[str, float]:
+def rounded(value: Estimate) -> dict[str, float]:
     return {name: round(number, 4) for name, number in value._asdict().items()}
 
 

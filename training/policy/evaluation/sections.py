@@ -12,7 +12,7 @@ from training.policy.evaluation.benchmark import BUDGETS
 from training.policy.evaluation.explain import targets
 from training.policy.evaluation.sensitivity import Moved
 from training.report.page import figures, heading, paragraph, points, table
-from training.scorer.metrics import Measured
+from training.statistics import Estimate
 
 GLUE = "\N{NO-BREAK SPACE}"
 """Keeps an interval on one line."""
@@ -39,7 +39,7 @@ class Record(NamedTuple):
     """rivals.json; empty if it was not made."""
 
 
-def shown(value: Measured | None) -> str:
+def shown(value: Estimate | None) -> str:
     """With its interval; nothing where it was not measured."""
     if value is None:
         return ""
@@ -86,7 +86,7 @@ def compared(found: Evaluation) -> str:
     )
 
 
-def figure(metrics: Mapping[str, Measured], name: str) -> str:
+def figure(metrics: Mapping[str, Estimate], name: str) -> str:
     """Counts without their interval."""
     if name.startswith(("contacts", "refused", "violations")):
         return f"{metrics[name].mean:,.0f}"

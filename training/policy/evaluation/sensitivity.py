@@ -9,10 +9,10 @@ import pandas as pd
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel
 from training.policy.customers import customers
-from training.policy.evaluation.benchmark import Judged, over
+from training.policy.evaluation.benchmark import Judged
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Policy
-from training.scorer.metrics import Measured
+from training.statistics import Estimate, mean_interval
 
 COPIES, SEEDS = 4, tuple(range(200, 206))
 NOISE = 0.5
@@ -56,7 +56,7 @@ class Moved(NamedTuple):
     """Of whom it contacts, the mean."""
     same: float
     """Share of the customers about whom it decides as in the assumed world."""
-    share: Measured
+    share: Estimate
     """Of this world's bound, by the policy of the assumed world."""
 
 
@@ -100,7 +100,7 @@ def moved(
     level = optimum(case.true, dual.price, case.response_model)
     quarters = (CampaignSimulator(case.seen, copies, seed, case.response_model, truth=case.true) for seed in seeds)
     accounts = [quarter.run(policy, copies * budget) for quarter in quarters]
-    reached = over(Judged(accounts, copies * dual.bound(budget)).shares)
+    reached = mean_interval(Judged(accounts, copies * dual.bound(budget)).shares)
     chosen = level[level > NOTHING]
     discount = float(DISCOUNTS[chosen].mean()) if len(chosen) else 0.0
     same = float((level == before).mean())

@@ -15,12 +15,8 @@ from argparse import ArgumentParser
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from math import hypot, sqrt
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
-from scipy import stats
 
 from services.policy.customer.state import DAY
 from services.policy.policies.one_step import TYPICAL_CHARGES
@@ -28,11 +24,10 @@ from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.messages import CustomerEvent, Decision, Outcome
 from training.policy.ope.bandit_log import TableError
 from training.policy.ope.dataset import dated, decided_at, parsed
-from training.scorer.metrics import wilson
+from training.statistics import Estimate, newcombe_interval, welch_interval
 
 LEAST = 30
 """Customers in a group, from which on it says something."""
-CONFIDENCE = 0.95
 
 
 class Customer(NamedTuple):
@@ -42,14 +37,6 @@ class Customer(NamedTuple):
     retained: bool
     revenue: float
     cost: float
-
-
-class Lift(NamedTuple):
-    """A customer who may be contacted against one held out, and between what it lies."""
-
-    difference: float
-    low: float
-    high: float
 
 
 def customers(
@@ -91,37 +78,22 @@ def customers(
     return found
 
 
-def lifts(found: Sequence[Customer]) -> dict[str, Lift]:
+def lifts(found: Sequence[Customer]) -> dict[str, Estimate]:
     """Raises `TableError` where a group is too small."""
     held_out, others = ([each for each in found if each.held_out is held] for held in (True, False))
     for name, group in (("the holdout", held_out), ("the group that may be contacted", others)):
         if len(group) < LEAST:
             raise TableError(f"{name} has {len(group)} customers who count, and says something from {LEAST} on")
 
-    def money(value: Callable[[Customer], float]) -> Lift:
-        return of_means([value(each) for each in others], [value(each) for each in held_out])
+    def money(value: Callable[[Customer], float]) -> Estimate:
+        return welch_interval([value(each) for each in others], [value(each) for each in held_out])
 
     return {
-        "retention": of_shares([each.retained for each in others], [each.retained for each in held_out]),
+        "retention": newcombe_interval([each.retained for each in others], [each.retained for each in held_out]),
         "revenue": money(lambda each: each.revenue),
         "cost of contact": money(lambda each: each.cost),
         "revenue less cost": money(lambda each: each.revenue - each.cost),
     }
-
-
-def of_shares(ours: Sequence[bool], theirs: Sequence[bool]) -> Lift:
-    (p, low, high), (q, its_low, its_high) = (wilson(sum(group) / len(group), len(group)) for group in (ours, theirs))
-    return Lift(p - q, p - q - hypot(p - low, its_high - q), p - q + hypot(high - p, q - its_low))
-
-
-def of_means(ours: Sequence[float], theirs: Sequence[float]) -> Lift:
-    difference = float(np.mean(ours) - np.mean(theirs))
-    a, b = (float(np.var(group, ddof=1)) / len(group) for group in (ours, theirs))
-    if a + b == 0:
-        return Lift(difference, difference, difference)
-    freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * sqrt(a + b)
-    return Lift(difference, difference - half, difference + half)
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from training.policy.ope.bandit_log import Log, TableError, read
-from training.policy.ope.estimators import REGRESSOR, Estimate, cross_fitted, effective, influences, interval, weigh
+from training.policy.ope.estimators import REGRESSOR, cross_fitted, effective, influences, weigh
+from training.statistics import Estimate, skewed_mean_interval
 
 FLOOR = 100
 """Least effective sample size."""
@@ -62,7 +63,7 @@ def estimate(log: Log, target: np.ndarray, regressor: Any = REGRESSOR, floor: fl
     weights = weigh(log, target)
     _refuse(log, target, weights, floor)
     found = influences(log, target, weights, cross_fitted(log, target.shape[1], regressor))
-    intervals = {name: interval(values) for name, values in found.items()}
+    intervals = {name: skewed_mean_interval(values) for name, values in found.items()}
     return Judged(**intervals, effective=effective(weights), largest=float(weights.max()))
 
 
@@ -93,7 +94,7 @@ def _refuse(log: Log, target: np.ndarray, weights: np.ndarray, floor: float) -> 
             f"The rewards other than {usual:g} are worth {size:.0f} of the target's own, fewer than {REWARDS}: chance"
             " made their mean. Log for longer, explore more, or judge a target nearer to the logged policy."
         )
-    value, low, high = interval(weights, CHANCE)
+    value, low, high = skewed_mean_interval(weights, CHANCE)
     if not low - 1e-6 <= 1 <= high + 1e-6:
         raise OverlapError(
             f"The weights' mean is {value:.3f} ({low:.3f} to {high:.3f}) and should be 1. Are the propensities those"

@@ -15,7 +15,6 @@ from training.messenger.benchmarks.measure import (
     Reward,
     Took,
     Wrote,
-    interval,
     normalise,
     outcome,
     summary,
@@ -28,6 +27,7 @@ from training.messenger.export import as_lm
 from training.messenger.lm import encode, load, save
 from training.messenger.ppo import Args
 from training.messenger.reward import RewardModel
+from training.statistics import interval_over_seeds
 
 BRIEFS = briefs(np.random.default_rng(0), 12)
 ASKED = [prompt(brief) for brief in BRIEFS]
@@ -115,7 +115,7 @@ def test_the_summary_by_hand_pairs_seeds() -> None:
     assert found["learners"]["ours"]["objective"]["mean"] == pytest.approx(2.5 - 0.1 * 2)
     assert found["ours_over"].keys() == {"trl"}
     assert found["ours_over"]["trl"]["tokens_per_second"]["mean"] == 2.5
-    assert found["ours_over"]["trl"]["score"] == interval([1.0, 0.5])
+    assert found["ours_over"]["trl"]["score"] == interval_over_seeds([1.0, 0.5])
     assert len(found["runs"]) == 4
 
 

@@ -10,7 +10,6 @@ from training.messenger.corpus.corpus import briefs, write
 from training.messenger.evaluation import heldout_rubric, rubric
 from training.messenger.evaluation.heldout_rubric import read, score, win_rate
 from training.messenger.evaluation.win_rate import controlled, rate
-from training.scorer.metrics import Z, wilson
 
 OFFER = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", concern="price")
 SERVICE = Brief(offer_percentage=0)
@@ -108,14 +107,6 @@ def test_segments_are_what_a_message_is_for_and_about() -> None:
         "offer, price": (2, 0.5),
         "service, no concern": (1, 0.5),
     }
-
-
-def test_wilson_is_as_worked_by_hand() -> None:
-    share, low, high = wilson(0.5, 100)
-    assert share == 0.5
-    assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-    assert wilson(1.0, 10)[1:] == pytest.approx((0.7225, 1.0), abs=1e-4)
-    assert pytest.approx(1.95996, abs=1e-5) == Z
 
 
 @pytest.mark.parametrize("share", [0.5, 0.65, 0.9])

@@ -11,7 +11,7 @@ from services.policy.response.model import Customers
 from training.policy.benchmarks.episodes import Episodes
 from training.policy.benchmarks.judge import Curve, Decide, Point, Value, best, value
 from training.policy.benchmarks.people import People, read, write
-from training.policy.benchmarks.report import Outcome, interval, summary
+from training.policy.benchmarks.report import Outcome, summary
 
 PRICE = 1.0
 EVERY_DAY = np.array([1, 0, 0])
@@ -98,13 +98,6 @@ def test_the_clock_stops_while_a_learner_is_judged() -> None:
         curve.follow(steps, slow)
     assert [point.steps for point in curve.points] == [120, 240]
     assert curve.seconds < 0.1
-
-
-def test_an_interval_of_three_seeds_is_student_s() -> None:
-    found = interval([1.0, 2.0, 3.0])
-    assert found["mean"] == 2
-    assert found["high"] == pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-4)
-    assert interval([5.0]) == {"mean": 5.0, "low": None, "high": None}
 
 
 def test_seconds_to_80_percent_are_those_of_a_quiet_machine() -> None:

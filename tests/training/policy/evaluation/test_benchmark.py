@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.policy.response.model import Customers
-from training.policy.evaluation.benchmark import BUDGETS, Court, Judged, baselines, over
+from training.policy.evaluation.benchmark import BUDGETS, Court, Judged, baselines
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import Index, Myopic, Never, Threshold
 from training.policy.simulation.campaign import Account
@@ -16,13 +16,6 @@ CUSTOMERS = Customers(
 COURT = Court(CUSTOMERS, copies=2, seeds=range(3))
 LARGE = Court(CUSTOMERS, copies=40, seeds=range(12))
 CHEAP = {name: policy for name, policy in baselines(CUSTOMERS).items() if name != "threshold"}
-
-
-def test_an_interval_by_hand() -> None:
-    mean, low, high = over(np.array([0.8, 0.9, 1.0]))
-
-    assert (mean, high - mean) == pytest.approx((0.9, 4.302653 * 0.1 / 3**0.5))  # Student's t, two degrees of freedom
-    assert mean - low == pytest.approx(high - mean)
 
 
 def test_a_share_is_of_the_bound() -> None:

@@ -215,7 +215,7 @@ async def test_another_network_is_judged_by_the_log_of_a_service_that_explores(
     found, truth = estimate(log, target), life.truth(candidate)
     assert found.dr.low < truth < found.dr.high
     assert found.ips.low < truth < found.ips.high
-    assert found.dr.value == pytest.approx(truth, rel=0.05)
+    assert found.dr.mean == pytest.approx(truth, rel=0.05)
     assert found.gain.low > 0, "or the log's own policy would do as well"
     assert found.dr.high - found.dr.low < 0.8 * (found.ips.high - found.ips.low)
 

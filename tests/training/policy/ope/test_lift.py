@@ -8,7 +8,6 @@ from uuid import uuid5
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from services.policy.customer.gate import is_held_out
 from services.policy.policies.one_step import TYPICAL_CHARGES
@@ -17,7 +16,8 @@ from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerEvent, Decisio
 from tests.policy.builders import LIMITS, NOON, outcome, scored
 from training.policy.ope import lift
 from training.policy.ope.bandit_log import TableError
-from training.policy.ope.lift import LEAST, Customer, Lift, customers, lifts, of_means, of_shares
+from training.policy.ope.lift import LEAST, Customer, customers, lifts
+from training.statistics import Estimate
 
 DAY = timedelta(days=1)
 QUARTER = 90 * DAY
@@ -111,45 +111,8 @@ def test_a_group_too_small_says_nothing(held: int, others: int, who: str) -> Non
         lifts(group)
 
 
-def test_the_interval_of_shares_is_newcombes() -> None:
-    """The first example of his table II: 56 of 70 against 48 of 80."""
-    found = of_shares([True] * 56 + [False] * 14, [True] * 48 + [False] * 32)
-
-    assert found == (pytest.approx(0.2), pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
-
-
-def test_the_interval_of_means_is_welchs() -> None:
-    ours, theirs = [1.0, 2.0, 3.0, 7.0], [0.0, 1.0, 0.5]
-    found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-
-    assert of_means(ours, theirs) == pytest.approx((2.75, found.low, found.high))
-    assert of_means([1.0, 1.0], [0.5, 0.5]) == (0.5, 0.5, 0.5)
-
-
-def covered(found: Lift, truth: float) -> bool:
+def covered(found: Estimate, truth: float) -> bool:
     return found.low <= truth <= found.high
-
-
-@pytest.mark.parametrize(("p", "q", "n", "m"), [(0.8, 0.7, 950, 50), (0.95, 0.9, 400, 40), (0.5, 0.5, 100, 100)])
-def test_intervals_of_shares_hold_the_truth_as_often_as_they_say(p: float, q: float, n: int, m: int) -> None:
-    rng = np.random.default_rng(1)
-    experiments = ((rng.random(n) < p, rng.random(m) < q) for _ in range(4_000))
-    share = np.mean([covered(of_shares(*experiment), p - q) for experiment in experiments])
-
-    assert abs(share - 0.95) < 0.015
-
-
-def test_intervals_of_means_hold_the_truth_as_often_as_they_say() -> None:
-    """Of money as it comes: what stays pays all of a skewed bill."""
-    rng = np.random.default_rng(1)
-
-    def paid(n: int, stays: float) -> np.ndarray:
-        return rng.gamma(4, 20, n) * np.where(rng.random(n) < stays, 3, 3 * rng.random(n))
-
-    truth = 80 * (3 * (0.8 - 0.7) + 1.5 * (0.2 - 0.3))
-    share = np.mean([covered(of_means(paid(950, 0.8), paid(60, 0.7)), truth) for _ in range(4_000)])
-
-    assert abs(share - 0.95) < 0.015
 
 
 def test_from_decisions_and_outcomes_the_truth_is_covered() -> None:

@@ -113,8 +113,8 @@ def test_the_logged_policy_itself_earned_what_it_earned(response_model: Response
     greedy = Log(log.contexts, log.actions, np.ones(1500), log.rewards)
     found = estimate(greedy, np.eye(ACTIONS)[log.actions])
     assert found.ips == found.snips
-    assert found.ips.value == pytest.approx(log.rewards.mean())
-    assert found.gain.value == pytest.approx(0)
+    assert found.ips.mean == pytest.approx(log.rewards.mean())
+    assert found.gain.mean == pytest.approx(0)
     assert (found.effective, found.largest) == (1500, 1)
 
 
@@ -193,7 +193,7 @@ def test_a_file_is_judged(
     lines = capsys.readouterr().out.splitlines()
     dr = estimate(*response_model.log(np.random.default_rng(0), 1500)).dr
     assert [line.split()[0] for line in lines] == [*ESTIMATORS, "effective"]
-    assert lines[2].split() == ["dr", f"{dr.value:.3f}", f"{dr.low:.3f}", "to", f"{dr.high:.3f}"]
+    assert lines[2].split() == ["dr", f"{dr.mean:.3f}", f"{dr.low:.3f}", "to", f"{dr.high:.3f}"]
 
 
 def test_a_greedy_file_is_refused_and_a_broken_one_named(
