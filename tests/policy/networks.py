@@ -4,17 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from services.policy.policies.network import FILE, INPUTS
+from services.policy.policies.network import FILE, HEADS, INPUTS
 from shared.artifacts import Manifest, content_version, write_manifest
 
 HIDDEN = 128
-WIDTHS = {"contact": 2, "offer": 4, "delay": 8, "value": 1}
 
 
 def arrays(seed: int = 0) -> dict[str, np.ndarray]:
     rng, observed = np.random.default_rng(seed), len(INPUTS["policy"])
     sizes = {"w1": (observed, HIDDEN), "b1": (HIDDEN,), "w2": (HIDDEN, HIDDEN), "b2": (HIDDEN,)}
-    for head, width in WIDTHS.items():
+    for head, width in HEADS.items():
         sizes |= {f"{head}_w": (HIDDEN, width), f"{head}_b": (width,)}
     drawn = {name: rng.normal(size=size) / np.sqrt(size[0]) for name, size in sizes.items()}
     drawn |= {"mean": rng.uniform(0.2, 0.8, observed), "std": rng.uniform(0.05, 0.3, observed)}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from services.policy.policies.observation import observe
+from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers
 from training.policy.ppo import Heads, Network, value_loss
@@ -57,7 +57,7 @@ def lessons(customers: Customers, rng: np.random.Generator, each: int = 800) -> 
                 contacts = rng.integers(problem.rules.cap, size=each)
                 days_since_contact = np.where(contacts, rng.integers(1, 60, size=each), NEVER)
                 to_wait = np.maximum(problem.rules.cooldown - days_since_contact, 0)  # until the day of this stage
-                out = np.empty((9, each), np.float32)
+                out = np.empty((len(OBSERVATION), each), np.float32)
                 facts = some.hazard, some.accept.T, price, days_since_contact, np.zeros(each), contacts
                 states.append(observe(out, *facts, problem.response_model, problem.rules).T)
                 rows = np.arange(each), contacts

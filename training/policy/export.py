@@ -4,12 +4,10 @@ import io
 
 import numpy as np
 
-from services.policy.policies.network import INPUTS
+from services.policy.policies.network import INPUTS, SLICES
 from services.policy.policies.network import Network as Served
 from shared.artifacts import Manifest
-from training.policy.ppo import HEADS, Network
-
-NAMES = ("contact", "offer", "delay", "value")
+from training.policy.ppo import Network
 
 
 def arrays(network: Network) -> dict[str, np.ndarray]:
@@ -18,10 +16,8 @@ def arrays(network: Network) -> dict[str, np.ndarray]:
     found = {"mean": state["mean"], "std": state["spread"]}
     for number, layer in ((1, "first"), (2, "second")):
         found |= {f"w{number}": state[f"{layer}.weight"].T, f"b{number}": state[f"{layer}.bias"]}
-    ends = np.cumsum(HEADS)[:-1]
-    weights, biases = (np.split(state[f"heads.{kind}"], ends) for kind in ("weight", "bias"))
-    for name, weight, bias in zip(NAMES, weights, biases, strict=True):
-        found |= {f"{name}_w": weight.T, f"{name}_b": bias}
+    for head, outputs in SLICES.items():
+        found |= {f"{head}_w": state["heads.weight"][outputs].T, f"{head}_b": state["heads.bias"][outputs]}
     return {name: np.ascontiguousarray(array, np.float32) for name, array in found.items()}
 
 

@@ -15,16 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from services.policy.policies.network import HEADS, NUM_OUTPUTS
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.model import Customers
-from shared.messages import OFFERS
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.lagrangian import PID, GradientAscent
-from training.policy.simulation.env import DELAYS
 from training.policy.simulation.vector_env import RetentionVectorEnv
-
-HEADS = (2, len(OFFERS), DELAYS, 1)
-"""Contact, offer, delay, value."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.full((len(OBSERVATION),), 0.5))
         self.register_buffer("spread", torch.full((len(OBSERVATION),), 0.3))
         self.first, self.second = nn.Linear(len(OBSERVATION), hidden), nn.Linear(hidden, hidden)
-        self.heads = nn.Linear(hidden, sum(HEADS))
+        self.heads = nn.Linear(hidden, NUM_OUTPUTS)
         for layer, scale in ((self.first, 2**0.5), (self.second, 2**0.5), (self.heads, 0.01)):
             nn.init.orthogonal_(layer.weight, scale)
             nn.init.zeros_(layer.bias)
@@ -81,7 +77,7 @@ class Network(nn.Module):
     def forward(self, observations: Tensor, may: Tensor) -> Heads:
         """[n, 9], and [n] whether they may be contacted."""
         hidden = torch.relu(self.first((observations - self.mean) / self.spread))
-        contact, offer, delay, value = self.heads(torch.relu(self.second(hidden))).split(HEADS, dim=1)
+        contact, offer, delay, value = self.heads(torch.relu(self.second(hidden))).split(tuple(HEADS.values()), dim=1)
         contact = contact.masked_fill(~may[:, None] & torch.tensor([False, True]), -1e9)
         contact, offer, delay = (torch.log_softmax(logits, dim=1) for logits in (contact, offer, delay))
         return Heads(contact, offer, delay, value[:, 0])

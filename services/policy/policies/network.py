@@ -1,5 +1,6 @@
-"""The trained network: two layers, and heads for contact, offer, delay and worth. NumPy, because it is small."""
+"""The trained actor-critic: two hidden layers and four heads. In NumPy, because it is small."""
 
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
@@ -8,46 +9,58 @@ from numpy.typing import NDArray
 
 from services.policy.policies.observation import OBSERVATION
 from shared.artifacts import Manifest, read_manifest
+from shared.messages import OFFERS
 
 Floats = NDArray[np.float32]
 
 FILE = "policy.npz"
 INPUTS = {"policy": OBSERVATION}
-HEADS = ("contact", "offer", "delay", "value")
+
+NUM_DELAYS = 8
+"""Delays to choose from: 0 to 7 days."""
+HEADS = {"contact": 2, "offer": len(OFFERS), "delay": NUM_DELAYS, "value": 1}
+"""Width of each head. The outputs are the heads side by side in this order: logits, and the value of the state.
+
+The logits of `contact` are of no contact and of contact; those of `offer` by level; those of `delay` by days.
+"""
+NUM_OUTPUTS = sum(HEADS.values())
+SLICES = {head: slice(stop - HEADS[head], stop) for head, stop in zip(HEADS, accumulate(HEADS.values()), strict=True)}
+"""Where each head stands in the outputs."""
+CONTACT, OFFER, DELAY, VALUE = SLICES.values()
 
 
 class Network:
-    """Observations to what the heads say, side by side in the order of HEADS; `manifest` tells how it was trained.
+    """From observations to the outputs of HEADS; `manifest` says how it was trained.
 
-    Arrays are as torch's transposed: `w1` [observation, hidden], `b1` [hidden], `contact_w` [hidden, 2], and so on.
-    `mean` and `std` of observations are worked into the first layer.
+    Weights are the transpose of torch's: `w1` [observation, hidden], `b1` [hidden], `contact_w` [hidden, 2] and so on.
+    The normalisation by `mean` and `std` [observation] is folded into the first layer.
     """
 
     def __init__(self, arrays: dict[str, Floats], manifest: Manifest) -> None:
         self.manifest = manifest
         std = arrays["std"].astype(float)
-        first = arrays["w1"] / std[:, None]
-        self._w1 = first.astype(np.float32)
-        self._b1 = (arrays["b1"] - arrays["mean"] @ first).astype(np.float32)
+        w1 = arrays["w1"] / std[:, None]
+        self._w1 = w1.astype(np.float32)
+        self._b1 = (arrays["b1"] - arrays["mean"] @ w1).astype(np.float32)
         self._w2, self._b2 = arrays["w2"], arrays["b2"]
         self._heads, self._head_b = (np.concatenate([arrays[f"{head}_{kind}"] for head in HEADS], -1) for kind in "wb")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Raises `ArtifactError` where the file is damaged or made for other observations."""
+        """Raises `ArtifactError` if the file is damaged or was made for other observations."""
         manifest = read_manifest(folder, INPUTS, [FILE])
         with np.load(folder / FILE, allow_pickle=False) as arrays:
             return cls(dict(arrays), manifest)
 
     def __call__(self, observations: Floats) -> Floats:
-        """Of one [observation] or of many [n, observation]."""
-        z = _activated(observations.dot(self._w1), self._b1)
-        z = _activated(z.dot(self._w2), self._b2)
-        out: Floats = z.dot(self._heads)
-        out += self._head_b
-        return out
+        """Outputs [outputs] of one observation, or [n, outputs] of n."""
+        hidden = _relu(observations.dot(self._w1), self._b1)
+        hidden = _relu(hidden.dot(self._w2), self._b2)
+        outputs: Floats = hidden.dot(self._heads)
+        outputs += self._head_b
+        return outputs
 
 
-def _activated(z: Floats, bias: Floats) -> Floats:
+def _relu(z: Floats, bias: Floats) -> Floats:
     z += bias
     return np.maximum(z, 0, out=z)

@@ -6,15 +6,11 @@ import numpy as np
 
 from services.policy.customer.gate import ActionMask
 from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, Probabilities
-from services.policy.policies.network import Network
+from services.policy.policies.network import CONTACT, DELAY, OFFER, Network
 from services.policy.policies.observation import observation_of
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.scalar import value
 from shared.messages import OFFERS
-
-OFFER = slice(2, 2 + len(OFFERS))
-"""Where the offers stand in what the network says: after no contact and contact, before the delays and the worth."""
-DELAY = slice(OFFER.stop, -1)
 
 
 class PPOPolicy:
@@ -40,33 +36,41 @@ class PPOPolicy:
         return PolicyAction(drawn.level, *value(situation, drawn.level), drawn.propensity, delay, drawn.action_probs)
 
 
-def greedy_action(said: list[float], allowed: ActionMask, waits: bool) -> tuple[int | None, int]:
-    """The level, or None for no contact, and the days of delay.
+def greedy_action(outputs: list[float], allowed: ActionMask, can_wait: bool) -> tuple[int | None, int]:
+    """The likeliest offer level, or None for no contact, and the likeliest delay in days.
 
-    Where it `waits`, a preferred offer that is not allowed is waited for, a day at least: the money may be free again
-    tomorrow, and a lesser offer would use up a contact. Where the bill is not known it would wait for ever.
+    If the likeliest level is masked and the policy `can_wait`, it makes no contact and looks again after a day at
+    least: the budget may hold the offer tomorrow, and a lesser offer would use up a contact. If the bill is unknown
+    it cannot wait, because the offer would stay masked; it then takes the likeliest level that is allowed.
     """
-    delays = said[DELAY]
+    delays = outputs[DELAY]
     delay = delays.index(max(delays))
-    no, yes, offers = said[0], said[1], said[OFFER]
-    if yes <= no or not allowed.contact:
+    (no_contact, contact), offers = outputs[CONTACT], outputs[OFFER]
+    if contact <= no_contact or not allowed.contact:
         return None, delay
     preferred = offers.index(max(offers))
     if allowed.offers[preferred]:
         return preferred, delay
-    if waits:
+    if can_wait:
         return None, max(delay, 1)
-    return max((level for level, free in enumerate(allowed.offers) if free), key=offers.__getitem__), delay
+    return max((level for level, is_allowed in enumerate(allowed.offers) if is_allowed), key=offers.__getitem__), delay
 
 
-def action_distribution(said: list[float], allowed: ActionMask, waits: bool) -> Probabilities:
-    """Of nothing and of contact at each level; what is not allowed is masked or, where it `waits`, nothing instead."""
+def action_distribution(outputs: list[float], allowed: ActionMask, can_wait: bool) -> Probabilities:
+    """Probabilities of no contact and of contact at each level, under the network.
+
+    The probability of a masked level goes to no contact if the policy `can_wait`, and else to the other levels.
+    """
     if not allowed.contact:
         return [1.0, *(0.0 for _ in OFFERS)]
-    contact = 1 / (1 + exp(said[0] - said[1]))
-    counted = [logit if free or waits else -inf for logit, free in zip(said[OFFER], allowed.offers, strict=True)]
-    weights = [exp(logit - max(counted)) for logit in counted]
-    share = contact / sum(weights)
-    offers = [share * weight if free else 0.0 for weight, free in zip(weights, allowed.offers, strict=True)]
-    waited = share * sum(weight for weight, free in zip(weights, allowed.offers, strict=True) if not free)
-    return [1 - contact + waited, *offers]
+    no_contact, contact = outputs[CONTACT]
+    contact_prob = 1 / (1 + exp(no_contact - contact))
+    logits = [
+        logit if is_allowed or can_wait else -inf
+        for logit, is_allowed in zip(outputs[OFFER], allowed.offers, strict=True)
+    ]
+    weights = [exp(logit - max(logits)) for logit in logits]
+    scale = contact_prob / sum(weights)
+    probs = [scale * weight if is_allowed else 0.0 for weight, is_allowed in zip(weights, allowed.offers, strict=True)]
+    waiting = scale * sum(weight for weight, is_allowed in zip(weights, allowed.offers, strict=True) if not is_allowed)
+    return [1 - contact_prob + waiting, *probs]

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.policy.policies.network import FILE, INPUTS, Network
+from services.policy.policies.network import FILE, HEADS, INPUTS, Network
 from services.policy.policies.observation import OBSERVATION
 from shared.artifacts import ArtifactError, Manifest, write_manifest
-from tests.policy.networks import WIDTHS, arrays, artifact
+from tests.policy.networks import arrays, artifact
 
 
 def slowly(observations: np.ndarray, a: dict[str, np.ndarray]) -> np.ndarray:
@@ -14,7 +14,7 @@ def slowly(observations: np.ndarray, a: dict[str, np.ndarray]) -> np.ndarray:
     a = {name: array.astype(float) for name, array in a.items()}
     z = np.maximum((observations - a["mean"]) / a["std"] @ a["w1"] + a["b1"], 0)
     z = np.maximum(z @ a["w2"] + a["b2"], 0)
-    return np.hstack([z @ a[f"{head}_w"] + a[f"{head}_b"] for head in WIDTHS])
+    return np.hstack([z @ a[f"{head}_w"] + a[f"{head}_b"] for head in HEADS])
 
 
 def observations(number: int) -> np.ndarray:

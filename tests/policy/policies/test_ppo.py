@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.policy.customer.gate import NO_CONTACT, ActionMask
 from services.policy.policies.base import Exploration
-from services.policy.policies.network import Network
+from services.policy.policies.network import NUM_DELAYS, NUM_OUTPUTS, Network
 from services.policy.policies.observation import OBSERVATION, observation_of, observe
 from services.policy.policies.ppo import PPOPolicy, action_distribution, greedy_action
 from services.policy.response.dynamic_program import RULES
@@ -18,14 +18,18 @@ from tests.policy.builders import ALL, scored, situation
 from tests.policy.networks import artifact
 
 Share, Logit = st.floats(0, 1), st.floats(-20, 20)
-Said = st.lists(Logit, min_size=15, max_size=15)
+Said = st.lists(Logit, min_size=NUM_OUTPUTS, max_size=NUM_OUTPUTS)
 Offers = st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()).map(ActionMask)
 
-EAGER = {"contact_b": np.float32([0, 9]), "offer_b": np.float32([0, 0, 9, 1]), "delay_b": np.eye(8, dtype="f")[5] * 9}
+EAGER = {
+    "contact_b": np.float32([0, 9]),
+    "offer_b": np.float32([0, 0, 9, 1]),
+    "delay_b": np.eye(NUM_DELAYS, dtype="f")[5] * 9,
+}
 
 
 def said(contact: float = 0.0, offers: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0), delay: int = 0) -> list[float]:
-    return [0.0, contact, *offers, *(float(day == delay) for day in range(8)), 7.0]
+    return [0.0, contact, *offers, *(float(day == delay) for day in range(NUM_DELAYS)), 7.0]
 
 
 @given(
@@ -78,16 +82,16 @@ def test_the_likeliest_offer_is_made_after_the_likeliest_delay() -> None:
 def test_an_offer_that_there_is_no_money_for_is_waited_for() -> None:
     wants, dear = said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6), ActionMask((True, True, True, False))
 
-    assert greedy_action(wants, dear, waits=True) == (None, 6)
-    assert greedy_action(said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9)), dear, waits=True) == (None, 1), (
+    assert greedy_action(wants, dear, can_wait=True) == (None, 6)
+    assert greedy_action(said(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9)), dear, can_wait=True) == (None, 1), (
         "for a day at least"
     )
-    assert greedy_action(wants, dear, waits=False) == (1, 6), "where the bill is not known it would wait for ever"
+    assert greedy_action(wants, dear, can_wait=False) == (1, 6), "where the bill is not known it would wait for ever"
 
 
-@given(said=Said, allowed=Offers, waits=st.booleans())
-def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: ActionMask, waits: bool) -> None:
-    probs = action_distribution(said, allowed, waits)
+@given(said=Said, allowed=Offers, can_wait=st.booleans())
+def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: ActionMask, can_wait: bool) -> None:
+    probs = action_distribution(said, allowed, can_wait)
 
     assert sum(probs) == pytest.approx(1)
     assert all(p >= 0 for p in probs)
@@ -97,7 +101,7 @@ def test_its_distribution_is_over_what_is_allowed(said: list[float], allowed: Ac
 
 def test_its_distribution_is_the_masked_softmax_where_it_cannot_wait() -> None:
     wants = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0))
-    probs = action_distribution(wants, ActionMask((True, False, True, True)), waits=False)
+    probs = action_distribution(wants, ActionMask((True, False, True, True)), can_wait=False)
 
     contact, offers = np.exp(1) / (1 + np.exp(1)), np.exp([0, 2, 3]) / np.exp([0, 2, 3]).sum()
     assert probs == pytest.approx([1 - contact, contact * offers[0], 0, contact * offers[1], contact * offers[2]])
@@ -106,7 +110,7 @@ def test_its_distribution_is_the_masked_softmax_where_it_cannot_wait() -> None:
 def test_an_offer_that_is_waited_for_is_not_drawn_as_a_lesser_one() -> None:
     wants, dear = said(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0)), ActionMask((True, True, False, False))
 
-    probs, paid = action_distribution(wants, dear, waits=True), action_distribution(wants, ALL, waits=True)
+    probs, paid = action_distribution(wants, dear, can_wait=True), action_distribution(wants, ALL, can_wait=True)
 
     assert probs == pytest.approx([paid[0] + paid[3] + paid[4], paid[1], paid[2], 0, 0])
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from services.policy.policies.network import FILE, HEADS, INPUTS
+from services.policy.policies.network import FILE, HEADS, INPUTS, SLICES
 from services.policy.policies.network import Network as Served
+from services.policy.policies.observation import OBSERVATION
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, content_version, write_manifest
-from training.policy.export import NAMES, packed, served
+from training.policy.export import packed, served
 from training.policy.ppo import Network
 
-STATES = torch.rand(10_000, 9, generator=torch.Generator().manual_seed(1))
+STATES = torch.rand(10_000, len(OBSERVATION), generator=torch.Generator().manual_seed(1))
 
 
 def network(seed: int = 3) -> Network:
@@ -40,7 +41,8 @@ def test_the_service_says_what_torch_says(tmp_path: Path) -> None:
     with torch.no_grad():
         heads = torches(STATES, torch.ones(len(STATES), dtype=torch.bool))
 
-    *choices, value = np.split(Served.load(written(tmp_path, torches))(STATES.numpy()), [2, 6, 14], axis=1)
+    outputs = Served.load(written(tmp_path, torches))(STATES.numpy())
+    *choices, value = (outputs[:, head] for head in SLICES.values())
 
     for said, mine in zip(heads[:3], choices, strict=True):
         assert np.abs(torch.log_softmax(torch.from_numpy(mine), dim=1).numpy() - said.numpy()).max() < 1e-5
@@ -49,7 +51,6 @@ def test_the_service_says_what_torch_says(tmp_path: Path) -> None:
 
 
 def test_the_file_holds_the_heads_by_name_as_plain_numbers(tmp_path: Path) -> None:
-    assert NAMES == HEADS
     with np.load(written(tmp_path, network()) / FILE, allow_pickle=False) as arrays:
         assert {name: arrays[name].shape for name in arrays} == {
             **{"mean": (9,), "std": (9,), "w1": (9, 128), "b1": (128,), "w2": (128, 128), "b2": (128,)},
@@ -87,10 +88,11 @@ def test_what_ships_says_what_torch_says_in_cooldowns_too() -> None:
         heads = torches(states, torch.ones(len(states), dtype=torch.bool))
     found = Served.load(ARTIFACTS / "policy")(states.numpy())
 
-    for mine, head in zip(np.split(found[:, :-1], [2, 6], axis=1), heads[:3], strict=True):
+    *choices, value = (found[:, head] for head in SLICES.values())
+    for mine, head in zip(choices, heads[:3], strict=True):
         said = torch.softmax(torch.from_numpy(mine), 1)
         assert float((said - head.exp()).abs().max()) < 1e-5, "of every choice's probability"
-    assert np.abs(found[:, -1] - heads.value.numpy()).max() < 1e-5
+    assert np.abs(value[:, 0] - heads.value.numpy()).max() < 1e-5
 
 
 def loaded(arrays: dict[str, np.ndarray]) -> Network:

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from services.policy.policies.network import Network
+from services.policy.policies.network import CONTACT, DELAY, OFFER, Network
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import RESPONSE_MODEL, Customers, incremental_value
 from shared.messages import OFFERS
-from training.policy.evaluation.policies import HEADS, LEVELS
+from training.policy.evaluation.policies import LEVELS
 from training.policy.evaluation.sensitivity import optimum
 from training.policy.simulation.campaign import NOTHING
 from training.policy.simulation.env import NEVER
@@ -45,7 +45,8 @@ def day(network: Network, customers: Customers, price: float) -> Day:
     seen = observe(
         out, customers.hazard, customers.accept.T, price, days_since_contact, nothing, nothing, RESPONSE_MODEL, RULES
     ).T
-    contact, offer, delay, *_ = np.split(network(seen), HEADS, axis=1)
+    outputs = network(seen)
+    contact, offer, delay = (outputs[:, head] for head in (CONTACT, OFFER, DELAY))
     probability = 1 / (1 + np.exp(contact[:, 0] - contact[:, 1]))
     ppo = np.where(contact[:, 1] > contact[:, 0], offer.argmax(axis=1), NOTHING)
     gains, costs = (np.array(part) for part in zip(*each, strict=True))

@@ -2,15 +2,13 @@
 
 import numpy as np
 
-from services.policy.policies.network import Network
+from services.policy.policies.network import CONTACT, DELAY, OFFER, Network
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel, incremental_value
 from training.policy.simulation.campaign import CENTS, NOTHING, CampaignSimulator, Choices
 
 LEVELS = len(DISCOUNTS)
-HEADS = np.cumsum([2, LEVELS, 8])
-"""Where in what the network says contact, offer and delay end."""
 PRICES = np.expm1(np.linspace(0, np.log(12), 16))
 PLANNED, UNLIMITED = 7, 1e12
 """The seed of the quarter that is planned with, and its budget."""
@@ -153,7 +151,8 @@ class Learned:
     def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
         price = self.price.price(quarter) if isinstance(self.price, Plan) else self.price
         quarter.account.prices.append(price)
-        heads = np.split(self.network(_see(quarter, who, price)), HEADS, axis=1)[:3]
+        outputs = self.network(_see(quarter, who, price))
+        heads = [outputs[:, head] for head in (CONTACT, OFFER, DELAY)]
         if not self.greedy:
             heads = [head + quarter.rng.gumbel(size=head.shape).astype(np.float32) for head in heads]
         contact, level, delay = (head.argmax(axis=1) for head in heads)

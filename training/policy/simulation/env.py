@@ -12,14 +12,14 @@ import numpy as np
 from gymnasium.spaces import Box, MultiDiscrete
 
 from services.policy.customer.gate import is_eligible
+from services.policy.policies.network import NUM_DELAYS
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import DISCOUNTS, MONTH, RESPONSE_MODEL, Customers, ResponseModel, hazard_exposure
 from shared.messages import OFFERS
 
-DELAYS = 8
 OBSERVATIONS = Box(0, 1, (len(OBSERVATION),), np.float32)
-ACTIONS = MultiDiscrete([2, len(OFFERS), DELAYS])
+ACTIONS = MultiDiscrete([2, len(OFFERS), NUM_DELAYS])
 """Contact or not, the level of the offer, days of delay: the next decision is 1 + delay days later."""
 NEVER = 1_000
 """Days since a contact, of who was not contacted."""

@@ -5,12 +5,12 @@ import pytest
 
 from services.policy.customer.gate import ActionMask
 from services.policy.policies.base import DecisionContext
+from services.policy.policies.network import CONTACT, DELAY, NUM_DELAYS, NUM_OUTPUTS, OFFER
 from services.policy.policies.one_step import BaselinePolicy
 from services.policy.response.model import RESPONSE_MODEL, Customers, daily_hazard, incremental_value
 from tests.policy.builders import scored
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import (
-    HEADS,
     LEVELS,
     PLANNED,
     PRICES,
@@ -157,11 +157,11 @@ def test_the_index_finds_money_dear_where_none_is_left_and_free_where_there_is_p
 
 def plentiful(seen: np.ndarray) -> np.ndarray:
     """A network that contacts at 15 % whose risk is above what is left of plenty, and waits 3 days more otherwise."""
-    said = np.zeros((len(seen), HEADS[-1] + 1), np.float32)
+    said = np.zeros((len(seen), NUM_OUTPUTS), np.float32)
     wanted = (seen[:, 0] > 1 - seen[:, 5]) & (seen[:, 7] == 0)
-    said[:, 1] = np.where(wanted, 1, -1)
-    said[:, 2 + 3] = 1
-    said[:, 6 + 3] = 1
+    said[:, CONTACT] = np.where(wanted, 1, -1)[:, None] * np.array([0, 1])
+    said[:, OFFER.start + 3] = 1
+    said[:, DELAY.start + 3] = 1
     return said
 
 
@@ -173,13 +173,13 @@ def test_a_network_is_asked_for_contact_offer_and_delay() -> None:
 
 
 def test_a_sampled_network_does_each_as_often_as_it_says() -> None:
-    logits = np.log([0.3, 0.7, 0.1, 0.2, 0.3, 0.4, *[1 / 8] * 8, 1.0]).astype(np.float32)
+    logits = np.log([0.3, 0.7, 0.1, 0.2, 0.3, 0.4, *[1 / NUM_DELAYS] * NUM_DELAYS, 1.0]).astype(np.float32)
     customers = Customers(*(np.repeat(fact, 2_500, axis=0) for fact in FOUR))
     choices = asked(Learned(lambda seen: np.tile(logits, (len(seen), 1)), price=0.0, greedy=False), customers)
 
     found = np.bincount(choices.level + 1, minlength=5) / 10_000
     assert found == pytest.approx([0.3, 0.07, 0.14, 0.21, 0.28], abs=0.02)
-    assert np.bincount(choices.delay) / 10_000 == pytest.approx([1 / 8] * 8, abs=0.02)
+    assert np.bincount(choices.delay) / 10_000 == pytest.approx([1 / NUM_DELAYS] * NUM_DELAYS, abs=0.02)
 
 
 def test_a_network_sees_the_customer_and_the_price() -> None:
