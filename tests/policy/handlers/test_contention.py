@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from services.policy.budget.ledger import Shard
-from services.policy.handlers.decide import PLANS, decide
+from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, PolicyAction
-from shared.store import SQLiteStore, Store
+from shared.store import PLANS, SQLiteStore, Store
 from tests.policy.builders import DearestPolicy, context, scored
 
 WRITERS, PROCESSES = 64, 4

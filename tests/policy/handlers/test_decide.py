@@ -141,11 +141,11 @@ async def test_an_opt_out_can_be_read_by_the_shield_and_forgets_no_contact() -> 
     await decided(scored(event_id="one"), at)
     await decided(scored(event_id="two", opted_out=True), at)
 
-    state, suppression = (CUSTOMERS, "customer-1"), at.pseudonyms.suppression_key("customer-1")
-    found = await at.store.read([state, suppression])
-    state = found[state]
+    state_key, suppression_key = (CUSTOMERS, "customer-1"), at.pseudonyms.suppression_key("customer-1")
+    documents = await at.store.read([state_key, suppression_key])
+    state = documents[state_key]
 
-    assert found[suppression] is not None
+    assert documents[suppression_key] is not None
     assert state
     assert [contact["event_id"] for contact in state["contacts"]] == ["one"]
 

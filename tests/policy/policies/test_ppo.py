@@ -22,8 +22,8 @@ Said = st.lists(Logit, min_size=NUM_OUTPUTS, max_size=NUM_OUTPUTS)
 Offers = st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()).map(ActionMask)
 
 EAGER = {
-    "contact_b": np.float32([0, 9]),
-    "offer_b": np.float32([0, 0, 9, 1]),
+    "contact_b": np.array([0, 9], np.float32),
+    "offer_b": np.array([0, 0, 9, 1], np.float32),
     "delay_b": np.eye(NUM_DELAYS, dtype="f")[5] * 9,
 }
 
