@@ -1,4 +1,4 @@
-"""What training leaves for the messenger: a writer, a reward model where there is one, and the tokenizer of both."""
+"""The messenger's artifact: a writer, optionally a reward model, and the tokenizer of both."""
 
 import json
 from datetime import date
@@ -8,14 +8,19 @@ from typing import NamedTuple, Self, get_args
 from ctranslate2 import Generator
 from tokenizers import Tokenizer
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from shared.artifacts import read_manifest
 from shared.messages import Brief, Concern
 
-WRITER, REWARD, TOKENIZER = "writer", "reward", "tokenizer.json"
-FILES = (TOKENIZER, f"{WRITER}/model.bin", f"{WRITER}/config.json", f"{WRITER}/vocabulary.json")
+WRITER_FOLDER, REWARD_FOLDER, TOKENIZER_FILE = "writer", "reward", "tokenizer.json"
+FILES = (
+    TOKENIZER_FILE,
+    f"{WRITER_FOLDER}/model.bin",
+    f"{WRITER_FOLDER}/config.json",
+    f"{WRITER_FOLDER}/vocabulary.json",
+)
 
-_known = {
+_all_facts = {
     "offer_percentage": 10,
     "expires_on": date(2026, 1, 1),
     "first_name": "Sam",
@@ -24,20 +29,20 @@ _known = {
 }
 INPUTS = {
     "prompt": (
-        *(prompt(Brief.model_validate({**_known, "concern": concern})) for concern in get_args(Concern)),
-        prompt(Brief(offer_percentage=0)),
+        *(build_prompt(Brief.model_validate({**_all_facts, "concern": concern})) for concern in get_args(Concern)),
+        build_prompt(Brief(offer_percentage=0)),
     )
 }
-"""Prompts in which all their parts occur. A model that was trained on others is refused."""
+"""Prompts that contain every element of the prompt format. A model trained on another format is refused."""
 
 
 class LanguageModel:
-    """A model as CTranslate2 runs it, on one thread, and how it reads text."""
+    """A CTranslate2 model on one thread, and its tokenizer."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
         self.generator = Generator(str(folder), intra_threads=1)
         self.tokenizer = tokenizer
-        self.end = tokenizer.get_vocab()[json.loads((folder / "config.json").read_bytes())["eos_token"]]
+        self.eos_id = tokenizer.get_vocab()[json.loads((folder / "config.json").read_bytes())["eos_token"]]
 
 
 class Artifact(NamedTuple):
@@ -47,12 +52,12 @@ class Artifact(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Raises `ArtifactError` where there is none, it is damaged or made for other prompts."""
+        """Raises `ArtifactError` where it is missing, damaged or trained on another prompt format."""
         manifest = read_manifest(folder, INPUTS, FILES)
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        judged = f"{REWARD}/model.bin" in manifest.files
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        has_reward = f"{REWARD_FOLDER}/model.bin" in manifest.files
         return cls(
             manifest.version,
-            LanguageModel(folder / WRITER, tokenizer),
-            LanguageModel(folder / REWARD, tokenizer) if judged else None,
+            LanguageModel(folder / WRITER_FOLDER, tokenizer),
+            LanguageModel(folder / REWARD_FOLDER, tokenizer) if has_reward else None,
         )

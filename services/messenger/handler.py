@@ -1,8 +1,8 @@
-"""Draft the words of a planned contact: candidates, best first, the last always the template."""
+"""Drafts the message of a planned contact: candidate texts, best first; the template's come last."""
 
 from collections.abc import Sequence
 
-from services.messenger.prompt import complete
+from services.messenger.prompt import render
 from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, Message, PlannedContact
@@ -10,18 +10,19 @@ from shared.service import Clock, UnprocessableError
 
 
 async def draft(plans: Sequence[PlannedContact], *, writer: Writer, clock: Clock) -> list[list[Message]]:
+    """One drafted message for each plan."""
     written = await writer.write([plan.brief for plan in plans])
     return [[_drafted(plan, texts, writer, clock)] for plan, texts in zip(plans, written, strict=True)]
 
 
 def _drafted(plan: PlannedContact, texts: Sequence[str], writer: Writer, clock: Clock) -> DraftedMessage:
-    candidates = _completed(texts, plan.brief, writer.name)
+    candidates = _candidates(texts, plan.brief, writer.name)
     if texts and not candidates:
-        telemetry.count("writer_fallback", event_id=plan.event_id, reason="all need a missing fact")
+        telemetry.count("writer_fallback", event_id=plan.event_id, reason="every text needs an unknown fact")
     if writer.name != TemplateWriter.name:
-        candidates += _completed(TemplateWriter.texts(plan.brief), plan.brief, TemplateWriter.name)
-    if not candidates:  # as of an offer that never ends: not the policy's
-        raise UnprocessableError("the plan lacks what even the template has to say")
+        candidates += _candidates(TemplateWriter.texts(plan.brief), plan.brief, TemplateWriter.name)
+    if not candidates:  # an offer without an expiry date, for instance, which the policy never makes
+        raise UnprocessableError("the brief lacks facts that every template needs")
     return DraftedMessage.caused_by(
         plan,
         candidates=tuple(candidates),
@@ -30,6 +31,6 @@ def _drafted(plan: PlannedContact, texts: Sequence[str], writer: Writer, clock: 
     )
 
 
-def _completed(texts: Sequence[str], brief: Brief, writer: str) -> list[Candidate]:
-    """The texts whose facts are all known."""
-    return [Candidate(text=text, writer=writer) for text in (complete(text, brief) for text in texts) if text]
+def _candidates(texts: Sequence[str], brief: Brief, writer: str) -> list[Candidate]:
+    """The texts that need no unknown fact, rendered."""
+    return [Candidate(text=text, writer=writer) for text in (render(text, brief) for text in texts) if text]

@@ -1,50 +1,50 @@
-"""What a language model is shown, and the slots that stand for a customer's facts while it writes.
+"""Prompts for a language model, and the slots that stand for a customer's facts while it writes.
 
-A writer never sees the facts, so it cannot misspell a name or invent a discount, and a name cannot give it orders.
+A writer never sees the facts, so it cannot misspell a name or invent a discount, and a name cannot inject a prompt.
 """
 
 import re
 
 from shared.messages import Brief
 
-SLOT = re.compile(r"\[[A-Z]+\]")
+SLOT_PATTERN = re.compile(r"\[[A-Z]+\]")
 SLOTS = ("[NAME]", "[OFFER]", "[MONTHS]", "[PLAN]", "[EXPIRY]")
-CLOSING = "Reply STOP to opt out."
-"""Ours, not a writer's: every message ends with it."""
+OPT_OUT_NOTICE = "Reply STOP to opt out."
+"""The end of every message; not left to a writer."""
 
 
-def prompt(brief: Brief) -> str:
-    """All that a language model is shown: which facts are known, and none of them. There are 64 of it."""
-    facts = slots(brief)
-    offer = "[OFFER] until [EXPIRY]" if "[OFFER]" in facts else "none"
-    known = ", ".join(slot for slot in ("[NAME]", "[MONTHS]", "[PLAN]") if slot in facts) or "nothing"
+def build_prompt(brief: Brief) -> str:
+    """The whole prompt: which facts are known, but not the facts. 64 prompts are possible."""
+    values = slot_values(brief)
+    offer = "[OFFER] until [EXPIRY]" if "[OFFER]" in values else "none"
+    known = ", ".join(slot for slot in ("[NAME]", "[MONTHS]", "[PLAN]") if slot in values) or "nothing"
     return f"Offer: {offer}. Known: {known}. Concern: {brief.concern or 'none'}. Message:"
 
 
-def slots(brief: Brief) -> dict[str, str]:
-    """What fills each slot. A slot whose fact is not known is not there, so no text that needs it is used."""
-    facts = {
+def slot_values(brief: Brief) -> dict[str, str]:
+    """The value of each slot. A slot whose fact is unknown has none, so that a text that needs it is not used."""
+    values = {
         "[NAME]": brief.first_name,
         "[OFFER]": f"{brief.offer_percentage}%" if brief.offer_percentage else None,
         "[MONTHS]": _months(brief.tenure_months),
         "[PLAN]": brief.plan,
         "[EXPIRY]": brief.expires_on and f"{brief.expires_on.day} {brief.expires_on:%B}",
     }
-    return {slot: fact for slot, fact in facts.items() if fact}
+    return {slot: value for slot, value in values.items() if value}
 
 
 def fill(text: str, brief: Brief) -> str | None:
-    """`text` with its slots filled, or None where a fact that it needs is missing."""
-    facts = slots(brief)
-    if not set(SLOT.findall(text)) <= facts.keys():
+    """`text` with its slots filled, or None where it needs an unknown fact."""
+    values = slot_values(brief)
+    if not set(SLOT_PATTERN.findall(text)) <= values.keys():
         return None
-    return SLOT.sub(lambda slot: facts[slot.group()], text)
+    return SLOT_PATTERN.sub(lambda slot: values[slot.group()], text)
 
 
-def complete(text: str, brief: Brief) -> str | None:
-    """`text` as it leaves, filled and with our closing, or None where it is empty or needs a missing fact."""
+def render(text: str, brief: Brief) -> str | None:
+    """`text` as it is sent, filled and with the opt-out notice; None where it is empty or needs an unknown fact."""
     filled = fill(text, brief)
-    return f"{filled} {CLOSING}" if filled else None
+    return f"{filled} {OPT_OUT_NOTICE}" if filled else None
 
 
 def _months(tenure: int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Which of a model's texts is best: the one that the reward model prefers or, without one, the likeliest."""
+"""Ranking of candidate texts: by the reward model's score or, without one, by log-probability."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -8,47 +8,52 @@ import numpy as np
 
 from services.messenger.artifact import LanguageModel
 
-TOGETHER = 16
-"""Texts that are scored at once: what is worked out for them stays in the processor's cache."""
+BATCH_SIZE = 16
+"""Texts scored at once, so that intermediate arrays stay in the processor's cache."""
 
 
-class Draft(NamedTuple):
-    """A text in slots, and how good it is taken to be; for a writer, its mean log-probability a token."""
+class ScoredText(NamedTuple):
+    """A text with slots, and its score: the reward, or the writer's mean log-probability per token."""
 
     text: str
     score: float
 
 
 class RewardScorer:
-    """Scores texts after their prompts: logit 0 at the last token of prompt, text and end of text."""
+    """The reward of a text after its prompt: logit 0 at the end-of-text token."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
 
     def __call__(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
-        """One score for each text, after the prompt in its place."""
-        rows = [self._tokens(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
-        parts = (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))
-        return [score for part in parts for score in self._scores(part)]
+        """One reward for each text after the prompt at the same index."""
+        sequences = [self._token_ids(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+        batches = (sequences[start : start + BATCH_SIZE] for start in range(0, len(sequences), BATCH_SIZE))
+        return [reward for batch in batches for reward in self._rewards(batch)]
 
-    def _scores(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        logits = np.asarray(self._model.generator.forward_batch(rows))  # [n, length, vocabulary]
-        return [float(row[len(tokens) - 1, 0]) for row, tokens in zip(logits, rows, strict=True)]
+    def _rewards(self, sequences: Sequence[Sequence[int]]) -> list[float]:
+        logits = np.asarray(self._model.generator.forward_batch(sequences))  # [n, length, vocabulary]
+        return [float(row[len(ids) - 1, 0]) for row, ids in zip(logits, sequences, strict=True)]
 
-    def _tokens(self, prompt: str, text: str) -> list[int]:
+    def _token_ids(self, prompt: str, text: str) -> list[int]:
         encode = self._model.tokenizer.encode
-        return [*encode(prompt).ids, *encode(f" {text}", add_special_tokens=False).ids, self._model.end]
+        return [*encode(prompt).ids, *encode(f" {text}", add_special_tokens=False).ids, self._model.eos_id]
 
 
-def ranked(prompts: Sequence[str], drafts: Sequence[Sequence[Draft]], reward: RewardScorer | None) -> list[list[str]]:
-    """The texts of each prompt, best first and each once."""
+def rank(
+    prompts: Sequence[str], candidates: Sequence[Sequence[ScoredText]], reward: RewardScorer | None
+) -> list[list[str]]:
+    """The distinct texts of each prompt, best first."""
     if reward:
-        drafts = _judged(prompts, drafts, reward)
-    best_first = (sorted(some, key=lambda draft: draft.score, reverse=True) for some in drafts)
-    return [list(dict.fromkeys(draft.text for draft in some)) for some in best_first]
+        candidates = _rescored(prompts, candidates, reward)
+    best_first = (sorted(scored, key=lambda candidate: candidate.score, reverse=True) for scored in candidates)
+    return [list(dict.fromkeys(candidate.text for candidate in scored)) for scored in best_first]
 
 
-def _judged(prompts: Sequence[str], drafts: Sequence[Sequence[Draft]], reward: RewardScorer) -> list[list[Draft]]:
-    texts = [draft.text for draft in chain.from_iterable(drafts)]
-    scores = iter(reward([prompt for prompt, some in zip(prompts, drafts, strict=True) for _ in some], texts))
-    return [[Draft(draft.text, next(scores)) for draft in some] for some in drafts]
+def _rescored(
+    prompts: Sequence[str], candidates: Sequence[Sequence[ScoredText]], reward: RewardScorer
+) -> list[list[ScoredText]]:
+    texts = [candidate.text for candidate in chain.from_iterable(candidates)]
+    repeated = [prompt for prompt, scored in zip(prompts, candidates, strict=True) for _ in scored]
+    rewards = iter(reward(repeated, texts))
+    return [[ScoredText(candidate.text, next(rewards)) for candidate in scored] for scored in candidates]

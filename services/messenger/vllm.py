@@ -1,4 +1,4 @@
-"""A model behind a server that speaks OpenAI's protocol, as vLLM does: merged weights, or a LoRA module by its name."""
+"""Client of a server with OpenAI's completions API, such as vLLM: merged weights, or a LoRA adapter by its name."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from typing import Annotated
 import httpx
 from pydantic import Field
 
-from services.messenger.local import LONGEST, TEMPERATURE
-from services.messenger.prompt import prompt
-from services.messenger.rank import Draft, RewardScorer, ranked
+from services.messenger.prompt import build_prompt
+from services.messenger.rank import RewardScorer, ScoredText, rank
+from services.messenger.sampling import MAX_NEW_TOKENS, TEMPERATURE
 from shared.messages import Brief, FrozenModel
 
-WAITS = (0.05, 0.2)
-"""Seconds before each further try, give or take half."""
+RETRY_DELAYS_SECONDS = (0.05, 0.2)
+"""Delay before each retry, with ±50 % jitter."""
 
 
 class LogProbabilities(FrozenModel):
@@ -33,7 +33,7 @@ class Completion(FrozenModel):
 
 
 class VLLMWriter:
-    """Draws all candidates of a brief in one request; briefs are written at the same time, on pooled connections."""
+    """Requests all candidates of a brief in one completion; briefs are written concurrently on pooled connections."""
 
     name = "vllm"
 
@@ -44,20 +44,20 @@ class VLLMWriter:
         self._client, self._model, self._candidates, self._reward = client, model, candidates, reward
 
     async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
-        """Raises `httpx.HTTPError`, or ValueError where the answer is none."""
-        prompts = [prompt(brief) for brief in briefs]
-        drafts = await asyncio.gather(*map(self._drafts, prompts))
+        """Raises `httpx.HTTPError`, or ValueError where the response is not a completion."""
+        prompts = [build_prompt(brief) for brief in briefs]
+        candidates = await asyncio.gather(*map(self._sample, prompts))
         if self._reward is None:
-            return ranked(prompts, drafts, None)
-        return await asyncio.to_thread(ranked, prompts, drafts, self._reward)
+            return rank(prompts, candidates, None)
+        return await asyncio.to_thread(rank, prompts, candidates, self._reward)
 
-    async def _drafts(self, asked: str) -> list[Draft]:
+    async def _sample(self, prompt: str) -> list[ScoredText]:
         completion = await self._complete(
             {
                 "model": self._model,
-                "prompt": asked,
+                "prompt": prompt,
                 "n": self._candidates,
-                "max_tokens": LONGEST,
+                "max_tokens": MAX_NEW_TOKENS,
                 "temperature": TEMPERATURE,
                 "top_p": 1,
                 "top_k": -1,
@@ -65,25 +65,25 @@ class VLLMWriter:
             }
         )
         return [
-            Draft(choice.text.strip(), fmean(choice.logprobs.token_logprobs))
+            ScoredText(choice.text.strip(), fmean(choice.logprobs.token_logprobs))
             for choice in completion.choices
             if choice.finish_reason == "stop"
         ]
 
     async def _complete(self, request: Mapping[str, object]) -> Completion:
-        waits = iter(WAITS)
+        delays = iter(RETRY_DELAYS_SECONDS)
         while True:
             try:
                 response = await self._client.post("/v1/completions", json=request)
                 return Completion.model_validate_json(response.raise_for_status().content)
             except httpx.HTTPError as error:
-                if not _passing(error) or (wait := next(waits, None)) is None:
+                if not _is_transient(error) or (delay := next(delays, None)) is None:
                     raise
-            await asyncio.sleep(wait * uniform(0.5, 1.5))
+            await asyncio.sleep(delay * uniform(0.5, 1.5))
 
 
-def _passing(error: httpx.HTTPError) -> bool:
-    """Whether another try may find it gone: the server is not there, overloaded or broken."""
+def _is_transient(error: httpx.HTTPError) -> bool:
+    """Whether a retry may succeed: the server is unreachable, overloaded or failing."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == 429 or error.response.status_code >= 500
     return isinstance(error, httpx.TransportError)

@@ -1,4 +1,4 @@
-"""How the scorer is put together."""
+"""Composition of the scorer."""
 
 from functools import partial
 
@@ -16,8 +16,8 @@ from shared.store import Store
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     model = ScorerModel.load(settings.artifacts / "scorer")
-    said = partial(model.watch.say, model.version)
-    return Service("scorer", bus, {CustomerEvent: partial(score, model=model, clock=clock)}, stop=said)
+    log_counts = partial(model.monitor.log, model.version)
+    return Service("scorer", bus, {CustomerEvent: partial(score, model=model, clock=clock)}, stop=log_counts)
 
 
 def create() -> FastAPI:

@@ -1,4 +1,4 @@
-"""From what trees say to probabilities that keep their word. Training fits the curves; both sides read them here."""
+"""Calibration: raw scores of the trees to probabilities. Training fits the curves; both sides evaluate them here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -6,60 +6,65 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.features import LEVEL, Floats, starts
+from services.scorer.features import OFFER_LEVEL, Float32Array, fact_offsets
 
-Doubles = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
-RAMP = 0.7
-"""Up to this share of facts known, the curve of customers known in part is used alone; from there on less and less."""
-
-
-def fact_columns(features: Sequence[str], had: Sequence[bool]) -> list[int]:
-    """Where each fact begins, of those that training `had` of anybody."""
-    return [i for i in starts(features) if had[i] and features[i] != LEVEL]
+BLEND_START = 0.7
+"""Share of known facts up to which the partial curve alone is used; its weight falls to 0 where all are known."""
 
 
-def wholeness(rows: Floats, columns: Sequence[int]) -> Doubles:
-    """How far `rows` [n, features] are known whole, from 0 to 1 [n], by the share of facts that are known."""
-    known: Doubles = 1 - np.count_nonzero(np.isnan(rows[:, columns]), axis=1) / max(len(columns), 1)
-    return ((known - RAMP) / (1 - RAMP)).clip(0, 1)
+def fact_columns(features: Sequence[str], known_in_training: Sequence[bool]) -> list[int]:
+    """Index of the first feature of each fact that training knew of at least one customer.
+
+    `known_in_training` holds one flag a feature.
+    """
+    return [i for i in fact_offsets(features) if known_in_training[i] and features[i] != OFFER_LEVEL]
 
 
-class Curve(NamedTuple):
-    """Straight between the knots `x` and `y` [k], which rise; flat outside."""
+def completeness(rows: Float32Array, columns: Sequence[int]) -> Float64Array:
+    """Weight of the complete curve [n] for `rows` [n, features]: 0 up to `BLEND_START`, 1 where all facts are known."""
+    known_share: Float64Array = 1 - np.count_nonzero(np.isnan(rows[:, columns]), axis=1) / max(len(columns), 1)
+    return ((known_share - BLEND_START) / (1 - BLEND_START)).clip(0, 1)
 
-    x: Doubles
-    y: Doubles
 
-    def __call__(self, raw: NDArray[Any]) -> Doubles:
-        probabilities: Doubles = np.interp(raw, self.x, self.y)
+class IsotonicCurve(NamedTuple):
+    """A non-decreasing function: linear between the knots (`x`, `y`) [k] and constant beyond them."""
+
+    x: Float64Array
+    y: Float64Array
+
+    def __call__(self, raw: NDArray[Any]) -> Float64Array:
+        probabilities: Float64Array = np.interp(raw, self.x, self.y)
         return probabilities
 
 
 class Calibrator(NamedTuple):
-    """A curve for customers known whole and one for those known in part, of whom trees are less sure, blended.
+    """Two isotonic curves, blended by completeness: trees are less certain of customers known only in part.
 
-    For customers of whom the same facts are known it rises with what the trees say.
+    Among customers with the same known facts, the probability never falls as the raw score rises.
     """
 
     columns: Sequence[int]
-    whole: Curve
-    part: Curve
+    """First feature of each fact that counts towards completeness."""
+    complete: IsotonicCurve
+    partial: IsotonicCurve
 
-    def __call__(self, rows: Floats, raw: NDArray[Any]) -> Doubles:
-        """Probabilities [n] of rows [n, features], of which the trees say `raw` [n]."""
-        weight = wholeness(rows, self.columns)
-        return weight * self.whole(raw) + (1 - weight) * self.part(raw)
+    def __call__(self, rows: Float32Array, raw: NDArray[Any]) -> Float64Array:
+        """Probabilities [n] for `rows` [n, features] and their raw scores `raw` [n]."""
+        weight = completeness(rows, self.columns)
+        return weight * self.complete(raw) + (1 - weight) * self.partial(raw)
 
     @classmethod
-    def load(cls, read: Mapping[str, Any]) -> Self:
-        """From what `dump` made."""
-        return cls(
-            read["columns"], *(Curve(*map(np.array, (read[of]["x"], read[of]["y"]))) for of in ("whole", "part"))
+    def load(cls, document: Mapping[str, Any]) -> Self:
+        """The calibrator that `dump` wrote; the keys in JSON are `whole` and `part`."""
+        complete, partial = (
+            IsotonicCurve(np.array(document[key]["x"]), np.array(document[key]["y"])) for key in ("whole", "part")
         )
+        return cls(document["columns"], complete, partial)
 
     def dump(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        curves = {"whole": self.whole, "part": self.part}
-        knots = {of: {"x": curve.x.tolist(), "y": curve.y.tolist()} for of, curve in curves.items()}
+        """The calibrator as JSON values."""
+        curves = {"whole": self.complete, "part": self.partial}
+        knots = {key: {"x": curve.x.tolist(), "y": curve.y.tolist()} for key, curve in curves.items()}
         return {"columns": list(self.columns)} | knots

@@ -1,4 +1,4 @@
-"""Facts to numbers: one row per customer, in a named order. Knows nothing of models."""
+"""Feature encoding: facts of a customer to one row of numbers, in a named order. Knows nothing of models."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from shared.messages import CustomerFacts
 
-Floats = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 
 Encoding = None | Mapping[str, float] | tuple[str, ...]
-"""Of a fact: a number as it is, a category as a number, or a category as one feature each (one-hot)."""
+"""How a fact is encoded: None passes a number through, a mapping is ordinal, a tuple of categories is one-hot."""
 
 YES_NO = {"No": 0, "Yes": 1, "No internet service": 0, "No phone service": 0}
 CONTRACT = {"Month-to-month": 0, "One year": 1, "Two year": 2}
@@ -38,7 +38,7 @@ JOBS = (
     "unemployed",
 )
 
-RISK: dict[str, Encoding] = {
+RISK_FACTS: dict[str, Encoding] = {
     "tenure": None,
     "monthly_charges": None,
     "total_charges": None,
@@ -59,9 +59,9 @@ RISK: dict[str, Encoding] = {
     "streaming_tv": YES_NO,
     "streaming_movies": YES_NO,
 }
-"""How each fact that the risk rests on is read; numbers first."""
+"""Encoding of each input fact of the churn model; numeric facts first."""
 
-ACCEPT: dict[str, Encoding] = {
+ACCEPT_FACTS: dict[str, Encoding] = {
     "age": None,
     "previous_contacts": None,
     "days_since_campaign": None,
@@ -74,11 +74,11 @@ ACCEPT: dict[str, Encoding] = {
     "contact_channel": {"telephone": 0, "cellular": 1},
     "previous_outcome": ("failure", "nonexistent", "success"),
 }
-"""How each fact that acceptance rests on is read; numbers first. The level of the offer comes after them."""
+"""Encoding of each input fact of the acceptance model; numeric facts first. The offer level follows them."""
 
 
-def names(facts: Mapping[str, Encoding]) -> tuple[str, ...]:
-    """The features that `facts` become: `contract`, `payment_method=Mailed check`."""
+def feature_names(facts: Mapping[str, Encoding]) -> tuple[str, ...]:
+    """Names of the features that encode `facts`, such as `contract` and `payment_method=Mailed check`."""
     return tuple(
         name
         for fact, encoding in facts.items()
@@ -86,36 +86,40 @@ def names(facts: Mapping[str, Encoding]) -> tuple[str, ...]:
     )
 
 
-def fact(feature: str) -> str:
-    """The fact that a feature is a part of."""
+def fact_of(feature: str) -> str:
+    """The fact that a feature encodes."""
     return feature.partition("=")[0]
 
 
-def starts(features: Sequence[str]) -> list[int]:
-    """Where the features of each fact begin."""
-    facts = [fact(feature) for feature in features]
-    return [facts.index(name) for name in dict.fromkeys(facts)]
+def fact_offsets(features: Sequence[str]) -> list[int]:
+    """Index of the first feature of each fact."""
+    facts = [fact_of(feature) for feature in features]
+    return [facts.index(fact) for fact in dict.fromkeys(facts)]
 
 
-LEVEL = "offer_level"
-"""The feature that is no fact: the offer is ours to choose, hence always known."""
-RISK_FEATURES = names(RISK)
-ACCEPT_FEATURES = (*names(ACCEPT), LEVEL)
+OFFER_LEVEL = "offer_level"
+"""The one feature that is not a fact: the policy chooses the offer, so it is always known."""
+RISK_FEATURES = feature_names(RISK_FACTS)
+ACCEPT_FEATURES = (*feature_names(ACCEPT_FACTS), OFFER_LEVEL)
 
 
-class Categories(dict[str | None, bytes]):
-    """The features of each category of one fact, as the bytes of an array; NaN where it is missing or never seen.
+class CategoryCodes(dict[str | None, bytes]):
+    """The float32 features of each category of one fact, as bytes; NaN for a missing or unknown category.
 
-    A spelling that is not the training data's is looked up without case and outer white space. Categories that are
-    still unknown are counted by fact, and not by their text, which anyone may choose.
+    Spellings that differ from the training data's only in case or outer white space are recognised. Categories that
+    remain unknown are counted by fact and never by their text, which a publisher may choose freely.
     """
 
     def __init__(self, fact: str, encoding: Mapping[str, float] | tuple[str, ...], unknown: Counter[str]) -> None:
         self.fact, self.unknown = fact, unknown
-        self[None] = np.full(len(encoding) if isinstance(encoding, tuple) else 1, nan, np.float32).tobytes()
-        for name in encoding:
-            code = [name == n for n in encoding] if isinstance(encoding, tuple) else [encoding[name]]
-            self[name] = self[name.casefold()] = np.array(code, np.float32).tobytes()
+        width = len(encoding) if isinstance(encoding, tuple) else 1
+        self[None] = np.full(width, nan, np.float32).tobytes()
+        for category in encoding:
+            if isinstance(encoding, tuple):
+                code: list[float] = [category == other for other in encoding]
+            else:
+                code = [encoding[category]]
+            self[category] = self[category.casefold()] = np.array(code, np.float32).tobytes()
 
     def __missing__(self, text: str) -> bytes:
         if (code := self.get(text.strip().casefold())) is None:
@@ -124,18 +128,20 @@ class Categories(dict[str | None, bytes]):
         return code
 
 
-def encoder(facts: Mapping[str, Encoding], unknown: Counter[str]) -> Callable[[Sequence[CustomerFacts]], Floats]:
-    """A function from customers to their rows [n, `names(facts)`], NaN where missing; it counts into `unknown`.
+def encoder(facts: Mapping[str, Encoding], unknown: Counter[str]) -> Callable[[Sequence[CustomerFacts]], Float32Array]:
+    """A function from n customers to rows [n, `feature_names(facts)`], NaN where a fact is missing.
 
-    About 2 µs a customer, because no line of Python runs for each: all their facts go through one chain of iterators.
+    It counts unknown categories in `unknown`, by fact. About 2 µs a customer: the facts of all customers go through
+    one chain of iterators, so that no line of Python runs for each customer.
     """
-    numbers = itemgetter(*(name for name, encoding in facts.items() if encoding is None))
-    texts = itemgetter(*(name for name, encoding in facts.items() if encoding is not None))
-    tables = [Categories(name, encoding, unknown) for name, encoding in facts.items() if encoding is not None]
+    numeric_facts = itemgetter(*(fact for fact, encoding in facts.items() if encoding is None))
+    categorical_facts = itemgetter(*(fact for fact, encoding in facts.items() if encoding is not None))
+    codes = [CategoryCodes(fact, encoding, unknown) for fact, encoding in facts.items() if encoding is not None]
 
-    def rows(customers: Sequence[CustomerFacts]) -> Floats:
-        codes = b"".join(map(getitem, cycle(tables), chain.from_iterable(map(texts, map(vars, customers)))))
-        categories = np.frombuffer(codes, np.float32).reshape(len(customers), -1)
-        return np.concatenate([np.array(list(map(numbers, map(vars, customers))), np.float32), categories], axis=1)
+    def encode(customers: Sequence[CustomerFacts]) -> Float32Array:
+        categories = chain.from_iterable(map(categorical_facts, map(vars, customers)))
+        encoded = np.frombuffer(b"".join(map(getitem, cycle(codes), categories)), np.float32)
+        numbers = np.array(list(map(numeric_facts, map(vars, customers))), np.float32)
+        return np.concatenate([numbers, encoded.reshape(len(customers), -1)], axis=1)
 
-    return rows
+    return encode

@@ -1,32 +1,32 @@
-"""A customer event in, a scored customer out."""
+"""Scores customer events."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from services.scorer.model import Score, ScorerModel
-from services.scorer.monitor import SAY_EVERY
+from services.scorer.monitor import LOG_INTERVAL
 from shared import telemetry
 from shared.messages import CustomerEvent, Message, ScoredCustomer
 from shared.service import Clock
 
 
 async def score(events: Sequence[CustomerEvent], *, model: ScorerModel, clock: Clock) -> list[list[Message]]:
-    """Score a batch. Each event is followed by one message. What was seen is counted, and said from time to time."""
-    now, results = clock(), model.score(events)
+    """One scored customer for each event. Exports unknown categories as counters and logs the monitor's counts."""
+    now, scores = clock(), model.score(events)
     for fact, count in model.unknown.items():
         telemetry.counts[f"unknown_{fact}"] = count
-    if model.watch.customers >= SAY_EVERY:
-        model.watch.say(model.version)
-    return [[scored(event, result, model.version, now)] for event, result in zip(events, results, strict=True)]
+    if model.monitor.customers >= LOG_INTERVAL:
+        model.monitor.log(model.version)
+    return [[_scored(event, result, model.version, now)] for event, result in zip(events, scores, strict=True)]
 
 
-def scored(event: CustomerEvent, result: Score, version: str, now: datetime) -> ScoredCustomer:
-    """A risk that the caller knows replaces the model's; the reasons stay the model's."""
-    known = event.churn_risk is not None
+def _scored(event: CustomerEvent, result: Score, version: str, now: datetime) -> ScoredCustomer:
+    """A risk that the caller gives replaces the model's; the reasons stay the model's."""
+    given = event.churn_risk is not None
     return ScoredCustomer.caused_by(
         event,
-        churn_risk=event.churn_risk if known else result.churn_risk,
-        churn_risk_source="caller" if known else "model",
+        churn_risk=event.churn_risk if given else result.churn_risk,
+        churn_risk_source="caller" if given else "model",
         accept_probs=result.accept_probs,
         reasons=result.reasons,
         versions={"scorer": version},

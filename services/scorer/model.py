@@ -1,4 +1,4 @@
-"""Facts to probabilities: whether a customer is about to leave, why, and whether they would take each offer."""
+"""The churn and acceptance models: facts to churn risk with reasons, and P(accept) at each offer level."""
 
 import json
 from collections import Counter
@@ -9,72 +9,69 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import xgboost
 
-from services.scorer.calibration import Calibrator, Doubles
-from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, Floats, encoder
-from services.scorer.monitor import REFERENCE, FeatureMonitor
-from services.scorer.shap import FACT, Explainer, reasons
+from services.scorer.calibration import Calibrator, Float64Array
+from services.scorer.features import ACCEPT_FACTS, ACCEPT_FEATURES, RISK_FACTS, RISK_FEATURES, Float32Array, encoder
+from services.scorer.monitor import REFERENCE_FILE, FeatureMonitor
+from services.scorer.shap import FEATURE_TO_FACT, TreeExplainer, top_reasons
 from shared.artifacts import read_manifest
 from shared.messages import OFFERS, CustomerFacts, Reason
 
 INPUTS = {"risk": RISK_FEATURES, "accept": ACCEPT_FEATURES}
-LEVELS = np.arange(len(OFFERS), dtype=np.float32)
-CURVES = "curves.json"
-"""The file of the artifact that holds the calibrators, by model."""
-FILES = ("risk.ubj", "accept.ubj", CURVES, REFERENCE)
-TOGETHER = 1024
-"""Customers scored at once: what is worked out for them stays in the processor's cache."""
+"""Feature names of each model, in order."""
+OFFER_LEVELS = np.arange(len(OFFERS), dtype=np.float32)
+CURVES_FILE = "curves.json"
+"""File of the artifact that holds each model's calibrator."""
+FILES = ("risk.ubj", "accept.ubj", CURVES_FILE, REFERENCE_FILE)
+BATCH_SIZE = 1024
+"""Customers scored at once, so that intermediate arrays stay in the processor's cache."""
 
 
 class Score(NamedTuple):
     churn_risk: float
     accept_probs: tuple[float, ...]
-    """P(accept) at each offer level; it never falls as the level rises."""
+    """P(accept) at each offer level; non-decreasing."""
     reasons: tuple[Reason, ...]
 
 
 class ScorerModel:
-    """Scores customers. `unknown` counts the categories that training had not seen, by fact."""
+    """Scores customers. `unknown` counts categories that were not in the training data, by fact."""
 
     def __init__(self, folder: Path) -> None:
         self.version = read_manifest(folder, INPUTS, FILES).version
         self.unknown: Counter[str] = Counter()
-        self._risk_rows, self._accept_rows = encoder(RISK, self.unknown), encoder(ACCEPT, self.unknown)
-        self._risk, self._accept = (
-            xgboost.Booster({"nthread": 1}, model_file=folder / f"{name}.ubj") for name in INPUTS
-        )
-        self._contributions = Explainer(self._risk, FACT)
-        curves = json.loads((folder / CURVES).read_bytes())
+        self._encode_risk, self._encode_accept = encoder(RISK_FACTS, self.unknown), encoder(ACCEPT_FACTS, self.unknown)
+        self._boosters = {name: xgboost.Booster({"nthread": 1}, model_file=folder / f"{name}.ubj") for name in INPUTS}
+        self._explain = TreeExplainer(self._boosters["risk"], FEATURE_TO_FACT)
+        curves = json.loads((folder / CURVES_FILE).read_bytes())
         self._calibrators = {name: Calibrator.load(curves[name]) for name in INPUTS}
-        self.watch = FeatureMonitor(json.loads((folder / REFERENCE).read_bytes()), self.unknown)
+        self.monitor = FeatureMonitor(json.loads((folder / REFERENCE_FILE).read_bytes()), self.unknown)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Raises `ArtifactError` where the files are damaged or made for other features."""
+        """Raises `ArtifactError` where a file is missing or damaged, or the artifact takes other features."""
         return cls(folder)
 
     def score(self, customers: Sequence[CustomerFacts]) -> list[Score]:
-        """One score for each customer, in their order."""
-        together = (customers[start : start + TOGETHER] for start in range(0, len(customers), TOGETHER))
-        return [score for some in together for score in self._score(some)]
+        """One score for each customer, in order."""
+        batches = (customers[start : start + BATCH_SIZE] for start in range(0, len(customers), BATCH_SIZE))
+        return [score for batch in batches for score in self._score_batch(batch)]
 
-    def _score(self, customers: Sequence[CustomerFacts]) -> Iterable[Score]:
-        risk_rows, accept_rows = self.rows(customers)
-        risk = self.calibrated("risk", risk_rows, self._risk)
-        accept = self.calibrated("accept", accept_rows, self._accept).reshape(-1, len(LEVELS))
-        self.watch.see(risk_rows, accept_rows, risk, accept)
-        return map(
-            Score,
-            risk.tolist(),
-            map(tuple, accept.tolist()),
-            reasons(risk_rows, self._contributions(risk_rows)),
-        )
+    def _score_batch(self, customers: Sequence[CustomerFacts]) -> Iterable[Score]:
+        risk_rows, accept_rows = self.encode(customers)
+        risk = self._predict("risk", risk_rows)
+        accept = self._predict("accept", accept_rows).reshape(-1, len(OFFER_LEVELS))
+        self.monitor.observe(risk_rows, accept_rows, risk, accept)
+        reasons = top_reasons(risk_rows, self._explain(risk_rows))
+        return map(Score, risk.tolist(), map(tuple, accept.tolist()), reasons)
 
-    def rows(self, customers: Sequence[CustomerFacts]) -> tuple[Floats, Floats]:
-        """What the models take: [n, risk features], and [n * levels, accept features], each customer at each level."""
-        accept = np.empty((len(customers), len(LEVELS), len(ACCEPT_FEATURES)), dtype=np.float32)
-        accept[:, :, :-1] = self._accept_rows(customers)[:, None]
-        accept[:, :, -1] = LEVELS
-        return self._risk_rows(customers), accept.reshape(-1, len(ACCEPT_FEATURES))
+    def encode(self, customers: Sequence[CustomerFacts]) -> tuple[Float32Array, Float32Array]:
+        """Inputs of both models: [n, risk features] and [n * levels, accept features], each customer at each level."""
+        accept = np.empty((len(customers), len(OFFER_LEVELS), len(ACCEPT_FEATURES)), dtype=np.float32)
+        accept[:, :, :-1] = self._encode_accept(customers)[:, None]
+        accept[:, :, -1] = OFFER_LEVELS
+        return self._encode_risk(customers), accept.reshape(-1, len(ACCEPT_FEATURES))
 
-    def calibrated(self, name: str, rows: Floats, booster: Any) -> Doubles:
-        return self._calibrators[name](rows, booster.inplace_predict(rows, validate_features=False))
+    def _predict(self, name: str, rows: Float32Array) -> Float64Array:
+        """Calibrated probabilities [n] of `rows` [n, features]."""
+        raw: Any = self._boosters[name].inplace_predict(rows, validate_features=False)
+        return self._calibrators[name](rows, raw)

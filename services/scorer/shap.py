@@ -1,9 +1,9 @@
-"""Why a risk is what it is: exact SHAP values of shallow trees, quick enough to tell every customer's.
+"""Reasons for a churn risk: exact SHAP values of shallow trees, fast enough to compute for every customer.
 
-They are the path-dependent ones of Lundberg et al. (2020). XGBoost's `pred_contribs` gives the same, but walks each
-tree for each row, which takes three times as long as all the rest of a score. A leaf is reached where all the
-conditions on its path hold, so the SHAP values of the trees are a weighted sum of products of conditions, and the
-weights are worked out once. A leaf has up to 2^depth products: do this to trees of depth two or three, not of six.
+They are path-dependent TreeSHAP values (Lundberg et al. 2020), equal to XGBoost's `pred_contribs`. XGBoost walks each
+tree for each row, which takes three times as long as the rest of scoring. Here, a leaf is reached where all conditions
+on its path hold, so the SHAP values of an ensemble are a weighted sum of products of conditions (conjunctions), and
+the weights are computed once. A leaf has up to 2^depth conjunctions: suitable for trees of depth 2 or 3, not 6.
 """
 
 import json
@@ -17,19 +17,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from services.scorer.calibration import Doubles
-from services.scorer.features import RISK, RISK_FEATURES, Floats, fact, starts
+from services.scorer.calibration import Float64Array
+from services.scorer.features import RISK_FACTS, RISK_FEATURES, Float32Array, fact_of, fact_offsets
 from shared.messages import Reason
 
-FACTS = tuple(RISK)
-FACT = [FACTS.index(fact(feature)) for feature in RISK_FEATURES]
-"""Of which fact each feature is a part."""
-FIRST = starts(RISK_FEATURES)
-REASONS = 3
+FACTS = tuple(RISK_FACTS)
+FEATURE_TO_FACT = [FACTS.index(fact_of(feature)) for feature in RISK_FEATURES]
+"""Index in `FACTS` of the fact that each feature encodes."""
+FACT_OFFSETS = fact_offsets(RISK_FEATURES)
+MAX_REASONS = 3
 
 
 class Condition(NamedTuple):
-    """A feature is at least `low` and below `high`, or it is missing and `missing` is true."""
+    """Holds where a feature is in [`low`, `high`), or where it is missing and `missing` is true."""
 
     feature: int
     low: float = -inf
@@ -38,86 +38,91 @@ class Condition(NamedTuple):
 
 
 Path = Mapping[int, tuple[Condition, float]]
-"""To a leaf: for each feature on it the condition, and the share of the training weight that meets it."""
+"""From the root to a node: for each feature split on, the merged condition and the fraction of cover that meets it."""
 
 
 def leaves(tree: Mapping[str, Sequence[Any]], node: int = 0, path: Path | None = None) -> Iterator[tuple[float, Path]]:
-    """The value of each leaf below `node`, and the path to it. `tree` is as XGBoost writes it in JSON."""
+    """Value and path of each leaf below `node`. `tree` has the layout of XGBoost's JSON; cover is `sum_hessian`."""
     path = path or {}
-    feature, split, weight = (tree[name] for name in ("split_indices", "split_conditions", "sum_hessian"))
+    split_features, thresholds, cover = (tree[key] for key in ("split_indices", "split_conditions", "sum_hessian"))
     left, right = tree["left_children"][node], tree["right_children"][node]
     if left < 0:
-        yield split[node], path
+        yield thresholds[node], path
         return
-    met, share = path.get(feature[node], (Condition(feature[node]), 1.0))
-    below = met._replace(high=min(met.high, split[node]), missing=met.missing and bool(tree["default_left"][node]))
-    above = met._replace(low=max(met.low, split[node]), missing=met.missing and not tree["default_left"][node])
-    for child, condition in ((left, below), (right, above)):
-        known = (condition, share * weight[child] / weight[node])
-        yield from leaves(tree, child, {**path, feature[node]: known})
+    feature, threshold, default_left = split_features[node], thresholds[node], bool(tree["default_left"][node])
+    condition, fraction = path.get(feature, (Condition(feature), 1.0))
+    below = condition._replace(high=min(condition.high, threshold), missing=condition.missing and default_left)
+    above = condition._replace(low=max(condition.low, threshold), missing=condition.missing and not default_left)
+    for child, narrowed in ((left, below), (right, above)):
+        yield from leaves(tree, child, {**path, feature: (narrowed, fraction * cover[child] / cover[node])})
 
 
-def products(booster: Any, groups: Sequence[int]) -> dict[frozenset[Condition], Doubles]:
-    """What each product of conditions adds to the SHAP value of each group of features.
+def conjunction_weights(booster: Any, groups: Sequence[int]) -> dict[frozenset[Condition], Float64Array]:
+    """What each conjunction adds, where it holds, to the SHAP value of each group of features [groups].
 
-    For a leaf of value v behind conditions on d features, met by shares s of the training weight, the product of k of
-    the conditions is multiplied by v and by the s of the others. The features of the k each get it over d C(d-1, k-1),
-    the others over -d C(d-1, k): Shapley's sum (Lundberg et al. 2020, equation 8) multiplied out.
+    Take a leaf of value v with conditions on d features, of which each is met by a fraction r of its cover. For a
+    subset S of k conditions, v is multiplied by the r of the conditions outside S. A feature in S gets this product
+    divided by d C(d-1, k-1), a feature outside S gets it divided by -d C(d-1, k). This is Shapley's sum (Lundberg et
+    al. 2020, equation 8), multiplied out.
     """
     trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
-    added: dict[frozenset[Condition], Doubles] = defaultdict(lambda: np.zeros(max(groups) + 1))
+    weights: dict[frozenset[Condition], Float64Array] = defaultdict(lambda: np.zeros(max(groups) + 1))
     for value, path in (leaf for tree in trees for leaf in leaves(tree)):
         d = len(path)
         for k in range(d + 1):
-            for inside in combinations(path, k):
-                rest = value * prod(share for feature, (_, share) in path.items() if feature not in inside)
-                to = added[frozenset(path[feature][0] for feature in inside)]
+            for subset in combinations(path, k):
+                outside = value * prod(fraction for feature, (_, fraction) in path.items() if feature not in subset)
+                weight = weights[frozenset(path[feature][0] for feature in subset)]
                 for feature in path:
-                    to[groups[feature]] += rest / d / (comb(d - 1, k - 1) if feature in inside else -comb(d - 1, k))
-    return added
+                    divisor = comb(d - 1, k - 1) if feature in subset else -comb(d - 1, k)
+                    weight[groups[feature]] += outside / d / divisor
+    return weights
 
 
-class Explainer:
-    """The SHAP values of a model."""
+class TreeExplainer:
+    """SHAP values of a tree ensemble, summed over groups of features."""
 
     def __init__(self, booster: Any, groups: Sequence[int]) -> None:
-        """`groups` says of which group each feature is a part; their values are summed."""
-        added = products(booster, groups)
-        conditions = sorted({condition for product in added for condition in product})
+        """`groups` holds the group of each feature."""
+        weights = conjunction_weights(booster, groups)
+        conditions = sorted({condition for conjunction in weights for condition in conjunction})
         features, low, high, missing = zip(*conditions, strict=True)
         self._features, self._missing = np.array(features), np.array(missing)[:, None]
         self._low, self._high = np.array([low, high], np.float32)[:, :, None]
-        place = {condition: i for i, condition in enumerate(conditions)}
-        factors = zip_longest(*(map(place.__getitem__, product) for product in added), fillvalue=len(conditions))
+        index = {condition: i for i, condition in enumerate(conditions)}
+        factors = zip_longest(*(map(index.__getitem__, conjunction) for conjunction in weights), fillvalue=len(index))
         self._factors = np.array(list(factors))
-        self._weights = csr_array(np.stack(list(added.values()), axis=1))
+        """Indices of the conditions of each conjunction [longest, conjunctions]."""
+        self._weights = csr_array(np.stack(list(weights.values()), axis=1))
+        """[groups, conjunctions]"""
 
-    def __call__(self, rows: Floats) -> Doubles:
-        """In log-odds: `rows` [n, features] to [groups, n]. A row's values do not depend on the others."""
+    def __call__(self, rows: Float32Array) -> Float64Array:
+        """SHAP values in log-odds [groups, n] of `rows` [n, features]. A row's values do not depend on other rows."""
         values = rows.T.take(self._features, axis=0)
-        met = np.ones((len(values) + 1, len(rows)), bool)  # the last always is: it fills up shorter products
-        met[:-1] = (values >= self._low) & (values < self._high) | (np.isnan(values) & self._missing)
-        contributions: Doubles = self._weights @ met.take(self._factors, axis=0).all(axis=0)
-        return contributions
+        holds = np.ones((len(values) + 1, len(rows)), bool)  # the last row is always true: it pads shorter conjunctions
+        holds[:-1] = (values >= self._low) & (values < self._high) | (np.isnan(values) & self._missing)
+        shap_values: Float64Array = self._weights @ holds.take(self._factors, axis=0).all(axis=0)
+        return shap_values
 
 
-def reasons(rows: Floats, contributions: Doubles) -> list[tuple[Reason, ...]]:
-    """The strongest contributions to each risk, strongest first: `rows` [n, features], `contributions` [facts, n].
+def top_reasons(rows: Float32Array, shap_values: Float64Array) -> list[tuple[Reason, ...]]:
+    """The strongest SHAP values of each customer, strongest first; a missing fact is never a reason.
 
-    What is missing is no reason.
+    `rows` is [n, features], `shap_values` [facts, n].
     """
-    by_fact = contributions.T.round(3)
-    by_fact[np.isnan(rows[:, FIRST])] = 0
-    strongest = np.argsort(-np.abs(by_fact), axis=1, kind="stable")[:, :REASONS]
-    values = by_fact[np.arange(len(rows))[:, None], strongest]
-    each = map(reason, strongest.ravel().tolist(), values.ravel().tolist())
+    contributions = shap_values.T.round(3)
+    contributions[np.isnan(rows[:, FACT_OFFSETS])] = 0
+    strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :MAX_REASONS]
+    values = contributions[np.arange(len(rows))[:, None], strongest]
+    flat = map(_reason, strongest.ravel().tolist(), values.ravel().tolist())
+    triples = zip(*[flat] * MAX_REASONS, strict=True)
     return [
-        together if known else tuple([one for one in together if one.contribution])
-        for together, known in zip(zip(*[each] * REASONS, strict=True), np.all(values, axis=1).tolist(), strict=True)
+        reasons if all_nonzero else tuple([reason for reason in reasons if reason.contribution])
+        for reasons, all_nonzero in zip(triples, np.all(values, axis=1).tolist(), strict=True)
     ]
 
 
 @lru_cache(maxsize=1 << 16)
-def reason(index: int, contribution: float) -> Reason:
-    """Kept, because there are few of them to a thousandth of log-odds and making one takes longer than the rest."""
-    return Reason(feature=FACTS[index], contribution=contribution)
+def _reason(fact: int, contribution: float) -> Reason:
+    """Cached: rounded to a thousandth there are few, and constructing one is the slowest step of `top_reasons`."""
+    return Reason(feature=FACTS[fact], contribution=contribution)

@@ -1,12 +1,12 @@
-"""How the shield is put together."""
+"""Composition of the shield."""
 
 from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
 
-from services.shield.handler import Shield, check
-from services.shield.hours import deliver_after
+from services.shield.handler import ShieldContext, check
+from services.shield.quiet_hours import deliver_after
 from shared import web
 from shared.bus import Bus
 from shared.messages import DraftedMessage
@@ -17,10 +17,10 @@ from shared.store import Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
-    deliver_after(clock(), settings.time_zones)  # zones that share no waking hour are refused now, not at night
+    deliver_after(clock(), settings.time_zones)  # refuse time zones without a common waking hour at the start
     pseudonyms = await Pseudonyms.open(store, settings.hash_key)
-    shield = Shield(store, pseudonyms, settings.time_zones, timedelta(days=settings.keep_days), clock)
-    return Service("shield", bus, {DraftedMessage: partial(check, shield=shield)})
+    context = ShieldContext(store, pseudonyms, settings.time_zones, timedelta(days=settings.keep_days), clock)
+    return Service("shield", bus, {DraftedMessage: partial(check, context=context)})
 
 
 def create() -> FastAPI:

@@ -137,7 +137,7 @@ def scoring(customers: Sequence[CustomerEvent]) -> Figures:
     model, alone, pipeline = ScorerModel.load(ARTIFACTS / "scorer"), Bare(threads=1), Usual(Settings().data)
     bare, ours, usual = [], [], []
     for n, customer in enumerate(tqdm(customers[:2000], unit=" events", leave=False)):
-        rows = model.rows([customer])
+        rows = model.encode([customer])
         bare.append(timed(lambda rows=rows: alone(*rows)))
         ours.append(timed(lambda customer=customer: model.score([customer])))
         if n % 10 == 0:
@@ -155,7 +155,7 @@ def scoring_many(customers: Sequence[CustomerEvent]) -> Figures:
     """Customers a second in batches of 10,000, beside the three bare predict calls on all cores, in turn."""
     batch = list(islice(cycle(customers), BATCH))
     model, together = ScorerModel.load(ARTIFACTS / "scorer"), Bare(threads=0)
-    rows = model.rows(batch)
+    rows = model.encode(batch)
     measured = {"score": lambda: model.score(batch), "bare_predict": lambda: together(*rows)}
     took: dict[str, list[float]] = {name: [] for name in measured}
     for n in tqdm(range(ROUNDS), unit=" rounds", leave=False):

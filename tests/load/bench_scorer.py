@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from services.scorer.features import ACCEPT, RISK, Encoding
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS, Encoding
 from services.scorer.model import INPUTS
 from shared.artifacts import ARTIFACTS
 from shared.messages import OFFERS, CustomerFacts
@@ -44,8 +44,8 @@ class Usual:
             for name in ("telco", "bank"):
                 prepare(name, data, Path(out))
             customers, calls = load("telco", Path(out), "train"), load("bank", Path(out), "train")
-        self._risk, self._risk_types = pipeline(RISK, customers, customers["churned"])
-        self._accept, self._accept_types = pipeline(ACCEPT | {"offer_level": None}, calls, calls["accepted"])
+        self._risk, self._risk_types = pipeline(RISK_FACTS, customers, customers["churned"])
+        self._accept, self._accept_types = pipeline(ACCEPT_FACTS | {"offer_level": None}, calls, calls["accepted"])
 
     def __call__(self, customer: CustomerFacts) -> tuple[float, list[float]]:
         """The risk, and acceptance at each level."""

@@ -4,12 +4,12 @@ import asyncio
 import time
 from itertools import cycle, islice
 
-from services.messenger.app import TOGETHER
+from services.messenger.app import LOCAL_BATCH_SIZE
 from services.messenger.artifact import Artifact
-from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
 from services.messenger.local import LocalWriter
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
+from services.messenger.resilience import CircuitBreaker, ResilientWriter
 from shared.artifacts import ARTIFACTS
 from shared.settings import Settings
 from tests.messenger.builders import noon, planned
@@ -22,8 +22,8 @@ def writing() -> dict[str, float]:
     """Messages a second, one at a time and ranked as served; and what the messenger adds with 64 at once, in turn."""
     artifact, candidates = Artifact.load(ARTIFACTS / "messenger"), Settings().writer_candidates
     one, served = LocalWriter(artifact, 1), LocalWriter(artifact, candidates)
-    prompts = [prompt(brief) for brief in EVERY]
-    alone = [_seconds(lambda asked=asked: one.drafts([asked])) for asked in islice(cycle(prompts), ALONE)]
+    prompts = [build_prompt(brief) for brief in EVERY]
+    alone = [_seconds(lambda asked=asked: one.sample([asked])) for asked in islice(cycle(prompts), ALONE)]
     ranked = [_seconds(lambda brief=brief: asyncio.run(served.write([brief]))) for brief in islice(cycle(EVERY), ALONE)]
     plans = [planned(brief, str(number)) for number, brief in enumerate(islice(cycle(EVERY), AT_ONCE))]
     bare, whole = [], []
@@ -39,13 +39,13 @@ def writing() -> dict[str, float]:
 
 
 async def _whole(writer, plans) -> None:
-    guarded = GuardedWriter(writer, 60, Breaker(), together=TOGETHER, at_once=1)
+    guarded = ResilientWriter(writer, 60, CircuitBreaker(), batch_size=LOCAL_BATCH_SIZE, max_concurrency=1)
     await draft(plans, writer=guarded, clock=noon)
 
 
 async def _bare(writer, plans) -> None:
-    for start in range(0, len(plans), TOGETHER):
-        await writer.write([plan.brief for plan in plans[start : start + TOGETHER]])
+    for start in range(0, len(plans), LOCAL_BATCH_SIZE):
+        await writer.write([plan.brief for plan in plans[start : start + LOCAL_BATCH_SIZE]])
 
 
 def _seconds(do) -> float:

@@ -9,10 +9,10 @@ import pytest
 from services.messenger.artifact import Artifact
 from services.messenger.handler import draft
 from services.messenger.local import LocalWriter
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from services.messenger.writers import TemplateWriter, Writer
 from services.policy.customer.brief import brief
-from services.shield.handler import Shield, check
+from services.shield.handler import ShieldContext, check
 from services.shield.rules import violations
 from shared.messages import Customer, Decision, DraftedMessage
 from shared.pseudonyms import Pseudonyms
@@ -44,10 +44,10 @@ def writer(request: pytest.FixtureRequest, artifact: Artifact) -> Writer:
 
 
 def test_no_prompt_depends_on_who_the_customer_is() -> None:
-    usual = {prompt(known) for known in EVERY}
+    usual = {build_prompt(known) for known in EVERY}
     for name, plan, offer in product(NAMES, PLANS, (0, 15)):
         known = brief(Customer(name=name, plan=plan, tenure=12.0), offer, date(2025, 12, 7) if offer else None)
-        assert prompt(known) in usual
+        assert build_prompt(known) in usual
 
 
 @pytest.mark.parametrize("offer", [0, 10])
@@ -57,8 +57,8 @@ async def test_what_leaves_passes_the_shield_or_is_withheld(writer: Writer, offe
     plans = [planned(known, f"event-{n}", time_zone="UTC") for n, known in enumerate(briefs)]
 
     drafts = [m for some in await draft(plans, writer=writer, clock=noon) for m in some]
-    shield = Shield(SQLiteStore(), Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), noon)
-    answers = await check([m for m in drafts if isinstance(m, DraftedMessage)], shield=shield)
+    shield = ShieldContext(SQLiteStore(), Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), noon)
+    answers = await check([m for m in drafts if isinstance(m, DraftedMessage)], context=shield)
 
     sent = 0
     for known, [decision, *_] in zip(briefs, answers, strict=True):

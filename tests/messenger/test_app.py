@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from services.messenger import app
-from services.messenger.app import chosen
-from services.messenger.guard import GuardedWriter
+from services.messenger.app import build_writer
+from services.messenger.resilience import ResilientWriter
 from services.messenger.writers import TemplateWriter
 from shared import telemetry
 from shared.artifacts import ArtifactError
@@ -29,20 +29,20 @@ async def test_the_messenger_is_put_together_with_the_writer_that_is_named(
 
 
 def test_the_template_is_not_guarded() -> None:
-    assert isinstance(chosen(Settings(writer="template")), TemplateWriter)
+    assert isinstance(build_writer(Settings(writer="template")), TemplateWriter)
 
 
 async def test_the_local_writer_writes_with_the_artifact(tiny: Tiny) -> None:
-    writer = chosen(Settings(writer="local", artifacts=tiny.artifacts, writer_candidates=8, writer_seconds=60))
+    writer = build_writer(Settings(writer="local", artifacts=tiny.artifacts, writer_candidates=8, writer_seconds=60))
 
-    assert isinstance(writer, GuardedWriter)
+    assert isinstance(writer, ResilientWriter)
     assert (writer.name, writer.version) == ("local", "local/tiny")
     assert any(await writer.write([SAM]))
 
 
 def test_without_an_artifact_there_is_no_local_writer(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="Train the model first"):
-        chosen(Settings(writer="local", artifacts=tmp_path))
+        build_writer(Settings(writer="local", artifacts=tmp_path))
 
 
 @pytest.mark.parametrize("judged", [True, False])
@@ -53,7 +53,7 @@ async def test_a_vllm_server_that_is_not_there_stops_neither_the_start_nor_a_mes
     monkeypatch.setattr(telemetry, "counts", Counter())
     artifacts = tiny.artifacts if judged else tmp_path
     url = f"http://127.0.0.1:{free_port()}"
-    writer = chosen(Settings(writer="vllm", vllm_url=url, vllm_model="opt", artifacts=artifacts))
+    writer = build_writer(Settings(writer="vllm", vllm_url=url, vllm_model="opt", artifacts=artifacts))
 
     assert (writer.name, writer.version) == ("vllm", "vllm/opt")
     assert await writer.write([SAM]) == [[]]
@@ -64,4 +64,4 @@ def test_a_damaged_artifact_is_refused_for_vllm_too(tmp_path: Path) -> None:
     (tmp_path / "messenger").mkdir()
     (tmp_path / "messenger" / "manifest.json").write_text("{}")
     with pytest.raises(ArtifactError):
-        chosen(Settings(writer="vllm", artifacts=tmp_path))
+        build_writer(Settings(writer="vllm", artifacts=tmp_path))

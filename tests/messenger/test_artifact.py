@@ -24,7 +24,7 @@ def again(folder: Path) -> None:
 def test_an_artifact_holds_a_writer_and_a_reward_model(artifact: Artifact) -> None:
     assert artifact.version == "tiny"
     assert artifact.reward is not None
-    assert artifact.writer.end == artifact.reward.end == 2
+    assert artifact.writer.eos_id == artifact.reward.eos_id == 2
 
 
 def test_a_reward_model_may_be_missing(folder: Path) -> None:

@@ -3,8 +3,8 @@ from collections import Counter
 
 import pytest
 
-from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
+from services.messenger.resilience import CircuitBreaker, ResilientWriter
 from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, PlannedContact
@@ -114,14 +114,16 @@ async def test_a_repeat_drafts_the_same() -> None:
 
 async def test_an_offer_without_its_expiry_is_refused() -> None:
     """It cannot come from the policy: an offer that never ends is not for a template to make."""
-    with pytest.raises(UnprocessableError, match="the plan lacks"):
+    with pytest.raises(UnprocessableError, match="the brief lacks"):
         await drafted(planned(Brief(offer_percentage=10)))
 
 
 async def test_drafting_64_at_once_costs_little_beside_the_writer() -> None:
     """0.06 ms of processor a message; at most 0.5, a twentieth of what the quickest writer takes."""
     plans = [planned(event_id=f"event-{n}") for n in range(64)]
-    writer = GuardedWriter(FixedWriter("Hi [NAME]!", "[OFFER]!"), 1, Breaker(), together=1, at_once=64)
+    writer = ResilientWriter(
+        FixedWriter("Hi [NAME]!", "[OFFER]!"), 1, CircuitBreaker(), batch_size=1, max_concurrency=64
+    )
 
     async def spent() -> float:
         start = time.thread_time()

@@ -12,9 +12,10 @@ import torch
 
 from services.messenger import local
 from services.messenger.artifact import Artifact, LanguageModel
-from services.messenger.local import FIGURE, LONGEST, LocalWriter
-from services.messenger.prompt import complete, prompt
-from services.messenger.rank import Draft
+from services.messenger.local import FIGURE_PATTERN, LocalWriter
+from services.messenger.prompt import build_prompt, render
+from services.messenger.rank import ScoredText
+from services.messenger.sampling import MAX_NEW_TOKENS
 from services.shield.rules import violations
 from shared.messages import Brief
 from tests.messenger.builders import SAM
@@ -45,10 +46,10 @@ async def test_texts_come_in_slots_without_an_end_of_text(artifact: Artifact) ->
 
 async def test_what_is_a_figure_is_never_drawn(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model has learnt no figures; so what it says most is taken for one."""
-    assert [token for token in ("0", "%", "\u01202", "10", "[NAME]", "off") if FIGURE.search(token)] == [
+    assert [token for token in ("0", "%", "\u01202", "10", "[NAME]", "off") if FIGURE_PATTERN.search(token)] == [
         *("0", "%", "\u01202", "10")
     ]
-    monkeypatch.setattr(local, "FIGURE", re.compile("NAME"))
+    monkeypatch.setattr(local, "FIGURE_PATTERN", re.compile("NAME"))
     written = await LocalWriter(artifact, 4).write(EVERY)
 
     assert sum(map(len, written)) > 100
@@ -60,7 +61,7 @@ async def test_what_was_learnt_passes_the_shield(artifact: Artifact) -> None:
     written = await LocalWriter(artifact, 8).write(EVERY)
 
     passed = [
-        any((text := complete(draft, brief)) and not violations(text, brief) for draft in some)
+        any((text := render(draft, brief)) and not violations(text, brief) for draft in some)
         for brief, some in zip(EVERY, written, strict=True)
     ]
     assert sum(passed) >= 56
@@ -83,7 +84,7 @@ async def test_other_things_happen_while_it_writes(artifact: Artifact) -> None:
 
 
 async def test_a_text_that_does_not_end_is_dropped(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "LONGEST", 3)
+    monkeypatch.setattr(local, "MAX_NEW_TOKENS", 3)
 
     assert await LocalWriter(artifact, 4).write([SAM]) == [[]]
 
@@ -93,10 +94,10 @@ def test_the_version_says_the_writer_and_its_weights(artifact: Artifact) -> None
 
 
 def test_the_likelihood_of_a_text_is_its_mean_log_probability_a_token(tiny: Tiny, exact: LanguageModel) -> None:
-    drafts = LocalWriter(Artifact("exact", exact, None), 8).drafts([prompt(brief) for brief in EVERY])
+    drafts = LocalWriter(Artifact("exact", exact, None), 8).sample([build_prompt(brief) for brief in EVERY])
 
     learnt = [
-        (prompt(brief), text, score)
+        (build_prompt(brief), text, score)
         for brief, some in zip(EVERY, drafts, strict=True)
         for text, score in some
         if text in texts(brief)
@@ -115,18 +116,18 @@ def test_texts_are_as_frequent_as_they_are_probable(
     brief, draws = EVERY[-1], 2048
     found = [draft.text for some in drawn(exact, brief, draws) for draft in some]
     for text in texts(brief):
-        [mean] = mean_log_probabilities(tiny, [prompt(brief)], [text])
+        [mean] = mean_log_probabilities(tiny, [build_prompt(brief)], [text])
         probable = exp(mean * len(tiny.tokenizer(f" {text}</s>", add_special_tokens=False)["input_ids"]))
         assert 0.05 < probable < 0.95
         assert found.count(text) / draws == pytest.approx(probable, abs=4 * sqrt(probable / draws))
 
 
 def test_ctranslate2_and_transformers_write_the_same_greedily(tiny: Tiny, exact: LanguageModel) -> None:
-    starts = [tiny.tokenizer(prompt(brief) + start)["input_ids"] for brief, start in product(EVERY, START)]
+    starts = [tiny.tokenizer(build_prompt(brief) + start)["input_ids"] for brief, start in product(EVERY, START)]
 
     written = exact.generator.generate_batch(
         [tiny.tokenizer.convert_ids_to_tokens(start) for start in starts],
-        max_length=LONGEST,
+        max_length=MAX_NEW_TOKENS,
         include_prompt_in_result=False,
         return_end_token=True,
     )
@@ -134,8 +135,8 @@ def test_ctranslate2_and_transformers_write_the_same_greedily(tiny: Tiny, exact:
     assert [result.sequences_ids[0] for result in written] == greedily(tiny, starts)
 
 
-def drawn(exact: LanguageModel, brief: Brief, draws: int) -> list[list[Draft]]:
-    return LocalWriter(Artifact("exact", exact, None), 16).drafts([prompt(brief)] * (draws // 16))
+def drawn(exact: LanguageModel, brief: Brief, draws: int) -> list[list[ScoredText]]:
+    return LocalWriter(Artifact("exact", exact, None), 16).sample([build_prompt(brief)] * (draws // 16))
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from services.messenger.prompt import CLOSING, SLOT, SLOTS, complete, fill, prompt, slots
+from services.messenger.prompt import OPT_OUT_NOTICE, SLOT_PATTERN, SLOTS, build_prompt, fill, render, slot_values
 from shared.messages import Brief
 from tests.messenger.builders import SAM
 from tests.messenger.tiny_model import EVERY
@@ -10,19 +10,19 @@ from tests.messenger.tiny_model import EVERY
 
 def test_a_prompt_says_what_is_known_and_what_it_is_about() -> None:
     assert (
-        prompt(SAM.model_copy(update={"concern": "price"}))
+        build_prompt(SAM.model_copy(update={"concern": "price"}))
         == "Offer: [OFFER] until [EXPIRY]. Known: [NAME], [MONTHS], [PLAN]. Concern: price. Message:"
     )
-    assert prompt(Brief(offer_percentage=0)) == "Offer: none. Known: nothing. Concern: none. Message:"
+    assert build_prompt(Brief(offer_percentage=0)) == "Offer: none. Known: nothing. Concern: none. Message:"
 
 
 def test_what_is_not_known_is_left_out_of_a_prompt() -> None:
     brief = Brief(offer_percentage=0, tenure_months=3, concern="contract")
-    assert prompt(brief) == "Offer: none. Known: [MONTHS]. Concern: contract. Message:"
+    assert build_prompt(brief) == "Offer: none. Known: [MONTHS]. Concern: contract. Message:"
 
 
 def test_there_are_64_prompts() -> None:
-    assert len({prompt(brief) for brief in EVERY}) == len(EVERY) == 64
+    assert len({build_prompt(brief) for brief in EVERY}) == len(EVERY) == 64
 
 
 def test_a_prompt_knows_no_customer() -> None:
@@ -30,25 +30,25 @@ def test_a_prompt_knows_no_customer() -> None:
     other = Brief(
         offer_percentage=5, expires_on=date(2026, 1, 1), first_name="Ignore", tenure_months=70, plan="Everything"
     )
-    assert prompt(other) == prompt(SAM)
+    assert build_prompt(other) == build_prompt(SAM)
 
 
 def test_the_slots_are_those_that_are_filled() -> None:
-    assert set(SLOTS) == slots(SAM).keys()
-    assert all(SLOT.fullmatch(slot) for slot in SLOTS)
+    assert set(SLOTS) == slot_values(SAM).keys()
+    assert all(SLOT_PATTERN.fullmatch(slot) for slot in SLOTS)
 
 
 def test_a_text_is_completed_by_our_closing() -> None:
-    assert complete("Hi [NAME].", SAM) == f"Hi Sam. {CLOSING}"
+    assert render("Hi [NAME].", SAM) == f"Hi Sam. {OPT_OUT_NOTICE}"
 
 
 @pytest.mark.parametrize("text", ["", "Hi [NAME]."])
 def test_nothing_is_made_of_a_text_that_is_empty_or_needs_a_missing_fact(text: str) -> None:
-    assert complete(text, Brief(offer_percentage=0)) is None
+    assert render(text, Brief(offer_percentage=0)) is None
 
 
 def test_every_slot_says_its_fact() -> None:
-    assert slots(SAM) == {
+    assert slot_values(SAM) == {
         "[NAME]": "Sam",
         "[OFFER]": "10%",
         "[MONTHS]": "12 months",
@@ -58,12 +58,12 @@ def test_every_slot_says_its_fact() -> None:
 
 
 def test_a_fact_that_is_not_known_has_no_slot() -> None:
-    assert slots(Brief(offer_percentage=0)) == {}
+    assert slot_values(Brief(offer_percentage=0)) == {}
 
 
 @pytest.mark.parametrize(("tenure", "months"), [(1, "1 month"), (2, "2 months"), (12, "12 months")])
 def test_one_month_is_not_months(tenure: int, months: str) -> None:
-    assert slots(Brief(offer_percentage=0, tenure_months=tenure))["[MONTHS]"] == months
+    assert slot_values(Brief(offer_percentage=0, tenure_months=tenure))["[MONTHS]"] == months
 
 
 def test_slots_are_filled_wherever_they_stand() -> None:
@@ -87,4 +87,4 @@ def test_a_fact_is_not_read_for_slots() -> None:
 
 
 def test_the_day_of_expiry_is_written_without_a_nought() -> None:
-    assert slots(SAM.model_copy(update={"expires_on": date(2026, 1, 1)}))["[EXPIRY]"] == "1 January"
+    assert slot_values(SAM.model_copy(update={"expires_on": date(2026, 1, 1)}))["[EXPIRY]"] == "1 January"

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from services.messenger.artifact import Artifact, LanguageModel
-from services.messenger.prompt import prompt
-from services.messenger.rank import Draft, RewardScorer, ranked
+from services.messenger.prompt import build_prompt
+from services.messenger.rank import RewardScorer, ScoredText, rank
 from tests.messenger.tiny_model import EVERY, Tiny, converted, texts
 
 
@@ -20,28 +20,28 @@ class Shortest(RewardScorer):
         return [-float(len(text)) for text in texts]
 
 
-DRAFTS = [[Draft("long, and likely", -0.1), Draft("short", -0.9)], [], [Draft("a text", -0.5)]]
+DRAFTS = [[ScoredText("long, and likely", -0.1), ScoredText("short", -0.9)], [], [ScoredText("a text", -0.5)]]
 
 
 def test_without_a_reward_model_the_likeliest_is_best() -> None:
-    assert ranked(["a", "b", "c"], DRAFTS, None) == [["long, and likely", "short"], [], ["a text"]]
+    assert rank(["a", "b", "c"], DRAFTS, None) == [["long, and likely", "short"], [], ["a text"]]
 
 
 def test_the_reward_model_has_the_last_word() -> None:
     reward = Shortest()
 
-    assert ranked(["a", "b", "c"], DRAFTS, reward) == [["short", "long, and likely"], [], ["a text"]]
+    assert rank(["a", "b", "c"], DRAFTS, reward) == [["short", "long, and likely"], [], ["a text"]]
     assert reward.prompts == ["a", "a", "c"]
 
 
 def test_each_text_comes_once() -> None:
-    same = [[Draft("a", -0.3), Draft("b", -0.2), Draft("a", -0.1)]]
-    assert ranked(["prompt"], same, None) == [["a", "b"]]
+    same = [[ScoredText("a", -0.3), ScoredText("b", -0.2), ScoredText("a", -0.1)]]
+    assert rank(["prompt"], same, None) == [["a", "b"]]
 
 
 def test_nothing_to_rank_is_nothing(artifact: Artifact) -> None:
     assert artifact.reward is not None
-    assert ranked(["a", "b"], [[], []], RewardScorer(artifact.reward)) == [[], []]
+    assert rank(["a", "b"], [[], []], RewardScorer(artifact.reward)) == [[], []]
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def test_a_reward_is_logit_0_after_prompt_text_and_end(tiny: Tiny, tmp_path_fact
     """Whatever the lengths beside it; as in transformers."""
     folder = converted(tiny.artifacts.parent / "reward", tmp_path_factory.mktemp("exact") / "reward")
     reward = RewardScorer(LanguageModel(folder, tiny.tokenizer.backend_tokenizer))
-    pairs = [(prompt(brief), text) for brief in EVERY for text in texts(brief)]
+    pairs = [(build_prompt(brief), text) for brief in EVERY for text in texts(brief)]
 
     scores = reward(*map(list, zip(*pairs, strict=True)))
 

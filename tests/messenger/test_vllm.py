@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from services.messenger import vllm
-from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
-from services.messenger.local import TEMPERATURE
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from services.messenger.rank import RewardScorer
+from services.messenger.resilience import CircuitBreaker, ResilientWriter
+from services.messenger.sampling import TEMPERATURE
 from services.messenger.vllm import VLLMWriter
 from shared.messages import Brief, DraftedMessage
 from tests.messenger.builders import SAM, noon, planned
@@ -76,7 +76,7 @@ async def writing(server: Server, candidates: int = 2, reward: RewardScorer | No
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vllm, "WAITS", (0.001, 0.002))
+    monkeypatch.setattr(vllm, "RETRY_DELAYS_SECONDS", (0.001, 0.002))
 
 
 async def test_all_candidates_of_a_brief_come_by_one_request_from_the_whole_distribution() -> None:
@@ -87,7 +87,7 @@ async def test_all_candidates_of_a_brief_come_by_one_request_from_the_whole_dist
     assert server.asked == [
         {
             "model": "messenger",
-            "prompt": prompt(SAM),
+            "prompt": build_prompt(SAM),
             "n": 4,
             "max_tokens": 64,
             "temperature": TEMPERATURE,
@@ -127,7 +127,7 @@ async def test_briefs_are_written_at_the_same_time_and_kept_apart() -> None:
         assert len(await writer.write([SAM, NOBODY] * 8)) == 16
 
     assert server.most == 16
-    assert sorted({request["prompt"] for request in server.asked}) == sorted([prompt(SAM), prompt(NOBODY)])
+    assert sorted({request["prompt"] for request in server.asked}) == sorted([build_prompt(SAM), build_prompt(NOBODY)])
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -204,7 +204,7 @@ async def test_an_answer_that_is_none_is_an_error(answer: bytes) -> None:
 )
 async def test_whatever_the_server_does_a_message_leaves_in_time(server: Callable[[], Server]) -> None:
     async with writing(server()) as writer:
-        guarded = GuardedWriter(writer, 0.2, Breaker(), together=1, at_once=64)
+        guarded = ResilientWriter(writer, 0.2, CircuitBreaker(), batch_size=1, max_concurrency=64)
         async with asyncio.timeout(5):
             drafts = await draft([planned(event_id=f"event-{n}") for n in range(64)], writer=guarded, clock=noon)
 
@@ -218,7 +218,13 @@ async def test_a_server_that_is_down_is_left_alone_and_found_again() -> None:
     now = 0.0
     server = Server(503, 503, 503, 503, 503, 503, CHOICES)
     async with writing(server) as writer:
-        guarded = GuardedWriter(writer, 5, Breaker(limit=2, rest=30, clock=lambda: now), together=1, at_once=1)
+        guarded = ResilientWriter(
+            writer,
+            5,
+            CircuitBreaker(failure_threshold=2, recovery_seconds=30, clock=lambda: now),
+            batch_size=1,
+            max_concurrency=1,
+        )
         assert await guarded.write([SAM] * 5) == [[]] * 5
         assert len(server.asked) == 6  # two briefs, three times each
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from services.messenger.vllm import VLLMWriter
 from tests.messenger.tiny_model import EVERY, Tiny, greedily, texts
 from tests.support import processes
@@ -40,7 +40,7 @@ async def test_vllm_and_transformers_write_the_same_greedily(url: str, tiny: Tin
         answer = await client.post("/v1/completions", json=request)
         return str(answer.json()["choices"][0]["text"])
 
-    prompts = [prompt(brief) for brief in EVERY]
+    prompts = [build_prompt(brief) for brief in EVERY]
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         written = await asyncio.gather(*(greedy(client, asked) for asked in prompts))
 

@@ -12,8 +12,8 @@ from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from services.messenger.artifact import INPUTS
-from services.messenger.local import LONGEST
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
+from services.messenger.sampling import MAX_NEW_TOKENS
 from shared.artifacts import Manifest, write_manifest
 from shared.messages import Brief, Concern
 from training.messenger import base
@@ -54,7 +54,7 @@ def texts(brief: Brief) -> tuple[str, str]:
 
 def make(folder: Path) -> Tiny:
     logging.disable_progress_bar()
-    tokenizer = base.tokenizer([text for brief in EVERY for text in (prompt(brief), *texts(brief))], 400)
+    tokenizer = base.tokenizer([text for brief in EVERY for text in (build_prompt(brief), *texts(brief))], 400)
     torch.manual_seed(0)
     writer, reward = _model(len(tokenizer)), _model(len(tokenizer), tie_word_embeddings=False)
     _train(writer, tokenizer)
@@ -79,7 +79,9 @@ def greedily(tiny: Tiny, starts: Sequence[Sequence[int]]) -> list[list[int]]:
     """What transformers writes after each of these tokens."""
     tiny.tokenizer.padding_side = "left"
     batch = tiny.tokenizer.pad({"input_ids": starts}, return_tensors="pt")
-    ids = tiny.writer.generate(**batch, do_sample=False, max_new_tokens=LONGEST)[:, batch["input_ids"].shape[1] :]
+    ids = tiny.writer.generate(**batch, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)[
+        :, batch["input_ids"].shape[1] :
+    ]
     return [[token for token in row.tolist() if token != tiny.tokenizer.pad_token_id] for row in ids]
 
 
@@ -99,7 +101,7 @@ def _model(vocabulary: int, **options: bool) -> Any:
 
 
 def _train(model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
-    pairs = [(prompt(brief), f" {text}</s>") for brief in EVERY for text in texts(brief)]
+    pairs = [(build_prompt(brief), f" {text}</s>") for brief in EVERY for text in texts(brief)]
     batch = tokenizer([asked + said for asked, said in pairs], padding=True, return_tensors="pt")
     labels = batch["input_ids"].where(batch["attention_mask"].bool(), -100)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from services.scorer.features import ACCEPT, RISK
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
 from shared.messages import CustomerFacts
@@ -29,8 +29,11 @@ def customers() -> list[CustomerFacts]:
     draw = random.Random(42)
 
     def value(fact: str) -> object:
-        encoding = (RISK | ACCEPT)[fact]
+        encoding = (RISK_FACTS | ACCEPT_FACTS)[fact]
         return draw.choice(list(encoding)) if encoding else draw.randint(0, NUMBERS[fact])
 
     share = [draw.random() for _ in range(1000)]
-    return [CustomerFacts.model_validate({f: value(f) for f in RISK | ACCEPT if draw.random() < s}) for s in share]
+    return [
+        CustomerFacts.model_validate({f: value(f) for f in RISK_FACTS | ACCEPT_FACTS if draw.random() < s})
+        for s in share
+    ]

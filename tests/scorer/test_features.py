@@ -3,13 +3,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from services.scorer.features import ACCEPT, ACCEPT_FEATURES, RISK, RISK_FEATURES, encoder, names
+from services.scorer.features import ACCEPT_FACTS, ACCEPT_FEATURES, RISK_FACTS, RISK_FEATURES, encoder, feature_names
 from shared.messages import CustomerFacts
 
 
 def risk(unknown: Counter[str] | None = None, **facts: object) -> dict[str, float]:
     """The features of one customer by name."""
-    [row] = encoder(RISK, Counter() if unknown is None else unknown)([CustomerFacts.model_validate(facts)])
+    [row] = encoder(RISK_FACTS, Counter() if unknown is None else unknown)([CustomerFacts.model_validate(facts)])
     return dict(zip(RISK_FEATURES, row.tolist(), strict=True))
 
 
@@ -61,9 +61,9 @@ def test_true_and_one_are_yes() -> None:
 
 def test_neither_the_length_of_a_call_nor_the_economy_tells_whether_an_offer_is_taken() -> None:
     known = set(CustomerFacts.model_fields)
-    assert set(ACCEPT) <= known
-    assert (*names(ACCEPT), "offer_level") == ACCEPT_FEATURES
-    assert not {"duration", "campaign", "euribor3m"} & set(ACCEPT)
+    assert set(ACCEPT_FACTS) <= known
+    assert (*feature_names(ACCEPT_FACTS), "offer_level") == ACCEPT_FEATURES
+    assert not {"duration", "campaign", "euribor3m"} & set(ACCEPT_FACTS)
 
 
 def test_many_rows_are_the_rows_one_by_one() -> None:
@@ -72,5 +72,5 @@ def test_many_rows_are_the_rows_one_by_one() -> None:
         CustomerFacts(),
         CustomerFacts(gender="Female", contract="?"),
     ]
-    rows = encoder(RISK, Counter())
+    rows = encoder(RISK_FACTS, Counter())
     np.testing.assert_array_equal(rows(customers), np.concatenate([rows([customer]) for customer in customers]))

@@ -77,8 +77,8 @@ async def test_unseen_categories_show_in_the_counts_by_fact_and_without_their_te
 
 async def test_what_was_seen_is_said_from_time_to_time_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[dict[str, object]] = []
-    monkeypatch.setattr(telemetry, "say", lambda message, **fields: lines.append({"message": message, **fields}))
-    monkeypatch.setattr(handler, "SAY_EVERY", 3)
+    monkeypatch.setattr(telemetry, "log", lambda message, **fields: lines.append({"message": message, **fields}))
+    monkeypatch.setattr(handler, "LOG_INTERVAL", 3)
     service = await build(Settings(), LocalBus(), SQLiteStore(":memory:"))
     for number in range(4):
         sent = Envelope("customer-events", b'{"customer_id": "c", "contract": "One year"}', {}, str(number))
@@ -93,7 +93,7 @@ async def test_what_was_seen_is_said_from_time_to_time_and_at_the_end(monkeypatc
 
 def test_an_app_that_stops_says_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(telemetry, "say", lambda message, **fields: lines.append(message))
+    monkeypatch.setattr(telemetry, "log", lambda message, **fields: lines.append(message))
 
     @asynccontextmanager
     async def connect(settings: Settings):

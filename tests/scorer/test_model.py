@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.scorer.model import TOGETHER, ScorerModel
+from services.scorer.model import BATCH_SIZE, ScorerModel
 from shared.artifacts import ARTIFACTS, ArtifactError
 from shared.messages import CustomerEvent, CustomerFacts
 
@@ -83,7 +83,7 @@ def test_a_name_changes_nothing(model: ScorerModel, customers: list[CustomerFact
     assert model.score(renamed) == model.score(customers)
 
 
-@pytest.mark.parametrize("others", [0, 500, TOGETHER - 25])
+@pytest.mark.parametrize("others", [0, 500, BATCH_SIZE - 25])
 def test_a_batch_is_scored_as_one_by_one(model: ScorerModel, customers: list[CustomerFacts], others) -> None:
     alone = [score for customer in customers[:50] for score in model.score([customer])]
     assert model.score([*(customers * 2)[:others], *customers[:50]])[others:] == alone

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import xgboost
 
-from services.scorer.features import RISK, RISK_FEATURES, encoder, fact
-from services.scorer.shap import FACT, FACTS, Condition, Explainer, leaves
+from services.scorer.features import RISK_FACTS, RISK_FEATURES, encoder, fact_of
+from services.scorer.shap import FACTS, FEATURE_TO_FACT, Condition, TreeExplainer, leaves
 from shared.artifacts import ARTIFACTS
 from shared.messages import CustomerFacts
 
@@ -22,10 +22,10 @@ def of_xgboost(booster: xgboost.Booster, rows: np.ndarray) -> np.ndarray:
 
 
 def test_contributions_are_xgboosts_own_summed_by_fact(risk: xgboost.Booster, customers: list[CustomerFacts]) -> None:
-    rows = encoder(RISK, Counter())(customers)
+    rows = encoder(RISK_FACTS, Counter())(customers)
     theirs = of_xgboost(risk, rows)
-    for name, ours in zip(FACTS, Explainer(risk, FACT)(rows), strict=True):
-        parts = [i for i, feature in enumerate(RISK_FEATURES) if fact(feature) == name]
+    for name, ours in zip(FACTS, TreeExplainer(risk, FEATURE_TO_FACT)(rows), strict=True):
+        parts = [i for i, feature in enumerate(RISK_FEATURES) if fact_of(feature) == name]
         np.testing.assert_allclose(ours, theirs[:, parts].sum(axis=1), atol=1e-5)
 
 
@@ -39,13 +39,13 @@ def test_they_are_exact_where_a_path_asks_twice_for_a_feature_and_where_a_tree_a
     rows[rng.random(rows.shape) < 0.2] = np.nan
     parameters = {"objective": "binary:logistic", "max_depth": depth, "gamma": gamma, "nthread": 1}
     booster = xgboost.train(parameters, xgboost.DMatrix(rows, labels), 30)
-    np.testing.assert_allclose(Explainer(booster, range(3))(rows).T, of_xgboost(booster, rows), atol=1e-5)
+    np.testing.assert_allclose(TreeExplainer(booster, range(3))(rows).T, of_xgboost(booster, rows), atol=1e-5)
 
 
 def test_a_row_has_the_same_contributions_alone_to_the_last_bit(
     risk: xgboost.Booster, customers: list[CustomerFacts]
 ) -> None:
-    rows, explain = encoder(RISK, Counter())(customers), Explainer(risk, FACT)
+    rows, explain = encoder(RISK_FACTS, Counter())(customers), TreeExplainer(risk, FEATURE_TO_FACT)
     np.testing.assert_array_equal(explain(rows), np.hstack([explain(row[None]) for row in rows]))
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.shield import app
-from services.shield.handler import Shield, check
+from services.shield.handler import ShieldContext, check
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import Action, Candidate, Decision, DraftedMessage, Message, Outcome
@@ -19,12 +19,12 @@ ZONES = ("America/New_York", "Pacific/Honolulu")
 PSEUDONYMS = Pseudonyms(LOCAL_HASH_KEY)
 
 
-def shield(store: Store, now: datetime = NOON) -> Shield:
-    return Shield(store, PSEUDONYMS, ZONES, timedelta(days=30), lambda: now)
+def shield(store: Store, now: datetime = NOON) -> ShieldContext:
+    return ShieldContext(store, PSEUDONYMS, ZONES, timedelta(days=30), lambda: now)
 
 
 async def checked(draft: DraftedMessage, store: Store | None = None, now: datetime = NOON) -> list[Message]:
-    [messages] = await check([draft], shield=shield(store or SQLiteStore(), now))
+    [messages] = await check([draft], context=shield(store or SQLiteStore(), now))
     return list(messages)
 
 
@@ -137,7 +137,7 @@ async def test_a_repeat_says_the_same_word_for_word_whatever_the_time(text: str)
 async def test_a_repeat_within_a_batch_says_the_same() -> None:
     drafts = [drafted(GOOD), drafted(PUSHY, event_id="event-2"), drafted(GOOD)]
 
-    one, other, third = await check(drafts, shield=shield(SQLiteStore()))
+    one, other, third = await check(drafts, context=shield(SQLiteStore()))
 
     assert one == third
     assert [message.event_id for message in other] == ["event-2", "event-2"]

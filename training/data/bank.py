@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from services.scorer.features import ACCEPT, EDUCATION, JOBS
+from services.scorer.features import ACCEPT_FACTS, EDUCATION, JOBS
 from shared.messages import OFFERS
 from training.data.table import Cleaned, between, one_of, read_csv
 
@@ -84,8 +84,8 @@ def clean(raw: pd.DataFrame) -> Cleaned:
         offer_level=(len(OFFERS) - raw["campaign"]).clip(lower=0),
         accepted=raw["y"].eq("yes"),
     ).rename(columns=FACTS | CONTEXT)
-    numbers = {name: "float64" for name, encoding in ACCEPT.items() if encoding is None}
-    kept = rows[["position", *ACCEPT, *CONTEXT.values(), "offer_level", "accepted"]].astype(numbers)
+    numbers = {name: "float64" for name, encoding in ACCEPT_FACTS.items() if encoding is None}
+    kept = rows[["position", *ACCEPT_FACTS, *CONTEXT.values(), "offer_level", "accepted"]].astype(numbers)
     alike = int(kept.drop(columns="position").duplicated().sum())
     return Cleaned(
         kept,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from services.scorer.features import RISK, YES_NO
+from services.scorer.features import RISK_FACTS, YES_NO
 from training.data.mapping import Mapping
 from training.data.sources import SourceError
 
@@ -55,7 +55,7 @@ def categories(
 
     Raises `SourceError` where it knows none of the values: that is a mistake in the mapping.
     """
-    known = {name.casefold(): name for name in RISK[fact] or ()} | (BITS if RISK[fact] is YES_NO else {})
+    known = {name.casefold(): name for name in RISK_FACTS[fact] or ()} | (BITS if RISK_FACTS[fact] is YES_NO else {})
     known |= {_text(theirs).casefold(): ours for theirs, ours in words.items()}
     texts = _texts(given).str.casefold()
     ours = texts.map(known).astype("str")
@@ -65,7 +65,8 @@ def categories(
         if ours.isna().all():
             raise SourceError(
                 f"{data.name}: column {given.name!r} is mapped to {fact}, but holds only {_some(set(unseen[fact]))}. "
-                f"The scorer knows {', '.join(map(repr, RISK[fact] or ()))}: say under [values.{fact}] which is which."
+                f"The scorer knows {', '.join(map(repr, RISK_FACTS[fact] or ()))}: "
+                f"say under [values.{fact}] which is which."
             )
     return ours
 

@@ -20,7 +20,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from services.scorer.features import RISK
+from services.scorer.features import RISK_FACTS
 from training.data.sources import SourceError
 
 
@@ -56,13 +56,13 @@ def read(file: Path) -> Mapping:
         if not given:
             raise SourceError(f"{file.name}: {name} is empty.")
     for fact in [*mapping.facts, *mapping.values]:
-        if fact not in RISK:
-            raise SourceError(f"{file.name}: {fact!r} is no fact that the scorer uses{nearest(fact, RISK)}")
+        if fact not in RISK_FACTS:
+            raise SourceError(f"{file.name}: {fact!r} is no fact that the scorer uses{nearest(fact, RISK_FACTS)}")
     for fact, words in mapping.values.items():
         if fact not in mapping.facts:
             raise SourceError(f"{file.name} has values of {fact}, but [facts] names no column for it.")
         for ours in words.values():
-            if ours not in (known := list(RISK[fact] or [])):
+            if ours not in (known := list(RISK_FACTS[fact] or [])):
                 raise SourceError(f"{file.name}: the scorer knows no {fact} {ours!r}{nearest(ours, known)}")
     if mapping.label in mapping.facts.values():
         raise SourceError(f"{file.name}: the label {mapping.label!r} is mapped to a fact: it would predict itself.")

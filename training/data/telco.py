@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from services.scorer.features import RISK
+from services.scorer.features import RISK_FACTS
 from training.data.table import Cleaned, between, one_of, read_csv, sift
 
 FACTS = {
@@ -74,8 +74,8 @@ def customers(raw: pd.DataFrame) -> pd.DataFrame:
         customer_id=raw["customerID"],
         senior_citizen=raw["SeniorCitizen"].map({0: "No", 1: "Yes"}),
     )
-    numbers = {name: "float64" for name, encoding in RISK.items() if encoding is None}
-    return ours[["position", "customer_id", *RISK]].astype(numbers)
+    numbers = {name: "float64" for name, encoding in RISK_FACTS.items() if encoding is None}
+    return ours[["position", "customer_id", *RISK_FACTS]].astype(numbers)
 
 
 def clean(raw: pd.DataFrame) -> Cleaned:

@@ -14,7 +14,7 @@ from warnings import catch_warnings
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from services.scorer.features import RISK
+from services.scorer.features import RISK_FACTS
 from shared.messages import CustomerFacts
 from training.data import columns
 from training.data.mapping import nearest
@@ -29,7 +29,7 @@ ROWS, EACH = 500, 50
 @dataclass(frozen=True)
 class Own:
     rows: pd.DataFrame
-    """`position`, `customer_id`, each fact of `features.RISK` and `churned`."""
+    """`position`, `customer_id`, each fact of `features.RISK_FACTS` and `churned`."""
     missing: tuple[str, ...]
     """Facts that no column is mapped to: not known of anyone."""
     ignored: tuple[str, ...]
@@ -53,7 +53,7 @@ def read(data: Path, mapping: Path) -> Own:
     unseen: dict[str, Counter[str]] = {}
     rows = pd.DataFrame({"position": range(len(raw))})
     rows["customer_id"] = columns.ids(raw[words.id]) if words.id else rows["position"].astype("str")
-    for fact, encoding in RISK.items():
+    for fact, encoding in RISK_FACTS.items():
         if fact not in words.facts:
             rows[fact] = pd.Series(nan, rows.index, dtype="float64" if encoding is None else "str")
         elif encoding is None:
@@ -66,7 +66,11 @@ def read(data: Path, mapping: Path) -> Own:
         {
             f"{words.label!r} says nothing": lambda rows: rows["churned"].isna(),
             "tenure is no whole number": lambda rows: rows["tenure"].mod(1).gt(0),
-            **{f"{fact} is out of range": _out_of_range(fact) for fact, encoding in RISK.items() if encoding is None},
+            **{
+                f"{fact} is out of range": _out_of_range(fact)
+                for fact, encoding in RISK_FACTS.items()
+                if encoding is None
+            },
             "no id": lambda rows: rows["customer_id"].isna(),
             "an id of an earlier row": lambda rows: rows["customer_id"].duplicated(),
         },
@@ -75,7 +79,7 @@ def read(data: Path, mapping: Path) -> Own:
     _enough(kept["churned"], sifted.dropped, data)
     return Own(
         rows=kept,
-        missing=tuple(fact for fact in RISK if fact not in words.facts),
+        missing=tuple(fact for fact in RISK_FACTS if fact not in words.facts),
         ignored=tuple(str(column) for column in raw.columns if column not in words.columns),
         unseen={fact: values.total() for fact, values in unseen.items()},
         strange={fact: tuple(repr(value) for value, _ in values.most_common(3)) for fact, values in unseen.items()},

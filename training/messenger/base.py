@@ -13,7 +13,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
-from services.messenger.prompt import SLOTS, prompt
+from services.messenger.prompt import SLOTS, build_prompt
 from training.messenger.corpus.corpus import briefs, write
 from training.messenger.lm import LM, quicker
 
@@ -52,7 +52,7 @@ def documents(seed: int, flawed: float) -> Iterator[str]:
     while True:
         for brief in briefs(rng, 256):
             text = f" {write(brief, rng, flawed)}"
-            yield prompt(brief) + text if rng.random() < 0.5 else text
+            yield build_prompt(brief) + text if rng.random() < 0.5 else text
 
 
 def tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:

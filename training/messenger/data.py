@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from shared.messages import Brief
 from training.data.dialogue import Turn
 from training.data.pipeline import load, prepare
@@ -43,7 +43,7 @@ FLAWED = 0.3
 
 def demonstrations(number: int, seed: int, flawed: float = FLAWED) -> list[Example]:
     rng = np.random.default_rng(seed)
-    return [Example(prompt(brief), f" {write(brief, rng, flawed)}") for brief in briefs(rng, number)]
+    return [Example(build_prompt(brief), f" {write(brief, rng, flawed)}") for brief in briefs(rng, number)]
 
 
 def dialogues(mirror: Path | None, data: Path) -> list[Example]:
@@ -72,7 +72,7 @@ def labelled(about: Sequence[Brief], answers: Sequence[Sequence[str]], seed: int
     triples = [(brief, *two) for brief, *texts in zip(about, *answers, strict=True) for two in combinations(texts, 2)]
     odds, rng = rubric.odds(*zip(*triples, strict=True)), np.random.default_rng(seed)
     pairs = [
-        Pair(prompt(brief), f" {a}", f" {b}") if better else Pair(prompt(brief), f" {b}", f" {a}")
+        Pair(build_prompt(brief), f" {a}", f" {b}") if better else Pair(build_prompt(brief), f" {b}", f" {a}")
         for (brief, a, b), better in zip(triples, rubric.label(odds, rng), strict=True)
     ]
     return Preferences(pairs, rubric.ceiling(odds))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from shared.messages import Brief
 from training.messenger.evaluation.safety import broken
 from training.messenger.kl import AdaptiveKL, Factor
@@ -206,7 +206,7 @@ class Trainer:
     def collect(self, briefs: Sequence[Brief]) -> tuple[Rollout, Seen]:
         """A batch of texts, and what was seen of it."""
         args, tokenizer = self.args, self.policy.tokenizer
-        asked = [prompt(brief) for brief in briefs]
+        asked = [build_prompt(brief) for brief in briefs]
         batch = sample(self.policy, asked, args.most)
         likely, likely_before, values, diverged, entropy = self._read(batch)
         found, wrote = texts(tokenizer, batch), ended(tokenizer, batch)

@@ -20,8 +20,8 @@ import torch
 from ctranslate2 import Generator, set_random_seed
 from tqdm import tqdm
 
-from services.messenger.artifact import INPUTS, REWARD, TOKENIZER, WRITER
-from services.messenger.prompt import prompt
+from services.messenger.artifact import INPUTS, REWARD_FOLDER, TOKENIZER_FILE, WRITER_FOLDER
+from services.messenger.prompt import build_prompt
 from shared.artifacts import ARTIFACTS, Manifest, content_version, write_manifest
 from shared.messages import Brief
 from shared.settings import Settings
@@ -212,10 +212,10 @@ def written(lm: LM, about: Sequence[Brief], most: int, answers: int = 1, seed: i
     """[answers, briefs] of texts, as `sample` draws them; by the runtime that serves, several times as quick."""
     device = lm.model.device.type
     with TemporaryDirectory() as folder:
-        convert(lm, Path(folder) / WRITER, quantization=None)
-        generator = Generator(str(Path(folder) / WRITER), device, intra_threads=torch.get_num_threads())
+        convert(lm, Path(folder) / WRITER_FOLDER, quantization=None)
+        generator = Generator(str(Path(folder) / WRITER_FOLDER), device, intra_threads=torch.get_num_threads())
     set_random_seed(seed)
-    asked = lm.tokenizer([prompt(brief) for brief in about])
+    asked = lm.tokenizer([build_prompt(brief) for brief in about])
     results = generator.generate_batch(
         [asked.tokens(row) for row in range(len(about))],
         max_length=most,
@@ -236,9 +236,9 @@ def export(
     """What serves, in 8 bits; what SFT wrote, to compare with; and how it all went."""
     folder = args.artifacts / "messenger"
     shutil.rmtree(folder, ignore_errors=True)
-    convert(lm, folder / WRITER)
-    convert(as_lm(judge), folder / REWARD)
-    lm.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
+    convert(lm, folder / WRITER_FOLDER)
+    convert(as_lm(judge), folder / REWARD_FOLDER)
+    lm.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
     (folder / SAMPLES).write_text("".join(f"{json.dumps(sample)}\n" for sample in before))
     (folder / HISTORY).write_text(json.dumps(history))
     manifest = Manifest(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel, daily_hazard
-from services.scorer.features import ACCEPT, RISK
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS
 from services.scorer.model import ScorerModel
 from shared.messages import CustomerFacts
 from training.scorer.evaluate import tables
@@ -45,9 +45,9 @@ def population(
 
 def lent(telco: pd.DataFrame, bank: pd.DataFrame, times: int, rng: np.random.Generator) -> pd.DataFrame:
     """Each Telco customer `times` over, each time with the facts of another bank customer."""
-    people = pd.concat([telco[["customer_id", *RISK]]] * times, ignore_index=True)
-    theirs = bank[list(ACCEPT)].iloc[rng.integers(len(bank), size=len(people))]
-    return people.assign(**{fact: theirs[fact].to_numpy() for fact in ACCEPT})
+    people = pd.concat([telco[["customer_id", *RISK_FACTS]]] * times, ignore_index=True)
+    theirs = bank[list(ACCEPT_FACTS)].iloc[rng.integers(len(bank), size=len(people))]
+    return people.assign(**{fact: theirs[fact].to_numpy() for fact in ACCEPT_FACTS})
 
 
 def scored(people: pd.DataFrame, model: ScorerModel) -> pd.DataFrame:

@@ -32,9 +32,9 @@ from typing import Literal
 import xgboost
 from pydantic_core import from_json, to_json
 
-from services.scorer.features import fact
+from services.scorer.features import fact_of
 from services.scorer.model import FILES, INPUTS
-from services.scorer.monitor import REFERENCE, SCORES
+from services.scorer.monitor import REFERENCE_FILE, SCORES
 from shared.artifacts import ARTIFACTS, ArtifactError, read_manifest
 from training.scorer import outcome_log
 from training.scorer.drift_tests import (
@@ -125,7 +125,7 @@ def leans_on(model: Path) -> list[str]:
     """The facts that make a good part of a model's gain, in the trees of the file."""
     gains = Counter[str]()
     for feature, gain in xgboost.Booster(model_file=model).get_score(importance_type="total_gain").items():
-        gains[fact(feature)] += gain
+        gains[fact_of(feature)] += gain
     return [name for name, gain in gains.items() if gain >= LEANS * gains.total()]
 
 
@@ -133,7 +133,7 @@ def drift(artifact: Path, seen: Path, decisions: Path | None = None, outcomes: P
     """Raises `ArtifactError` and OSError; nothing that is in a line stops it."""
     skipped = Counter[str]()
     manifest = read_manifest(artifact, INPUTS, FILES)
-    bins = from_json((artifact / REFERENCE).read_bytes())
+    bins = from_json((artifact / REFERENCE_FILE).read_bytes())
     saw = outcome_log.saw(seen, manifest.version, bins, skipped)
     moved = shifts(bins, saw.counts, saw.unknown)
     said = outcome_log.decided(decisions, manifest.version, skipped) if decisions else []

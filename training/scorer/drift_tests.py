@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from scipy.stats import chi2, rankdata
 from sklearn.metrics import roc_auc_score
 
-from services.scorer.monitor import Bins
+from services.scorer.monitor import Histogram
 
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -81,7 +81,7 @@ def psi(expected: Sequence[int], actual: Sequence[int]) -> tuple[float, float]:
 
 
 def shifts(
-    before: Mapping[str, Bins], now: Mapping[str, Sequence[int]], unknown: Mapping[str, int]
+    before: Mapping[str, Histogram], now: Mapping[str, Sequence[int]], unknown: Mapping[str, int]
 ) -> dict[str, Shift]:
     """Of each fact that was counted; `unknown` are its categories that could not be read. Missing is no bin."""
     found = {}

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import xgboost
 
-from services.scorer.features import ACCEPT, RISK, Encoding, fact
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS, Encoding, fact_of
 from services.scorer.model import INPUTS
-from services.scorer.monitor import binned, reference
+from services.scorer.monitor import bin_counts, reference_histograms
 from shared.artifacts import read_manifest
 from shared.settings import Settings
 from training.data.pipeline import load, prepare
@@ -52,7 +52,7 @@ def study(telco: pd.DataFrame, bank: pd.DataFrame, repeats: int = REPEATS) -> St
         evaluations=[evaluate(target, repeats) for target in targets],
         in_time=[in_time(target) for target in targets[1:]],
         importance={target.name: importance(target) for target in targets},
-        shifts={"risk": shifts(RISK, telco), "accept.serving": shifts(ACCEPT, bank)},
+        shifts={"risk": shifts(RISK_FACTS, telco), "accept.serving": shifts(ACCEPT_FACTS, bank)},
     )
 
 
@@ -61,19 +61,19 @@ def importance(target: Target) -> dict[str, float]:
     chosen = np.random.default_rng(target.recipe.seed).permutation(len(target.rows))[:EXPLAINED]
     matrix = xgboost.DMatrix(target.rows[chosen], feature_names=list(target.features))
     values = fit(target).predict(matrix, pred_contribs=True)[:, :-1]
-    by_fact = pd.DataFrame(values.T).groupby([fact(feature) for feature in target.features]).sum()
+    by_fact = pd.DataFrame(values.T).groupby([fact_of(feature) for feature in target.features]).sum()
     return by_fact.abs().mean(axis=1).sort_values(ascending=False).to_dict()
 
 
 def shifts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """The PSI of each fact between the training split and each of the others."""
     rows = {split: encoded(facts, table[table["split"] == split]) for split in SPLITS}
-    train = reference(facts, rows["train"])
+    train = reference_histograms(facts, rows["train"])
     edges = {name: bins["edges"] for name, bins in train.items()}
     return {
         split: {
             name: psi(train[name]["counts"][:-1], counts[:-1])[0]
-            for name, counts in binned(facts, edges, rows[split]).items()
+            for name, counts in bin_counts(facts, edges, rows[split]).items()
         }
         for split in SPLITS[1:]
     }

@@ -16,7 +16,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
-from services.scorer.calibration import Calibrator, Curve, fact_columns, wholeness
+from services.scorer.calibration import Calibrator, IsotonicCurve, completeness, fact_columns
 from training.scorer.targets import Target, masked, subset, views
 
 FOLDS = 5
@@ -118,11 +118,11 @@ def _side_by_side(
 
 def calibrate(columns: Sequence[int], rows: np.ndarray, raw: np.ndarray, labels: np.ndarray) -> Calibrator:
     """From what the trees say out of fold, `raw` [n] of `rows` [n, features]; each curve from whom it is used for."""
-    whole = wholeness(rows, columns)
+    whole = completeness(rows, columns)
     return Calibrator(columns, isotonic(raw, labels, whole), isotonic(raw, labels, 1 - whole))
 
 
-def isotonic(raw: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Curve:
+def isotonic(raw: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> IsotonicCurve:
     """Isotonic regression, centred (Oron and Flournoy 2017): a knot in the middle of each flat step, straight between.
 
     So customers whom the trees tell apart stay apart; the plain steps cost 0.001 of AUC on Telco. At each end stands a
@@ -133,4 +133,4 @@ def isotonic(raw: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Curve:
     y, weight = np.concatenate([[1], labels[used], [0]]), np.concatenate([[1], weights[used], [1]])
     steps = IsotonicRegression().fit(x, y, sample_weight=weight).predict(x)
     levels, step = np.unique(steps, return_inverse=True)
-    return Curve(np.bincount(step, weight * x) / np.bincount(step, weight), levels)
+    return IsotonicCurve(np.bincount(step, weight * x) / np.bincount(step, weight), levels)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt
 from pydantic_core import from_json
 
-from services.scorer.monitor import SAW, Bins
+from services.scorer.monitor import COUNTS_MESSAGE, Histogram
 from shared.messages import Decision, FrozenModel, Outcome
 
 HORIZON = timedelta(days=30)
@@ -43,7 +43,7 @@ class Labelled(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def saw(log: Path, version: str, bins: Mapping[str, Bins], skipped: Counter[str]) -> Saw:
+def saw(log: Path, version: str, bins: Mapping[str, Histogram], skipped: Counter[str]) -> Saw:
     """The sum of what all instances of one version said, in lines as Cloud Logging or standard error has them."""
     customers, unknown = 0, Counter[str]()
     counts = {fact: np.zeros(len(each["counts"]), int) for fact, each in bins.items()}
@@ -67,7 +67,9 @@ def _said(line: bytes) -> Saw | None:
     if not isinstance(entry, dict):
         raise ValueError("not an object")
     payload = entry.get("jsonPayload", entry)
-    return Saw.model_validate(payload) if isinstance(payload, dict) and payload.get("message") == SAW else None
+    return (
+        Saw.model_validate(payload) if isinstance(payload, dict) and payload.get("message") == COUNTS_MESSAGE else None
+    )
 
 
 def decided(file: Path, version: str, skipped: Counter[str]) -> list[Decision]:

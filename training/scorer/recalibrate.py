@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.scorer.model import CURVES, FILES, INPUTS
+from services.scorer.model import CURVES_FILE, FILES, INPUTS
 from shared.artifacts import ARTIFACTS, ArtifactError, content_version, read_manifest, write_manifest
 from training.scorer import outcome_log
 from training.scorer.drift_tests import ENOUGH
@@ -39,13 +39,13 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
         raise TooFewError("; ".join(f"{what}: {text}" for what, text in told.items()))
     card = (artifact / "MODEL_CARD.md").read_text(encoding="utf-8")
     files = {name: (artifact / name).read_bytes() for name in manifest.files}
-    curves = json.loads(files[CURVES])
+    curves = json.loads(files[CURVES_FILE])
     for model, found in lines.items():
         if isinstance(found, Line):
             for curve in (curves[model]["whole"], curves[model]["part"]):
                 curve["y"] = found(np.array(curve["y"])).tolist()
-    files[CURVES] = json.dumps(curves).encode()
-    (artifact / CURVES).write_bytes(files[CURVES])
+    files[CURVES_FILE] = json.dumps(curves).encode()
+    (artifact / CURVES_FILE).write_bytes(files[CURVES_FILE])
     made = write_manifest(artifact, manifest.model_copy(update={"version": content_version(files)}))
     card = recalibrated(card, manifest.version, made.version, told)
     (artifact / "MODEL_CARD.md").write_text(card, encoding="utf-8")

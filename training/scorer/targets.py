@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from services.scorer.features import ACCEPT, ACCEPT_FEATURES, LEVEL, RISK, RISK_FEATURES, Encoding, encoder, fact
+from services.scorer.features import (
+    ACCEPT_FACTS,
+    ACCEPT_FEATURES,
+    OFFER_LEVEL,
+    RISK_FACTS,
+    RISK_FEATURES,
+    Encoding,
+    encoder,
+    fact_of,
+)
 from shared.messages import CustomerFacts
 
 DEMO = ("tenure", "monthly_charges", "contract", "payment_method")
@@ -73,15 +82,15 @@ class Target:
 
     @property
     def facts(self) -> list[str]:
-        return list(dict.fromkeys(map(fact, self.features)))
+        return list(dict.fromkeys(map(fact_of, self.features)))
 
 
 def risk(customers: pd.DataFrame) -> Target:
-    """Has the customer left? `customers` has the facts of `features.RISK`, and `churned`."""
+    """Has the customer left? `customers` has the facts of `features.RISK_FACTS`, and `churned`."""
     return Target(
         name="risk",
         features=RISK_FEATURES,
-        rows=encoded(RISK, customers),
+        rows=encoded(RISK_FACTS, customers),
         labels=customers["churned"].to_numpy(int),
         recipe=RISK_RECIPE,
         monotone={"tenure": -1, "contract": -1},
@@ -95,10 +104,10 @@ def accept(calls: pd.DataFrame) -> Target:
     return Target(
         name="accept.serving",
         features=ACCEPT_FEATURES,
-        rows=np.column_stack([encoded(ACCEPT, calls), calls[LEVEL]]).astype(np.float32),
+        rows=np.column_stack([encoded(ACCEPT_FACTS, calls), calls[OFFER_LEVEL]]).astype(np.float32),
         labels=calls["accepted"].to_numpy(int),
         recipe=ACCEPT_RECIPE,
-        monotone={LEVEL: 1},
+        monotone={OFFER_LEVEL: 1},
         auc_floor=0.70,
         views={"id_only": ()},
     )
@@ -131,8 +140,8 @@ def subset(target: Target, chosen: np.ndarray) -> Target:
 
 def limited(target: Target, known: np.ndarray) -> np.ndarray:
     """The rows without what is not `known` [n or 1, facts], but for the level; the features of a fact go together."""
-    keep = known[:, [target.facts.index(fact(feature)) for feature in target.features]]
-    return np.where(keep | (np.array(target.features) == LEVEL), target.rows, np.float32(np.nan))
+    keep = known[:, [target.facts.index(fact_of(feature)) for feature in target.features]]
+    return np.where(keep | (np.array(target.features) == OFFER_LEVEL), target.rows, np.float32(np.nan))
 
 
 def masked(target: Target, rng: np.random.Generator) -> np.ndarray:

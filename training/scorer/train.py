@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from services.scorer import features
-from services.scorer.monitor import reference
+from services.scorer.monitor import reference_histograms
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest
 from shared.settings import Settings
 from training.data import split, user_data
@@ -97,13 +97,13 @@ def make(name: str, target: Target, splits: pd.Series, measured: Metrics, data: 
         f"{target.name}.test.{metric.__name__}": bootstrap_interval(metric, p[None], unseen.labels, seed)
         for metric in (auc, ece)
     }
-    facts = len(features.names(FACTS[name]))  # the level of an offer comes after them, and is ours to choose
+    facts = len(features.feature_names(FACTS[name]))  # the level of an offer comes after them, and is ours to choose
     plain = np.where(np.arange(len(target.features)) < facts, known.rows, 0).astype(np.float32)
     return Half(
         booster=bytes(model.booster.save_raw("ubj")),
         curves=model.calibrator.dump(),
-        bins=reference(FACTS[name], known.rows[:, :facts])
-        | reference({SAID[name]: None}, model(plain)[:, None].astype(np.float32)),
+        bins=reference_histograms(FACTS[name], known.rows[:, :facts])
+        | reference_histograms({SAID[name]: None}, model(plain)[:, None].astype(np.float32)),
         metrics=flat(
             {of: each for of, each in measured.items() if of.partition(".")[0] == name}
             | tested

@@ -4,7 +4,7 @@ import pytest
 
 from services.messenger import writers
 from services.policy.customer.consent import means_keep, says_stop
-from services.shield.rules import COMMANDS
+from services.shield.rules import REPLY_KEYWORDS
 
 STOPS = """\
 STOP
@@ -449,7 +449,7 @@ def test_what_our_messages_ask_for_means_what_they_say() -> None:
     """And none of it is a word with which carriers do something else."""
     assert means_keep("KEEP")
     assert says_stop("STOP")
-    assert {"KEEP", "STOP", "HELP"} == COMMANDS
-    for words in (*writers.OFFERS, *writers.SERVICE):
+    assert {"KEEP", "STOP", "HELP"} == REPLY_KEYWORDS
+    for words in (*writers.OFFER_TEMPLATES, *writers.SERVICE_TEMPLATES):
         assert not says_stop(words)
         assert "YES" not in words.upper()

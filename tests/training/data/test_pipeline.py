@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from services.scorer.features import ACCEPT, RISK
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS
 from training.data import bank, pipeline, resolve, sources
 from training.data.dialogue import opening
 from training.data.pipeline import load, prepare
@@ -33,7 +33,7 @@ def report(made, name):
 def test_telco_has_7032_whole_customers_split_80_10_10(made) -> None:
     assert [len(load("telco", made, split)) for split in SPLITS] == [5625, 703, 704]
     rows = load("telco", made, *SPLITS)
-    assert list(rows.columns) == ["position", "customer_id", *RISK, "churned"]
+    assert list(rows.columns) == ["position", "customer_id", *RISK_FACTS, "churned"]
     assert rows["customer_id"].is_unique
     assert rows["position"].is_monotonic_increasing
     assert rows["position"].is_unique
@@ -45,15 +45,15 @@ def test_telco_has_7032_whole_customers_split_80_10_10(made) -> None:
 def test_the_bank_keeps_every_call_and_what_is_unknown_is_missing(made) -> None:
     assert [len(load("bank", made, split)) for split in SPLITS] == [32950, 4119, 4119]
     rows = load("bank", made, *SPLITS)
-    assert list(rows.columns) == ["position", *ACCEPT, *bank.CONTEXT.values(), "offer_level", "accepted"]
+    assert list(rows.columns) == ["position", *ACCEPT_FACTS, *bank.CONTEXT.values(), "offer_level", "accepted"]
     assert rows["position"].tolist() == list(range(41188))
     assert rows["accepted"].sum() == 4640
-    assert not rows[[*ACCEPT]].isin(["unknown", 999]).any(axis=None)
+    assert not rows[[*ACCEPT_FACTS]].isin(["unknown", 999]).any(axis=None)
     assert report(made, "bank")["missing"]["credit_default"] == rows["credit_default"].isna().sum() == 8597
     assert set(rows["offer_level"]) == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize(("name", "facts"), [("telco", RISK), ("bank", ACCEPT)])
+@pytest.mark.parametrize(("name", "facts"), [("telco", RISK_FACTS), ("bank", ACCEPT_FACTS)])
 def test_every_category_is_one_that_the_scorer_knows(made, name: str, facts) -> None:
     rows = load(name, made, *SPLITS)
     for fact, encoding in facts.items():

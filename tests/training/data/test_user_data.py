@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.scorer.features import RISK
+from services.scorer.features import RISK_FACTS
 from shared.messages import CustomerFacts
 from training.data import user_data
 from training.data.sources import SourceError
@@ -64,11 +64,11 @@ def read(tmp_path: Path):
 
 def test_customers_in_other_words_become_the_frame_that_telcos_have(read) -> None:
     mine = read(customers())
-    assert list(mine.rows.columns) == ["position", "customer_id", *RISK, "churned"]
-    numbers = {fact for fact, encoding in RISK.items() if encoding is None}
+    assert list(mine.rows.columns) == ["position", "customer_id", *RISK_FACTS, "churned"]
+    numbers = {fact for fact, encoding in RISK_FACTS.items() if encoding is None}
     assert {name: str(kind) for name, kind in mine.rows.dtypes.items()} == (
         {"position": "int64", "customer_id": "str"}
-        | {fact: "float64" if fact in numbers else "str" for fact in RISK}
+        | {fact: "float64" if fact in numbers else "str" for fact in RISK_FACTS}
         | {"churned": "bool"}
     )
     first, second, third, *_ = mine.rows.to_dict("records")
@@ -82,7 +82,13 @@ def test_customers_in_other_words_become_the_frame_that_telcos_have(read) -> Non
         "No",
     )
     assert mine.ignored == ("shoe size",)
-    assert set(mine.missing) == set(RISK) - {"tenure", "monthly_charges", "contract", "partner", "internet_service"}
+    assert set(mine.missing) == set(RISK_FACTS) - {
+        "tenure",
+        "monthly_charges",
+        "contract",
+        "partner",
+        "internet_service",
+    }
     assert mine.rows[list(mine.missing)].isna().all(axis=None)
     assert (mine.unseen, mine.dropped) == ({}, {})
 
@@ -134,7 +140,7 @@ def test_rows_that_no_event_could_carry_and_repeated_ids_are_dropped_and_counted
 
 def test_every_row_that_is_kept_is_one_that_an_event_could_carry(read) -> None:
     for row in read(customers()).rows.to_dict("records"):
-        CustomerFacts.model_validate({fact: row[fact] for fact in RISK if pd.notna(row[fact])})
+        CustomerFacts.model_validate({fact: row[fact] for fact in RISK_FACTS if pd.notna(row[fact])})
 
 
 def test_without_an_id_customers_are_known_by_their_row(read) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from training.messenger.corpus.corpus import briefs, write
 from training.messenger.data import demonstrations, dialogues, labelled, preferences, transcript
 from training.messenger.evaluation import rubric
@@ -31,7 +31,7 @@ def test_labels_follow_the_rubric_as_often_as_its_ceiling_says() -> None:
     assert found.ceiling is not None
     assert np.mean(better) == pytest.approx(found.ceiling, abs=0.03)
     assert 0.75 < found.ceiling < 0.85
-    assert [pair.prompt for pair in found.pairs] == [prompt(brief) for brief in about]
+    assert [pair.prompt for pair in found.pairs] == [build_prompt(brief) for brief in about]
 
 
 def test_all_pairs_of_a_brief_s_texts_are_labelled_side_by_side() -> None:
@@ -40,7 +40,7 @@ def test_all_pairs_of_a_brief_s_texts_are_labelled_side_by_side() -> None:
     answers = [[write(brief, rng, 0.3) for brief in about] for _ in range(4)]
     pairs = labelled(about, answers, seed=1).pairs
 
-    assert [pair.prompt for pair in pairs] == [prompt(brief) for brief in about for _ in range(6)]
+    assert [pair.prompt for pair in pairs] == [build_prompt(brief) for brief in about for _ in range(6)]
     for row, texts in enumerate(zip(*answers, strict=True)):
         said = [{pair.chosen.strip(), pair.rejected.strip()} for pair in pairs[6 * row : 6 * row + 6]]
         assert said == [{a, b} for a, b in combinations(texts, 2)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from tests.training.messenger.tiny_model import tiny
 from training.messenger import base, ppo
 from training.messenger.corpus.corpus import briefs
@@ -153,7 +153,7 @@ def test_what_is_written_to_a_brief_is_judged_and_paid_at_its_last_token(monkeyp
     trainer = expecting_nothing(Trainer(tiny(), Counting(""), BRIEFS, SMALL))
     rollout, (score, unsafe, *_) = trainer.collect(BRIEFS[:4])
 
-    assert seen == [prompt(brief) for brief in BRIEFS[:4]]
+    assert seen == [build_prompt(brief) for brief in BRIEFS[:4]]
     assert (score, unsafe) == (1.5, 1.0)
     last = rollout.advantages[torch.arange(4), rollout.batch.last - rollout.batch.start]
     assert last.tolist() == pytest.approx([0 - 8, 1 - 8, 2 - 8, -8])

@@ -11,7 +11,7 @@ import torch
 
 from services.messenger.artifact import Artifact
 from services.messenger.local import LocalWriter
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from services.messenger.rank import RewardScorer
 from shared.artifacts import Manifest
 from training.messenger import base, ppo, reward, sft, train
@@ -55,7 +55,7 @@ def test_the_service_takes_what_was_trained(made: tuple[Args, Manifest]) -> None
 
     assert artifact.version == manifest.version
     assert artifact.reward is not None
-    assert len(LocalWriter(artifact, 2).drafts([prompt(brief) for brief in BRIEFS])) == len(BRIEFS)
+    assert len(LocalWriter(artifact, 2).sample([build_prompt(brief) for brief in BRIEFS])) == len(BRIEFS)
 
 
 def test_the_weights_that_are_left_are_those_that_serve(made: tuple[Args, Manifest]) -> None:
@@ -63,8 +63,8 @@ def test_the_weights_that_are_left_are_those_that_serve(made: tuple[Args, Manife
     torch.set_num_threads(1)
     merged, rewards = load(args.models / "merged"), load(args.models / "reward")
     artifact = Artifact.load(args.artifacts / "messenger")
-    asked = [prompt(brief) for brief in BRIEFS]
-    likely = LocalWriter(artifact, 1).drafts(asked)
+    asked = [build_prompt(brief) for brief in BRIEFS]
+    likely = LocalWriter(artifact, 1).sample(asked)
     scores = RewardScorer(artifact.reward)(asked, ["Hi [NAME]!"] * len(asked)) if artifact.reward else []
     with torch.no_grad():
         said = [
@@ -152,7 +152,7 @@ def test_texts_are_drawn_for_each_brief_as_often_as_asked_and_with_the_same_seed
 def test_texts_are_drawn_as_often_as_transformers_would(made: tuple[Args, Manifest]) -> None:
     lm: LM = load(made[0].models / "sft")
     torch.manual_seed(0)
-    theirs = Counter(texts(lm.tokenizer, sample(lm, [prompt(BRIEFS[0])] * 2_000, 1)))
+    theirs = Counter(texts(lm.tokenizer, sample(lm, [build_prompt(BRIEFS[0])] * 2_000, 1)))
     ours = Counter(text for [text] in written(lm, BRIEFS[:1], 1, answers=2_000))
 
     assert len(theirs) > 5

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from services.policy.response.model import RESPONSE_MODEL, daily_hazard
-from services.scorer.features import ACCEPT, RISK
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
 from shared.messages import CustomerFacts
@@ -41,7 +41,7 @@ def test_a_customer_is_as_the_service_would_score_them(people: Population) -> No
     model = ScorerModel.load(ARTIFACTS / "scorer")
     for row in (0, 700, len(people.people) - 1):
         person = people.people.iloc[row]
-        facts = {fact: person[fact] for fact in (*RISK, *ACCEPT) if pd.notna(person[fact])}
+        facts = {fact: person[fact] for fact in (*RISK_FACTS, *ACCEPT_FACTS) if pd.notna(person[fact])}
         [score] = model.score([CustomerFacts.model_validate(facts)])
         assert people.held_out.accept[row] == pytest.approx(score.accept_probs)
         assert people.held_out.bill[row] == facts["monthly_charges"]
@@ -52,7 +52,7 @@ def test_the_lent_facts_differ_between_the_copies_of_a_customer(people: Populati
     half = len(people.people) // HELD_OUT
     first, second = people.people[:half], people.people[half:]
 
-    assert first[list(RISK)].fillna("").values.tolist() == second[list(RISK)].fillna("").values.tolist()
+    assert first[list(RISK_FACTS)].fillna("").values.tolist() == second[list(RISK_FACTS)].fillna("").values.tolist()
     assert (first["age"].to_numpy() != second["age"].to_numpy()).mean() > 0.9
 
 
@@ -63,7 +63,7 @@ def test_the_same_seed_is_the_same_people_and_another_draws_other_facts(
     monkeypatch.setattr("training.policy.customers.scored", lambda rows, model: rows.assign(**scores))
     again, other = (population(data, made, ARTIFACTS, seed=seed).people for seed in (42, 43))
 
-    facts = ["customer_id", *RISK, *ACCEPT]
+    facts = ["customer_id", *RISK_FACTS, *ACCEPT_FACTS]
     assert again[facts].equals(people.people[facts])
     assert other["customer_id"].equals(again["customer_id"])
     assert not other["age"].equals(again["age"])
@@ -74,8 +74,8 @@ def table(facts: object, number: int, **given: list[object]) -> pd.DataFrame:
     return pd.DataFrame({**{fact: [None] * number for fact in facts}, **given}, dtype=object)
 
 
-TELCO = table(RISK, 2, customer_id=["a", "b"], monthly_charges=[50.0, 90.0], tenure=[3.0, 60.0])
-BANK = table(ACCEPT, 3, age=[20.0, 40.0, 60.0], job=["student", "services", "retired"])
+TELCO = table(RISK_FACTS, 2, customer_id=["a", "b"], monthly_charges=[50.0, 90.0], tenure=[3.0, 60.0])
+BANK = table(ACCEPT_FACTS, 3, age=[20.0, 40.0, 60.0], job=["student", "services", "retired"])
 
 
 def test_a_customer_is_lent_the_facts_of_one_other_whole() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from services.scorer.features import ACCEPT, RISK, RISK_FEATURES
-from services.scorer.monitor import SCORES, Bins, FeatureMonitor, reference
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS, RISK_FEATURES
+from services.scorer.monitor import SCORES, FeatureMonitor, Histogram, reference_histograms
 from shared.messages import OFFERS
 from training.data.pipeline import load, prepare
 from training.data.split import SPLITS
@@ -220,7 +220,7 @@ class Taught(NamedTuple):
 
     model: Model
     trained_auc: float
-    bins: Mapping[str, Bins]
+    bins: Mapping[str, Histogram]
     last: Target
 
 
@@ -233,7 +233,11 @@ def taught(calls: Target) -> Taught:
     )
     model, first = learn(known), calls.rows[:start]
     scores = np.full((start, len(SCORES)), 0.5, np.float32)
-    bins = reference(RISK, unknown(first)) | reference(ACCEPT, first) | reference(SCORES, scores)
+    bins = (
+        reference_histograms(RISK_FACTS, unknown(first))
+        | reference_histograms(ACCEPT_FACTS, first)
+        | reference_histograms(SCORES, scores)
+    )
     return Taught(model, ranking(model(unseen.rows), unseen.labels).low, bins, last)
 
 
@@ -242,12 +246,12 @@ def unknown(rows: np.ndarray) -> np.ndarray:
     return np.full((len(rows), len(RISK_FEATURES)), np.nan, np.float32)
 
 
-def saw(bins: Mapping[str, Bins], rows: np.ndarray) -> dict[str, list[int]]:
+def saw(bins: Mapping[str, Histogram], rows: np.ndarray) -> dict[str, list[int]]:
     """What the scorer would count."""
-    watch = FeatureMonitor(bins, Counter())
+    monitor = FeatureMonitor(bins, Counter())
     levels = np.full((len(rows), len(OFFERS)), 0.5)
-    watch.see(unknown(rows), np.repeat(rows, len(OFFERS), axis=0), levels[:, 0], levels)
-    return watch.counts()["counts"]
+    monitor.observe(unknown(rows), np.repeat(rows, len(OFFERS), axis=0), levels[:, 0], levels)
+    return monitor.take_counts()["counts"]
 
 
 def judged(by: Taught, last: Target) -> Verdict:

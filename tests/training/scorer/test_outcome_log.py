@@ -9,9 +9,9 @@ from shutil import copytree
 import numpy as np
 import pytest
 
-from services.scorer.features import ACCEPT, RISK, encoder
+from services.scorer.features import ACCEPT_FACTS, RISK_FACTS, encoder
 from services.scorer.model import INPUTS, ScorerModel
-from services.scorer.monitor import REFERENCE, SAW, SCORES, FeatureMonitor, reference
+from services.scorer.monitor import COUNTS_MESSAGE, REFERENCE_FILE, SCORES, FeatureMonitor, reference_histograms
 from shared.artifacts import ARTIFACTS, read_manifest, write_manifest
 from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerFacts, Decision, Metadata, Outcome
 from training.scorer import drift
@@ -48,7 +48,7 @@ def written(file: Path, *lines: object) -> Path:
 
 
 def said(counts: list[int], version: str = "v1", **more: object) -> dict[str, object]:
-    return {"message": SAW, "version": version, "customers": sum(counts), "counts": {"age": counts}, **more}
+    return {"message": COUNTS_MESSAGE, "version": version, "customers": sum(counts), "counts": {"age": counts}, **more}
 
 
 def test_what_instances_said_adds_up_from_standard_error_and_from_cloud_logging(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_where_no_churn_is_reported_nothing_is_known() -> None:
 
 def test_a_model_leans_on_facts_as_a_whole() -> None:
     leaning = drift.leans_on(ARTIFACTS / "scorer" / "risk.ubj")
-    assert {"contract", "tenure", "internet_service"} <= set(leaning) <= set(RISK)
+    assert {"contract", "tenure", "internet_service"} <= set(leaning) <= set(RISK_FACTS)
 
 
 @pytest.fixture
@@ -163,8 +163,12 @@ def artifact(tmp_path: Path, customers: list[CustomerFacts]) -> Path:
     folder = copytree(ARTIFACTS / "scorer", tmp_path / "scorer")
     manifest = read_manifest(folder, INPUTS)
     _, rows, scores = scored(customers)
-    bins = reference(RISK, rows[0]) | reference(ACCEPT, rows[1][:: len(OFFERS)]) | reference(SCORES, scores)
-    (folder / REFERENCE).write_text(json.dumps(bins))
+    bins = (
+        reference_histograms(RISK_FACTS, rows[0])
+        | reference_histograms(ACCEPT_FACTS, rows[1][:: len(OFFERS)])
+        | reference_histograms(SCORES, scores)
+    )
+    (folder / REFERENCE_FILE).write_text(json.dumps(bins))
     write_manifest(
         folder, manifest.model_copy(update={"metrics": {"risk.auc.low": 0.0, "accept.serving.auc.low": 0.0}})
     )
@@ -174,7 +178,7 @@ def artifact(tmp_path: Path, customers: list[CustomerFacts]) -> Path:
 @pytest.fixture
 def customers() -> list[CustomerFacts]:
     rng = np.random.default_rng(0)
-    contracts = np.array([*RISK["contract"]])[rng.integers(3, size=2000)]
+    contracts = np.array([*RISK_FACTS["contract"]])[rng.integers(3, size=2000)]
     return [
         CustomerFacts(tenure=int(months), contract=str(contract))
         for months, contract in zip(rng.integers(73, size=2000), contracts, strict=True)
@@ -184,18 +188,18 @@ def customers() -> list[CustomerFacts]:
 def scored(customers: list[CustomerFacts]) -> tuple[ScorerModel, tuple[np.ndarray, np.ndarray], np.ndarray]:
     model = ScorerModel.load(ARTIFACTS / "scorer")
     found = model.score(customers)
-    accept = encoder(ACCEPT, Counter())(customers)
+    accept = encoder(ACCEPT_FACTS, Counter())(customers)
     rows = np.column_stack([np.repeat(accept, len(OFFERS), axis=0), np.tile(range(len(OFFERS)), len(customers))])
     scores = np.array([[each.churn_risk, each.accept_probs[0]] for each in found], np.float32)
-    return model, (encoder(RISK, Counter())(customers), rows.astype(np.float32)), scores
+    return model, (encoder(RISK_FACTS, Counter())(customers), rows.astype(np.float32)), scores
 
 
 def log(folder: Path, artifact: Path, customers: list[CustomerFacts], unread: int = 3) -> Path:
     """`unread` of the customers have a contract that is not known."""
     model, rows, scores = scored(customers)
-    watch = FeatureMonitor(json.loads((artifact / REFERENCE).read_text()), Counter(contract=unread))
-    watch.see(*rows, scores[:, 0], np.repeat(scores[:, 1:], len(OFFERS), axis=1))
-    return written(folder / "log", {"message": SAW, "version": model.version, **watch.counts()})
+    monitor = FeatureMonitor(json.loads((artifact / REFERENCE_FILE).read_text()), Counter(contract=unread))
+    monitor.observe(*rows, scores[:, 0], np.repeat(scores[:, 1:], len(OFFERS), axis=1))
+    return written(folder / "log", {"message": COUNTS_MESSAGE, "version": model.version, **monitor.take_counts()})
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.scorer.calibration import Calibrator, fact_columns, wholeness
-from services.scorer.features import RISK
+from services.scorer.calibration import Calibrator, completeness, fact_columns
+from services.scorer.features import RISK_FACTS
 from services.scorer.model import INPUTS, ScorerModel
 from shared.artifacts import ArtifactError, read_manifest
 from shared.messages import CustomerFacts
@@ -110,12 +110,12 @@ def test_from_one_curve_to_the_other_there_is_no_cliff(missing: int, weight) -> 
     rows[0, 1 : 1 + missing] = np.nan  # ten facts, and a second part of the first, which counts no more
     facts = fact_columns(["k=x", *"bcdefghij", "k=y"], [True] * 11)
     assert facts == [*range(10)]
-    assert wholeness(rows, facts)[0] == pytest.approx(weight)
+    assert completeness(rows, facts)[0] == pytest.approx(weight)
 
 
 def test_facts_that_training_never_had_do_not_make_a_customer_half_known() -> None:
     assert fact_columns(["age", "job=a", "job=b", "tenure", "offer_level"], [True, True, True, False, True]) == [0, 1]
-    assert wholeness(np.full((2, 3), np.nan), []).tolist() == [1, 1]
+    assert completeness(np.full((2, 3), np.nan), []).tolist() == [1, 1]
 
 
 def test_the_same_rows_make_the_same_trees() -> None:
@@ -258,7 +258,8 @@ def test_the_service_says_what_training_measured_of_customers_known_whole_and_in
     telco, _ = tables(data, folder / "data")
     test = telco.sample(SMALL, random_state=42).query("split == 'test'")
     customers = [
-        CustomerFacts.model_validate({k: v for k, v in row.items() if k in RISK}) for row in test.to_dict("records")
+        CustomerFacts.model_validate({k: v for k, v in row.items() if k in RISK_FACTS})
+        for row in test.to_dict("records")
     ]
     said = np.array([score.churn_risk for score in model.score(customers)])
     assert auc(said, test["churned"].to_numpy(int)) == pytest.approx(made.metrics["risk.test.auc"], abs=1e-4)
@@ -267,7 +268,7 @@ def test_the_service_says_what_training_measured_of_customers_known_whole_and_in
     raw = np.linspace(0, 1, 50)
     assert (trained(np.zeros((50, 24)), raw) != trained(np.full((50, 24), np.nan), raw)).any()
     [nobody] = model.score([CustomerFacts()])
-    whole = trained.whole(raw), trained.part(raw)
+    whole = trained.complete(raw), trained.partial(raw)
     assert min(whole[1]) <= nobody.churn_risk <= max(whole[1])
 
 
@@ -334,7 +335,7 @@ def test_report_manifest_and_card_say_the_same(small) -> None:
 def test_the_bins_that_the_scorer_counts_in_are_of_its_own_training(small) -> None:
     folder, _ = small
     bins = json.loads((folder / "scorer" / "reference.json").read_text())
-    assert {*RISK, "job", "churn_risk", "accept_prob"} <= set(bins)
+    assert {*RISK_FACTS, "job", "churn_risk", "accept_prob"} <= set(bins)
     assert sum(bins["contract"]["counts"]) == pytest.approx(0.9 * SMALL, abs=60)
 
 

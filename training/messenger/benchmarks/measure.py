@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from shared.messages import Brief
 from training.messenger.lm import LM, distributions, ended, sample, texts
 from training.messenger.ppo import divergence
@@ -126,7 +126,7 @@ def outcome(name: str, seed: int, beta: float, learnt: Learnt, wrote: Wrote) -> 
 
 def normalise(judge: Judge, sft: LM, about: Sequence[Brief], most: int) -> None:
     """In the spread of what `sft` writes."""
-    asked = [prompt(brief) for brief in about]
+    asked = [build_prompt(brief) for brief in about]
     found = [text for part in _parts(asked) for text in texts(sft.tokenizer, sample(sft, part, most))]
     judge.normalise(judge.score(asked, [f" {text}" for text in found], most + 64))
 
@@ -136,7 +136,7 @@ def wrote(lm: LM, sft: LM, judge: Judge, about: Sequence[Brief], most: int) -> W
     """To each brief a text, drawn with the same luck for all."""
     torch.manual_seed(0)
     found: list[tuple[float, ...]] = []
-    for part in _parts([prompt(brief) for brief in about]):
+    for part in _parts([build_prompt(brief) for brief in about]):
         batch = sample(lm, part, most)
         scores = judge.score(part, [f" {text}" for text in texts(lm.tokenizer, batch)], most + 64)
         far = divergence(distributions(lm.model, batch), distributions(sft.model, batch), batch).sum(dim=1)

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PrinterCallback, set_seed
 from trl.experimental.ppo import PPOConfig, PPOTrainer
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from shared.messages import Brief
 from training.messenger.benchmarks.measure import Judge, Learnt, Reward, Scored, timed
 from training.messenger.lm import LM, adapted, merged
@@ -67,7 +67,7 @@ def _learnt(
             reward_model=Reward(judge),
             value_model=value,
             train_dataset=Dataset.from_dict(
-                {"input_ids": [lm.tokenizer(prompt(brief))["input_ids"] for brief in about]}
+                {"input_ids": [lm.tokenizer(build_prompt(brief))["input_ids"] for brief in about]}
             ),
             optimizers=(optimizer, None),
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from services.messenger.prompt import slots
+from services.messenger.prompt import slot_values
 from shared.messages import Brief
 from training.messenger.corpus.grammar import CALLS, Parts, phrase, pick, say
 from training.messenger.corpus.phrases import GREETINGS, lines
@@ -87,7 +87,7 @@ def adds(among: Sequence[str]) -> Habit:
     """The habit of a sentence too much, as the last or before the last."""
 
     def habit(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-        said = phrase(rng, among, slots(brief))
+        said = phrase(rng, among, slot_values(brief))
         *before, last = parts.items()
         return dict([*before, ("added", said), last] if rng.random() < 0.5 else [*before, last, ("added", said)])
 
@@ -112,7 +112,7 @@ def forgets_the_name(parts: Parts, brief: Brief, rng: np.random.Generator) -> Pa
 
 def forgets_how(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
     """To accept the offer, and often until when; or to ask anything."""
-    said = phrase(rng, NO_WAY if brief.offer_percentage else NO_QUESTION, slots(brief))
+    said = phrase(rng, NO_WAY if brief.offer_percentage else NO_QUESTION, slot_values(brief))
     return _greeted(brief) | {part: said if part in CALLS else other for part, other in _nameless(parts).items()}
 
 

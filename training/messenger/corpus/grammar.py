@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from services.messenger.prompt import SLOT, slots
+from services.messenger.prompt import SLOT_PATTERN, slot_values
 from shared.messages import Brief
 from training.messenger.corpus import phrases, topics
 
@@ -49,7 +49,7 @@ def phrase(rng: np.random.Generator, among: Sequence[str], known: Collection[str
     """One of them, its choices made, that needs no slot but those that are known."""
     while True:
         said = _choice.sub(lambda choice: pick(rng, choice[1].split("|")), pick(rng, among))
-        if all(slot in known for slot in SLOT.findall(said)):
+        if all(slot in known for slot in SLOT_PATTERN.findall(said)):
             return said
 
 
@@ -77,7 +77,7 @@ def say(part: str, brief: Brief, rng: np.random.Generator) -> str:
         "question": [topics.QUESTIONS[None], phrases.HOW],
         "ending": [phrases.ENDINGS],
     }
-    known = slots(brief)
+    known = slot_values(brief)
     return " ".join(phrase(rng, among, known) for among in phrases_of[part])
 
 

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from services.messenger.artifact import Artifact
 from services.messenger.handler import draft
 from services.messenger.local import LocalWriter
-from services.messenger.prompt import complete, prompt
+from services.messenger.prompt import build_prompt, render
 from services.messenger.writers import TemplateWriter, Writer
 from services.policy.customer.brief import brief as briefed
-from services.shield.handler import Shield, check
+from services.shield.handler import ShieldContext, check
 from services.shield.rules import violations
 from shared.messages import ID_NAMESPACE, Action, Brief, Customer, Decision, Metadata, PlannedContact
 from shared.pseudonyms import Pseudonyms
@@ -122,7 +122,7 @@ def evaluated(artifacts: Path, sent: int = SENT) -> Evaluation:
 
 def style(about: Sequence[Brief], texts: Sequence[str]) -> Style:
     rules = [broken(brief, text) for brief, text in zip(about, texts, strict=True)]
-    leaving = [complete(text, brief) or "" for brief, text in zip(about, texts, strict=True)]
+    leaving = [render(text, brief) or "" for brief, text in zip(about, texts, strict=True)]
     return Style(
         distinct=len(set(texts)) / len(texts),
         length=float(np.mean([*map(len, leaving)])),
@@ -155,7 +155,7 @@ def _named(name: str) -> Brief:
 
 
 def _drafts(writer: LocalWriter, about: Sequence[Brief]) -> list[Any]:
-    return [each for some in _parts(about) for each in writer.drafts([prompt(brief) for brief in some])]
+    return [each for some in _parts(about) for each in writer.sample([build_prompt(brief) for brief in some])]
 
 
 async def _written(writer: Writer, about: Sequence[Brief]) -> list[list[str]]:
@@ -165,10 +165,10 @@ async def _written(writer: Writer, about: Sequence[Brief]) -> list[list[str]]:
 async def _decided(writer: Writer, customers: Sequence[Brief]) -> list[Decision]:
     """Through the messenger's and the shield's own handlers."""
     store, said = SQLiteStore(), []
-    shield = Shield(store, Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), lambda: NOON)
+    shield = ShieldContext(store, Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), lambda: NOON)
     for some in tqdm(_parts([*enumerate(customers)]), unit=" batches", disable=None):
         drafted = await draft([_planned(*each) for each in some], writer=writer, clock=lambda: NOON)
-        said += await check([m for [m] in drafted], shield=shield)  # type: ignore[misc]
+        said += await check([m for [m] in drafted], context=shield)  # type: ignore[misc]
     store.close()
     return [decision for decision, *_ in said]  # type: ignore[misc]
 

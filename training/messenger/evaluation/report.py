@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from services.messenger.prompt import complete
+from services.messenger.prompt import render
 from training.messenger.evaluation.assess import Evaluation
 from training.messenger.evaluation.charts import kl_chart, loss_chart, reward_chart
 from training.messenger.evaluation.heldout_rubric import segment
@@ -191,4 +191,4 @@ def styles(found: Evaluation) -> str:
 
 def side_by_side(found: Evaluation) -> Iterator[list[str]]:
     for brief, sft, ppo in list(zip(found.about, found.texts["sft"], found.texts["ppo"], strict=True))[:SHOWN]:
-        yield [segment(brief), *(complete(text, brief) or f"(cannot be filled) {text}" for text in (sft, ppo))]
+        yield [segment(brief), *(render(text, brief) or f"(cannot be filled) {text}" for text in (sft, ppo))]

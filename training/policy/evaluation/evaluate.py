@@ -9,7 +9,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from services.policy.policies.network import Network
-from services.scorer.features import RISK
+from services.scorer.features import RISK_FACTS
 from services.scorer.model import ScorerModel
 from shared.artifacts import ArtifactError
 from shared.settings import Settings
@@ -35,7 +35,7 @@ def main() -> None:
         redrawn = population(args.mirror, args.data, settings.artifacts, seed=SEED + 1).people
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
-    unlent = scored(found.people[["customer_id", *RISK]], ScorerModel.load(settings.artifacts / "scorer"))
+    unlent = scored(found.people[["customer_id", *RISK_FACTS]], ScorerModel.load(settings.artifacts / "scorer"))
     training = json.loads((settings.artifacts / "policy" / "training.json").read_text())
     rivals = args.reports / "rivals.json"
     beside = json.loads(rivals.read_text()) if rivals.exists() else {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.messenger.prompt import prompt
+from services.messenger.prompt import build_prompt
 from tests.training.messenger.tiny_model import tiny
 from training.messenger.benchmarks.measure import (
     Judge,
@@ -30,7 +30,7 @@ from training.messenger.reward import RewardModel
 from training.statistics import interval_over_seeds
 
 BRIEFS = briefs(np.random.default_rng(0), 12)
-ASKED = [prompt(brief) for brief in BRIEFS]
+ASKED = [build_prompt(brief) for brief in BRIEFS]
 TEXTS = [f" Hello [NAME], thank you{'!' * n}" for n in range(len(BRIEFS))]
 SMALL = Args(updates=2, texts=8, batch=4, most=6, unsafe=0.0, beta=0.3)
 

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from services.messenger.prompt import SLOT, prompt, slots
+from services.messenger.prompt import SLOT_PATTERN, build_prompt, slot_values
 from shared.messages import OFFERS, Brief
 from training.messenger.corpus import flaws, grammar, phrases, topics
 from training.messenger.corpus.corpus import (
@@ -33,7 +33,7 @@ def written(asked: list[Brief]) -> list[str]:
 
 
 def test_every_prompt_is_asked_for() -> None:
-    assert len({prompt(brief) for brief in briefs(np.random.default_rng(0), 8_000)}) == 64
+    assert len({build_prompt(brief) for brief in briefs(np.random.default_rng(0), 8_000)}) == 64
 
 
 def test_an_offer_expires_and_no_other_message_does(asked: list[Brief]) -> None:
@@ -107,7 +107,7 @@ def test_there_are_fifteen_ways_or_more_to_speak_to_each_concern() -> None:
 
 def test_phrases_use_slots_that_there_are() -> None:
     kinds = [phrases.THANKS, phrases.OFFERS, phrases.HOW, phrases.ENDINGS, *topics.STATEMENTS.values()]
-    assert {slot for kind in kinds for said in kind for slot in SLOT.findall(said)} <= set(ALL_SLOTS)
+    assert {slot for kind in kinds for said in kind for slot in SLOT_PATTERN.findall(said)} <= set(ALL_SLOTS)
 
 
 def test_a_phrase_whose_fact_is_missing_is_not_said() -> None:
@@ -170,7 +170,7 @@ def test_a_careless_writer_speaks_to_no_concern() -> None:
 
 def test_only_known_facts_are_in_a_text(asked: list[Brief], written: list[str]) -> None:
     for brief, text in zip(asked, written, strict=True):
-        assert set(SLOT.findall(text)) <= slots(brief).keys()
+        assert set(SLOT_PATTERN.findall(text)) <= slot_values(brief).keys()
 
 
 def test_every_order_is_of_parts_that_can_be_said() -> None:

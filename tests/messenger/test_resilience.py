@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.messenger.guard import Breaker, GuardedWriter
 from services.messenger.handler import draft
+from services.messenger.resilience import CircuitBreaker, ResilientWriter
 from services.messenger.writers import Writer
 from shared import telemetry
 from shared.messages import Brief, DraftedMessage
@@ -50,48 +50,58 @@ def clock() -> Clock:
     return Clock()
 
 
-def guarded(writer: Writer, seconds: float = 5, breaker: Breaker | None = None, **sizes: int) -> GuardedWriter:
-    return GuardedWriter(writer, seconds, breaker or Breaker(), **{"together": 64, "at_once": 1, **sizes})
+def guarded(
+    writer: Writer, timeout_seconds: float = 5, breaker: CircuitBreaker | None = None, **sizes: int
+) -> ResilientWriter:
+    return ResilientWriter(
+        writer, timeout_seconds, breaker or CircuitBreaker(), **{"batch_size": 64, "max_concurrency": 1, **sizes}
+    )
 
 
 def test_a_breaker_opens_after_failures_in_a_row(clock: Clock) -> None:
-    breaker = Breaker(limit=3, rest=30, clock=clock)
-    for outcome in (breaker.failed, breaker.failed, breaker.succeeded, breaker.failed, breaker.failed):
+    breaker = CircuitBreaker(failure_threshold=3, recovery_seconds=30, clock=clock)
+    for outcome in (
+        breaker.record_failure,
+        breaker.record_failure,
+        breaker.record_success,
+        breaker.record_failure,
+        breaker.record_failure,
+    ):
         outcome()
-        assert breaker.allows()
-    breaker.failed()
+        assert breaker.allow_request()
+    breaker.record_failure()
 
-    assert not breaker.allows()
+    assert not breaker.allow_request()
 
 
 def test_an_open_breaker_lets_one_try_through_each_rest(clock: Clock) -> None:
-    breaker = Breaker(limit=1, rest=30, clock=clock)
-    breaker.failed()
+    breaker = CircuitBreaker(failure_threshold=1, recovery_seconds=30, clock=clock)
+    breaker.record_failure()
 
     clock.now = 29
-    assert not breaker.allows()
+    assert not breaker.allow_request()
     clock.now = 30
-    assert [breaker.allows() for _ in range(3)] == [True, False, False]
+    assert [breaker.allow_request() for _ in range(3)] == [True, False, False]
     clock.now = 60  # what became of the try was never said
-    assert [breaker.allows() for _ in range(3)] == [True, False, False]
+    assert [breaker.allow_request() for _ in range(3)] == [True, False, False]
 
 
 def test_a_try_that_fails_keeps_it_open_and_one_that_succeeds_closes_it(clock: Clock) -> None:
-    breaker = Breaker(limit=3, rest=30, clock=clock)
+    breaker = CircuitBreaker(failure_threshold=3, recovery_seconds=30, clock=clock)
     for _ in range(3):
-        breaker.failed()
+        breaker.record_failure()
 
     clock.now = 30
-    assert breaker.allows()
+    assert breaker.allow_request()
     clock.now = 31
-    breaker.failed()
+    breaker.record_failure()
     clock.now = 60
-    assert not breaker.allows()
+    assert not breaker.allow_request()
     clock.now = 61
-    assert breaker.allows()
-    breaker.succeeded()
-    assert breaker.allows()
-    assert breaker.allows()
+    assert breaker.allow_request()
+    breaker.record_success()
+    assert breaker.allow_request()
+    assert breaker.allow_request()
 
 
 async def test_a_guarded_writer_writes_as_the_writer_does(counts: Counter[str]) -> None:
@@ -105,23 +115,23 @@ async def test_a_guarded_writer_writes_as_the_writer_does(counts: Counter[str]) 
 async def test_a_slow_writer_gives_way_in_time_and_is_counted_once_a_message(counts: Counter[str]) -> None:
     start = time.monotonic()
 
-    assert await guarded(SlowWriter(10, "Hi!"), seconds=0.05).write([SAM, SAM]) == [[], []]
+    assert await guarded(SlowWriter(10, "Hi!"), timeout_seconds=0.05).write([SAM, SAM]) == [[], []]
     assert time.monotonic() - start < 2
     assert counts == {"writer_fallback": 2}
 
 
 async def test_why_there_was_no_text_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    await guarded(SlowWriter(10), seconds=0.01).write([SAM])
+    await guarded(SlowWriter(10), timeout_seconds=0.01).write([SAM])
     await guarded(BrokenWriter()).write([SAM])
     await guarded(FixedWriter()).write([SAM])
 
     said = [getattr(record, "fields")["reason"] for record in caplog.records]  # noqa: B009
-    assert said == ["too slow", "OSError: no such server", "no text came to an end"]
+    assert said == ["timeout", "OSError: no such server", "no text reached its end"]
 
 
 async def test_a_broken_writer_is_left_alone_until_it_has_rested(clock: Clock, counts: Counter[str]) -> None:
     writer = BrokenWriter("Hi!")
-    watched = guarded(writer, breaker=Breaker(limit=2, rest=30, clock=clock))
+    watched = guarded(writer, breaker=CircuitBreaker(failure_threshold=2, recovery_seconds=30, clock=clock))
     for _ in range(5):
         assert await watched.write([SAM]) == [[]]
     assert len(writer.shown) == 2
@@ -135,11 +145,11 @@ async def test_a_broken_writer_is_left_alone_until_it_has_rested(clock: Clock, c
 
 async def test_while_the_one_try_is_under_way_others_do_not_wait_for_it(clock: Clock) -> None:
     slow = SlowWriter(0.05, "Hi!")
-    breaker = Breaker(limit=1, rest=30, clock=clock)
-    breaker.failed()
+    breaker = CircuitBreaker(failure_threshold=1, recovery_seconds=30, clock=clock)
+    breaker.record_failure()
     clock.now = 30
 
-    written = await guarded(slow, breaker=breaker, together=1, at_once=8).write([SAM] * 8)
+    written = await guarded(slow, breaker=breaker, batch_size=1, max_concurrency=8).write([SAM] * 8)
 
     assert written == [["Hi!"], *([[]] * 7)]
 
@@ -152,12 +162,12 @@ async def test_a_writer_is_asked_in_the_portions_it_likes(
 ) -> None:
     writer = Counting("Hi!")
 
-    assert await guarded(writer, together=together, at_once=at_once).write([SAM] * 150) == [["Hi!"]] * 150
+    assert await guarded(writer, batch_size=together, max_concurrency=at_once).write([SAM] * 150) == [["Hi!"]] * 150
     assert (writer.together, writer.most) == (asked, most)
 
 
 async def test_the_time_of_a_portion_starts_when_its_turn_comes() -> None:
-    writer = guarded(SlowWriter(0.2, "Hi!"), seconds=0.5, together=1)
+    writer = guarded(SlowWriter(0.2, "Hi!"), timeout_seconds=0.5, batch_size=1)
 
     assert await writer.write([SAM] * 4) == [["Hi!"]] * 4
 
@@ -169,7 +179,7 @@ async def test_one_slow_answer_does_not_hold_the_others_back() -> None:
             return await super().write(briefs)
 
     ana = SAM.model_copy(update={"first_name": "Ana"})
-    writer = guarded(SlowForAna("Hi!"), seconds=0.2, together=1, at_once=8)
+    writer = guarded(SlowForAna("Hi!"), timeout_seconds=0.2, batch_size=1, max_concurrency=8)
 
     assert await writer.write([SAM, ana, SAM]) == [["Hi!"], [], ["Hi!"]]
 
@@ -183,11 +193,11 @@ async def test_a_message_leaves_with_the_template_and_says_which_writer_was_aske
 
 
 async def test_an_end_from_outside_is_no_failure_of_the_writer() -> None:
-    breaker = Breaker(limit=1)
+    breaker = CircuitBreaker(failure_threshold=1)
     writing = asyncio.create_task(guarded(SlowWriter(10), breaker=breaker).write([SAM]))
     await asyncio.sleep(0.01)
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
 
-    assert breaker.allows()
+    assert breaker.allow_request()

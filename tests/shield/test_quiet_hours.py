@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from services.shield.hours import deliver_after, known, quiet
+from services.shield.quiet_hours import deliver_after, is_quiet, is_time_zone
 
 
 def at(zone: str, hour: int, minute: int = 0, second: int = 0, *, day: int = 23, month: int = 11) -> datetime:
@@ -83,8 +83,8 @@ def test_what_is_held_is_held_until_the_first_moment_that_suits() -> None:
         now = datetime(2025, 11, 23, tzinfo=UTC) + timedelta(minutes=15 * quarter)
         then = deliver_after(now, zones) or now
         waited = [now + timedelta(minutes=m) for m in range(0, int((then - now).total_seconds() / 60))]
-        assert not any(quiet(then, ZoneInfo(zone)) for zone in zones)
-        assert all(any(quiet(moment, ZoneInfo(zone)) for zone in zones) for moment in waited)
+        assert not any(is_quiet(then, ZoneInfo(zone)) for zone in zones)
+        assert all(any(is_quiet(moment, ZoneInfo(zone)) for zone in zones) for moment in waited)
 
 
 def test_zones_that_share_no_hour_are_refused_by_their_names() -> None:
@@ -103,7 +103,7 @@ def test_every_zone_of_today_keeps_to_the_quarter_of_an_hour() -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Madrid", "America/Argentina/Buenos_Aires"])
 def test_a_zone_is_known_by_its_name(zone: str) -> None:
-    assert known(zone)
+    assert is_time_zone(zone)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_a_zone_is_known_by_its_name(zone: str) -> None:
     [None, "", " ", "Mars/Olympus", "America", "../../etc/passwd", "/etc/localtime", "a\x00b", "x" * 200, "+02:00"],
 )
 def test_what_is_no_zone_is_not_known(zone: str | None) -> None:
-    assert not known(zone)
+    assert not is_time_zone(zone)
