@@ -7,7 +7,7 @@ from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
 from shared.messages import CustomerFacts
 
-NUMBERS = {
+MAXIMA = {
     "tenure": 72,
     "monthly_charges": 120,
     "total_charges": 9000,
@@ -15,7 +15,7 @@ NUMBERS = {
     "previous_contacts": 6,
     "days_since_campaign": 27,
 }
-"""The largest of each number in the training data."""
+"""Largest value of each numeric fact in the training data."""
 
 
 @pytest.fixture(scope="session")
@@ -25,15 +25,16 @@ def model() -> ScorerModel:
 
 @pytest.fixture(scope="session")
 def customers() -> list[CustomerFacts]:
-    """A thousand customers, of whom random facts are known."""
-    draw = random.Random(42)
+    """1,000 customers; each has its own share of known facts, chosen at random."""
+    rng = random.Random(42)
+    encodings = RISK_FACTS | ACCEPT_FACTS
 
     def value(fact: str) -> object:
-        encoding = (RISK_FACTS | ACCEPT_FACTS)[fact]
-        return draw.choice(list(encoding)) if encoding else draw.randint(0, NUMBERS[fact])
+        encoding = encodings[fact]
+        return rng.choice(list(encoding)) if encoding else rng.randint(0, MAXIMA[fact])
 
-    share = [draw.random() for _ in range(1000)]
+    known_shares = [rng.random() for _ in range(1000)]
     return [
-        CustomerFacts.model_validate({f: value(f) for f in RISK_FACTS | ACCEPT_FACTS if draw.random() < s})
-        for s in share
+        CustomerFacts.model_validate({fact: value(fact) for fact in encodings if rng.random() < known_share})
+        for known_share in known_shares
     ]

@@ -8,43 +8,44 @@ from services.scorer.model import BATCH_SIZE, ScorerModel
 from shared.artifacts import ARTIFACTS, ArtifactError
 from shared.messages import CustomerEvent, CustomerFacts
 
-DEMO = CustomerFacts(tenure=3, monthly_charges=85.0, contract="Month-to-month", payment_method="Electronic check")
+MONTHLY = CustomerFacts(tenure=3, monthly_charges=85.0, contract="Month-to-month", payment_method="Electronic check")
 
 
 @pytest.fixture
-def copy(tmp_path: Path):
-    return shutil.copytree(ARTIFACTS / "scorer", tmp_path / "scorer")
+def folder(tmp_path: Path) -> Path:
+    """A copy of the artifact, to damage."""
+    return Path(shutil.copytree(ARTIFACTS / "scorer", tmp_path / "scorer"))
 
 
-def test_it_refuses_to_start_on_other_features(copy) -> None:
-    manifest = json.loads((copy / "manifest.json").read_text())
+def test_an_artifact_of_other_features_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
     manifest["inputs"]["risk"].remove("tenure")
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match=r"tenure.*make train-scorer"):
-        ScorerModel.load(copy)
+        ScorerModel.load(folder)
 
 
-def test_it_refuses_to_start_on_a_damaged_file(copy) -> None:
-    (copy / "accept.ubj").write_bytes((copy / "accept.ubj").read_bytes()[:-1])
+def test_an_artifact_with_a_damaged_file_is_refused(folder: Path) -> None:
+    (folder / "accept.ubj").write_bytes((folder / "accept.ubj").read_bytes()[:-1])
     with pytest.raises(ArtifactError, match=r"accept\.ubj"):
-        ScorerModel.load(copy)
+        ScorerModel.load(folder)
 
 
-def test_it_refuses_an_artifact_of_another_version_of_itself(copy) -> None:
-    manifest = json.loads((copy / "manifest.json").read_text())
+def test_an_artifact_of_another_version_of_the_service_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["files"]["curves.json"]
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
         ArtifactError, match=r"another version of the service: no curves\.json\. Run: make train-scorer"
     ):
-        ScorerModel.load(copy)
+        ScorerModel.load(folder)
 
 
-def test_nobody_scores_nobody(model: ScorerModel) -> None:
+def test_an_empty_batch_has_no_scores(model: ScorerModel) -> None:
     assert model.score([]) == []
 
 
-def test_an_id_alone_gets_probabilities_and_no_reasons(model: ScorerModel) -> None:
+def test_a_customer_without_facts_gets_probabilities_but_no_reasons(model: ScorerModel) -> None:
     [score] = model.score([CustomerEvent.parse(b'{"customer_id": "c-1"}', "m-1")])
     assert 0 < score.churn_risk < 1
     assert len(score.accept_probs) == 4
@@ -52,16 +53,16 @@ def test_an_id_alone_gets_probabilities_and_no_reasons(model: ScorerModel) -> No
     assert score.reasons == ()
 
 
-def test_probabilities_are_probabilities(model: ScorerModel, customers: list[CustomerFacts]) -> None:
+def test_probabilities_are_between_0_and_1(model: ScorerModel, customers: list[CustomerFacts]) -> None:
     assert all(0 <= p <= 1 for score in model.score(customers) for p in (score.churn_risk, *score.accept_probs))
 
 
-def test_acceptance_never_falls_with_the_level(model: ScorerModel, customers: list[CustomerFacts]) -> None:
+def test_acceptance_never_falls_as_the_offer_level_rises(model: ScorerModel, customers: list[CustomerFacts]) -> None:
     assert all(list(score.accept_probs) == sorted(score.accept_probs) for score in model.score(customers))
 
 
-def test_a_better_offer_is_worth_something(model: ScorerModel) -> None:
-    [score] = model.score([DEMO])
+def test_the_best_offer_is_accepted_more_often_than_none(model: ScorerModel) -> None:
+    [score] = model.score([MONTHLY])
     assert score.accept_probs[-1] > score.accept_probs[0]
 
 
@@ -69,33 +70,37 @@ def test_a_better_offer_is_worth_something(model: ScorerModel) -> None:
     ("fact", "values"),
     [("tenure", [0, 1, 6, 12, 24, 48, 72]), ("contract", ["Month-to-month", "One year", "Two year"])],
 )
-def test_staying_longer_never_raises_the_risk(
-    model: ScorerModel, customers: list[CustomerFacts], fact: str, values
+def test_longer_tenure_and_contracts_never_raise_the_risk(
+    model: ScorerModel, customers: list[CustomerFacts], fact: str, values: list[object]
 ) -> None:
-    by_value = [model.score([c.model_copy(update={fact: value}) for c in customers]) for value in values]
+    by_value = [model.score([customer.model_copy(update={fact: value}) for customer in customers]) for value in values]
     for scores in zip(*by_value, strict=True):
         risks = [score.churn_risk for score in scores]
         assert risks == sorted(risks, reverse=True)
 
 
-def test_a_name_changes_nothing(model: ScorerModel, customers: list[CustomerFacts]) -> None:
-    renamed = [c.model_copy(update={"name": "Ada Lovelace", "plan": "Gold"}) for c in customers]
+def test_name_and_plan_do_not_change_a_score(model: ScorerModel, customers: list[CustomerFacts]) -> None:
+    renamed = [customer.model_copy(update={"name": "Ada Lovelace", "plan": "Gold"}) for customer in customers]
     assert model.score(renamed) == model.score(customers)
 
 
 @pytest.mark.parametrize("others", [0, 500, BATCH_SIZE - 25])
-def test_a_batch_is_scored_as_one_by_one(model: ScorerModel, customers: list[CustomerFacts], others) -> None:
+def test_a_customer_in_a_batch_is_scored_as_alone(
+    model: ScorerModel, customers: list[CustomerFacts], others: int
+) -> None:
     alone = [score for customer in customers[:50] for score in model.score([customer])]
     assert model.score([*(customers * 2)[:others], *customers[:50]])[others:] == alone
 
 
 def test_a_month_to_month_contract_is_a_reason_to_leave(model: ScorerModel) -> None:
-    [score] = model.score([DEMO])
+    [score] = model.score([MONTHLY])
     reasons = {reason.feature: reason.contribution for reason in score.reasons}
     assert reasons["contract"] > 0
 
 
-def test_reasons_are_three_known_facts_strongest_first(model: ScorerModel, customers: list[CustomerFacts]) -> None:
+def test_reasons_are_at_most_three_known_facts_strongest_first(
+    model: ScorerModel, customers: list[CustomerFacts]
+) -> None:
     for customer, score in zip(customers, model.score(customers), strict=True):
         strengths = [abs(reason.contribution) for reason in score.reasons]
         assert len(strengths) <= 3
@@ -103,18 +108,18 @@ def test_reasons_are_three_known_facts_strongest_first(model: ScorerModel, custo
         assert all(getattr(customer, reason.feature) is not None for reason in score.reasons)
 
 
-def test_a_customer_about_to_leave_is_riskier_than_one_settled(model: ScorerModel) -> None:
-    settled = CustomerFacts(tenure=70, monthly_charges=25.0, contract="Two year", payment_method="Mailed check")
-    leaving, staying = model.score([DEMO, settled])
-    assert leaving.churn_risk > 0.4
-    assert staying.churn_risk < 0.1
+def test_a_new_monthly_customer_is_at_higher_risk_than_a_long_standing_one(model: ScorerModel) -> None:
+    loyal = CustomerFacts(tenure=70, monthly_charges=25.0, contract="Two year", payment_method="Mailed check")
+    at_risk, safe = model.score([MONTHLY, loyal])
+    assert at_risk.churn_risk > 0.4
+    assert safe.churn_risk < 0.1
 
 
-def test_unknown_categories_are_counted_on_the_model() -> None:
+def test_the_model_counts_unknown_categories() -> None:
     model = ScorerModel.load(ARTIFACTS / "scorer")
     assert model.score([CustomerFacts(contract="Weekly")])[0].churn_risk == model.score([CustomerFacts()])[0].churn_risk
     assert model.unknown == {"contract": 1}
 
 
-def test_the_artifact_is_small() -> None:
+def test_the_artifact_is_smaller_than_1_5_megabytes() -> None:
     assert sum(file.stat().st_size for file in (ARTIFACTS / "scorer").iterdir()) < 1_500_000
