@@ -172,7 +172,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.network.parameters(), eps=1e-5, fused=True)
         self.many = RetentionVectorEnv(customers, args.customers, self.rng, immortal=True)
         self.bill = float(customers.bill.mean())
-        free = LagrangianBound(customers).at(0.0).spend / len(customers.bill)
+        free = LagrangianBound(customers).unconstrained_spend / len(customers.bill)
         self.limits = free * np.array(args.budgets)  # money a customer's quarter
         self.market = np.arange(args.customers) * len(self.limits) // args.customers
         rule = GradientAscent if args.ascent else PID

@@ -26,10 +26,10 @@ from shared.settings import Settings
 from training.data.sources import BANK, TELCO, SourceError
 from training.policy.behaviour_cloning import cloned
 from training.policy.customers import Population, population
-from training.policy.evaluation.benchmark import BUDGETS, SEEDS, Court, baselines
+from training.policy.evaluation.benchmark import BUDGETS, SEEDS, Benchmark, baselines
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.card import card
-from training.policy.evaluation.policies import Learned, Plan
+from training.policy.evaluation.policies import NetworkPolicy, SpendForecast
 from training.policy.export import packed, served
 from training.policy.ppo import Args as PPOArgs
 from training.policy.ppo import Point, Trained, Trainer
@@ -108,33 +108,37 @@ def train(args: Args) -> Manifest:
 
 def behind(shares: Mapping[float, float], people: Population) -> list[str]:
     """The budgets at which a baseline gains more of the bound, on the customers held out."""
-    court, rules = Courts(people).judged_by, baselines(people.training[:VALIDATED]).values()
-    best = {budget: max(court.judge(rule(budget), budget).share.mean for rule in rules) for budget in BUDGETS}
+    benchmark, policies = ModelSelection(people).test, baselines(people.training[:VALIDATED]).values()
+    best = {
+        budget: max(benchmark.evaluate(policy(budget), budget).share_of_bound.mean for policy in policies)
+        for budget in BUDGETS
+    }
     return [f"{budget:.0%}" for budget in BUDGETS if shares[budget] < best[budget]]
 
 
-class Courts:
-    """Where a network is chosen, and where it is judged."""
+class ModelSelection:
+    """The benchmark that the served network is selected on, and the one that figures are reported on."""
 
     def __init__(self, people: Population) -> None:
-        self.validated = people.training[:VALIDATED]
-        self.chosen_by = Court(self.validated, copies=1, seeds=(50, 51))
-        self.judged_by = Court(people.held_out, copies=2, seeds=SEEDS[:4])
+        self.validation_customers = people.training[:VALIDATED]
+        self.validation = Benchmark(self.validation_customers, copies=1, seeds=(50, 51))
+        self.test = Benchmark(people.held_out, copies=2, seeds=SEEDS[:4])
 
-    def shares(self, trained: Trained) -> list[dict[float, float]]:
-        """By budget, where it is chosen and where it is judged; prices are planned for customers to train on."""
+    def shares_of_bound(self, trained: Trained) -> tuple[dict[float, float], dict[float, float]]:
+        """By budget, in validation and in test; spend is forecast for the validation customers."""
         network = served(trained.network)
-        policy = Learned(network, Plan(network, self.validated))
-        return [
-            {budget: court.judge(policy, budget).share.mean for budget in BUDGETS}
-            for court in (self.chosen_by, self.judged_by)
-        ]
+        policy = NetworkPolicy(network, SpendForecast(network, self.validation_customers))
+        validation, test = (
+            {budget: benchmark.evaluate(policy, budget).share_of_bound.mean for budget in BUDGETS}
+            for benchmark in (self.validation, self.test)
+        )
+        return validation, test
 
 
 def run(kind: str, args: PPOArgs, people: Population, number: int) -> Run:
     """From a clone of the dynamic program, at its prices, if the kind is warm."""
     torch.set_num_threads(args.threads)
-    customers, courts = people.training, Courts(people)
+    customers, selection = people.training, ModelSelection(people)
     start = (cloned(customers, args.seed), duals(customers, args.budgets)) if kind == "warm" else ()
     bar = tqdm(total=args.updates, desc=f"{kind}, seed {args.seed}", unit=" updates", position=number % 2, leave=False)
 
@@ -144,17 +148,16 @@ def run(kind: str, args: PPOArgs, people: Population, number: int) -> Run:
 
     trained = Trainer(args, customers, *start).run(show)
     bar.close()
-    chosen, judged = courts.shares(trained)
-    shares = ", ".join(f"{share:.3f} at {budget:.0%}" for budget, share in judged.items())
+    validation, test = selection.shares_of_bound(trained)
+    shares = ", ".join(f"{share:.3f} at {budget:.0%}" for budget, share in test.items())
     tqdm.write(f"{kind}, seed {args.seed}: of the bound {shares} of the money; {trained.points[-1].seconds:.0f} s")
-    return Run(kind, args, trained, judged, float(np.mean([*chosen.values()])))
+    return Run(kind, args, trained, test, float(np.mean([*validation.values()])))
 
 
 def duals(customers: Customers, budgets: Sequence[float]) -> np.ndarray:
     """The prices at which the optimum spends these shares of what it spends for free."""
-    portfolio = LagrangianBound(customers[:VALIDATED])
-    free = portfolio.at(0.0).spend
-    return np.array([portfolio.bound(budget * free).price for budget in budgets])
+    bound = LagrangianBound(customers[:VALIDATED])
+    return np.array([bound.at_budget(budget * bound.unconstrained_spend).price for budget in budgets])
 
 
 def metrics(runs: Sequence[Run]) -> dict[str, float]:
@@ -176,9 +179,9 @@ def metrics(runs: Sequence[Run]) -> dict[str, float]:
 
 def save(chosen: Run, runs: Sequence[Run], customers: Customers, args: Args) -> Manifest:
     history = {kind: [each.history() for each in runs if each.kind == kind] for kind in {each.kind for each in runs}}
-    portfolio = LagrangianBound(customers[:VALIDATED])
-    free = portfolio.at(0.0).spend
-    bounds = [portfolio.bound(share * free).bound(share * free) / VALIDATED for share in chosen.args.budgets]
+    bound = LagrangianBound(customers[:VALIDATED])
+    budgets = [share * bound.unconstrained_spend for share in chosen.args.budgets]
+    bounds = [bound.at_budget(budget).upper_bound(budget) / VALIDATED for budget in budgets]
     about = {
         "budgets": chosen.args.budgets,
         "bound_gain": round(float(np.mean(bounds)), 4),

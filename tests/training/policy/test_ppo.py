@@ -238,7 +238,7 @@ def test_what_is_used_and_gained_is_counted_by_the_quarter_and_moves_the_prices(
 def test_the_budgets_are_shares_of_what_the_optimum_spends_where_money_is_free() -> None:
     trainer = Trainer(Args(customers=64, budgets=(0.1, 1.0)), CUSTOMERS)
 
-    assert trainer.limits * 60 == pytest.approx(np.array([0.1, 1.0]) * LagrangianBound(CUSTOMERS).at(0.0).spend)
+    assert trainer.limits * 60 == pytest.approx(np.array([0.1, 1.0]) * LagrangianBound(CUSTOMERS).unconstrained_spend)
     assert np.bincount(trainer.market).tolist() == [32, 32]
 
 

@@ -55,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
         patch.setattr(train, "ProcessPoolExecutor", AtOnce)
         patch.setattr(train, "behind", lambda shares, people: [])  # so small a network is no match for a rule
         patch.setattr(train, "SEEDS", (100, 101))
-        patch.setattr("training.policy.evaluation.policies.PRICES", np.array([0.0, 2.0, 11.0]))
+        patch.setattr("training.policy.evaluation.policies.FORECAST_PRICES", np.array([0.0, 2.0, 11.0]))
         patch.setattr("training.policy.behaviour_cloning.STEPS", 20)
         patch.setattr("training.policy.behaviour_cloning.PRICES", np.array([0.0, 2.0]))
         args = Args(artifacts=folder, seeds=(0,), scratch=TINY, warm=replace(TINY, updates=3))
@@ -113,12 +113,12 @@ def test_the_card_is_of_this_run(made: tuple[Path, Manifest]) -> None:
 
 
 def test_duals_are_the_prices_at_which_the_optimum_spends_such_shares() -> None:
-    portfolio = LagrangianBound(CUSTOMERS)
-    free = portfolio.at(0.0).spend
+    bound = LagrangianBound(CUSTOMERS)
+    free = bound.unconstrained_spend
 
     for share, price in zip((0.1, 0.5, 1.0), duals(CUSTOMERS, (0.1, 0.5, 1.0)), strict=True):
-        assert portfolio.at(float(price)).spend <= share * free
-        assert portfolio.at(float(price) * 0.99).spend >= 0.9 * share * free
+        assert bound.at_price(float(price)).spend <= share * free
+        assert bound.at_price(float(price) * 0.99).spend >= 0.9 * share * free
 
 
 def ran(kind: str, share: float, validated: float = 0.0, points: int = 3) -> Run:

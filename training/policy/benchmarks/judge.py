@@ -44,8 +44,8 @@ def value(decide: Decide, customers: Customers, price: float, greedy: bool = Tru
 
 def best(customers: Customers, price: float) -> Value:
     """What the dynamic program has, a customer's quarter."""
-    dual, number = LagrangianBound(customers).at(price), len(customers.bill)
-    return Value((dual.gain + price * dual.spend) / number, dual.spend / number)
+    dual, number = LagrangianBound(customers).at_price(price), len(customers.bill)
+    return Value((dual.net_value + price * dual.spend) / number, dual.spend / number)
 
 
 class Point(NamedTuple):

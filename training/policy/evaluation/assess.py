@@ -14,9 +14,9 @@ from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import MONTH, RESPONSE_MODEL, Customers
 from training.policy.customers import TRAINING, Population
 from training.policy.evaluation import sensitivity
-from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Court, Judged, baselines
+from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Benchmark, BenchmarkResult, baselines
 from training.policy.evaluation.explain import Day, day
-from training.policy.evaluation.policies import Index, Learned, Plan
+from training.policy.evaluation.policies import IndexPolicy, NetworkPolicy, SpendForecast
 from training.policy.evaluation.sensitivity import Moved, cases, moved
 from training.policy.simulation.campaign import Account, Policy
 from training.policy.simulation.service import ServiceRun, live
@@ -44,7 +44,7 @@ FULL = Size()
 class Evaluation(NamedTuple):
     """By budget, as a share of what the optimum spends where money is free."""
 
-    judged: Mapping[float, Mapping[str, Judged]]
+    judged: Mapping[float, Mapping[str, BenchmarkResult]]
     """And by policy."""
     metrics: Mapping[float, Mapping[str, Metrics]]
     differences: Mapping[float, Mapping[str, Estimate]]
@@ -65,16 +65,18 @@ SERVED = ("ppo", "index")
 REFERENCE = "index, fixed price"
 
 
-def judged(served: Policy, training: Customers, held_out: Customers, budget: float, size: Size) -> dict[str, Judged]:
+def judged(
+    served: Policy, training: Customers, held_out: Customers, budget: float, size: Size
+) -> dict[str, BenchmarkResult]:
     """Every policy at one budget, on the same quarters."""
-    court = Court(held_out, size.copies, size.seeds)
-    fixed = Index(held_out, np.array([court.dual(budget).price]), resolve=False)
-    policies = {"ppo": served, "index": court.index(budget), REFERENCE: fixed}
+    benchmark = Benchmark(held_out, size.copies, size.seeds)
+    fixed = IndexPolicy(held_out, np.array([benchmark.dual(budget).price]), reprice=False)
+    policies = {"ppo": served, "index": benchmark.index_policy(budget), REFERENCE: fixed}
     policies |= {name: make(budget) for name, make in baselines(training).items()}
-    return {name: court.judge(policy, budget) for name, policy in policies.items()}
+    return {name: benchmark.evaluate(policy, budget) for name, policy in policies.items()}
 
 
-def metrics(judged: Judged, customers: int, bills: float) -> Metrics:
+def metrics(judged: BenchmarkResult, customers: int, bills: float) -> Metrics:
     """Of a policy; means with intervals over the quarters. ROI is missing where nothing was spent.
 
     `bills` is what all customers would pay in a quarter if all of them stayed.
@@ -102,13 +104,13 @@ def evaluated(
 ) -> Evaluation:
     """In two processes; `redrawn` and `unlent` are the people with other lent facts and with none."""
     customers, training = found.held_out, found.training[: len(found.training.bill) // TRAINING]
-    served = Learned(network, Plan(network, found.training))
-    court = Court(customers, 1)
-    fresh = day(network, customers, court.dual(EXPLAINED).price)
-    sizes, money = (size.moved_copies, size.moved_seeds), court.budget(EXPLAINED)
+    served = NetworkPolicy(network, SpendForecast(network, found.training))
+    benchmark = Benchmark(customers, 1)
+    fresh = day(network, customers, benchmark.dual(EXPLAINED).price)
+    sizes, money = (size.moved_copies, size.moved_seeds), benchmark.budget(EXPLAINED)
     with ProcessPoolExecutor(2) as pool:
         lives = {
-            budget: pool.submit(live, PPOPolicy(network), customers, copies, copies * court.budget(budget))
+            budget: pool.submit(live, PPOPolicy(network), customers, copies, copies * benchmark.budget(budget))
             for budget, copies in size.lived.items()
         }
         courts = {budget: pool.submit(judged, served, training, customers, budget, size) for budget in BUDGETS}
@@ -128,7 +130,10 @@ def evaluated(
             for budget, policies in by_policy.items()
         },
         {
-            budget: {name: mean_interval(policies[name].shares - policies[best[budget]].shares) for name in SERVED}
+            budget: {
+                name: mean_interval(policies[name].shares_of_bound - policies[best[budget]].shares_of_bound)
+                for name in SERVED
+            }
             for budget, policies in by_policy.items()
         },
         best,
@@ -138,8 +143,10 @@ def evaluated(
     )
 
 
-def best_baseline(policies: Mapping[str, Judged]) -> str:
-    return max((name for name in policies if name not in (*SERVED, REFERENCE)), key=lambda name: policies[name].share)
+def best_baseline(policies: Mapping[str, BenchmarkResult]) -> str:
+    return max(
+        (name for name in policies if name not in (*SERVED, REFERENCE)), key=lambda name: policies[name].share_of_bound
+    )
 
 
 def _show(futures: Sequence[Future[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""How near policies come to the bound: the same quarters, customers and luck for each."""
+"""The benchmark: every policy runs the same simulated campaigns, and is compared with the Lagrangian bound."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -8,39 +8,50 @@ import numpy as np
 
 from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
 from training.policy.evaluation.bound import Dual, LagrangianBound
-from training.policy.evaluation.policies import Index, Myopic, Never, OneStep, RandomLegal, Threshold, TopRisk
+from training.policy.evaluation.policies import (
+    IndexPolicy,
+    MyopicPolicy,
+    NoContactPolicy,
+    OneStepPolicy,
+    RandomPolicy,
+    ThresholdPolicy,
+    TopRiskPolicy,
+)
 from training.policy.simulation.campaign import Account, CampaignSimulator, Policy
 from training.statistics import Estimate, mean_interval
 
 BUDGETS = (0.1, 0.3, 0.6)
-"""Shares of what the optimum spends where money is free."""
+"""As shares of the unconstrained spend: what the optimal policy spends without a budget."""
 COPIES = 8
-"""Of each of the 1,408 held out, who are 704 Telco customers, each twice with other lent facts: 11,264 in all."""
+"""Of each of the 1,408 held-out customers (704 Telco customers, each twice with other bank facts): 11,264 in all."""
 SEEDS = tuple(range(100, 112))
-"""Of the quarters; no network was trained with any."""
-AROUND = np.exp(np.linspace(-0.8, 0.8, 65))
-"""Prices that the index policy looks at, beside the dual's."""
+"""Of the campaigns; no network was trained with any of them."""
+PRICE_GRID = np.exp(np.linspace(-0.8, 0.8, 65))
+"""Prices that the index policy chooses from, as multiples of the dual price."""
 THRESHOLDS = (0.25, 0.5, 1, 2, 3, 4, 6, 8, 12)
+"""That the threshold policy is tuned over."""
+TUNING_SEED = 7
 
 
-class Judged(NamedTuple):
-    """A policy at one budget."""
+class BenchmarkResult(NamedTuple):
+    """One policy at one budget."""
 
     accounts: Sequence[Account]
+    """By campaign."""
     bound: float
 
     @property
-    def shares(self) -> np.ndarray:
-        """Of the bound, a quarter each."""
+    def shares_of_bound(self) -> np.ndarray:
+        """By campaign."""
         return np.array([account.gain for account in self.accounts]) / self.bound
 
     @property
-    def share(self) -> Estimate:
-        return mean_interval(self.shares)
+    def share_of_bound(self) -> Estimate:
+        return mean_interval(self.shares_of_bound)
 
 
-class Court:
-    """Judges on customers held out, `copies` of each."""
+class Benchmark:
+    """Campaigns with `copies` of each customer, one for each seed. Budgets are shares of the unconstrained spend."""
 
     def __init__(
         self,
@@ -50,46 +61,46 @@ class Court:
         response_model: ResponseModel = RESPONSE_MODEL,
     ):
         self.customers, self.copies, self.response_model = customers, copies, response_model
-        self.portfolio = LagrangianBound(customers, response_model=response_model)
+        self.lagrangian = LagrangianBound(customers, response_model=response_model)
         self._seeds = seeds
 
     @cached_property
-    def quarters(self) -> list[CampaignSimulator]:
+    def campaigns(self) -> list[CampaignSimulator]:
         return [CampaignSimulator(self.customers, self.copies, seed, self.response_model) for seed in self._seeds]
 
     def budget(self, share: float) -> float:
-        """Money, for all copies."""
-        return self.copies * share * self.portfolio.at(0.0).spend
+        """In money, for all copies."""
+        return self.copies * share * self.lagrangian.unconstrained_spend
 
     def dual(self, share: float) -> Dual:
-        """Of one copy of each."""
-        return self.portfolio.bound(self.budget(share) / self.copies)
+        """For one copy of each customer."""
+        return self.lagrangian.at_budget(self.budget(share) / self.copies)
 
-    def bound(self, share: float) -> float:
-        """Money over doing nothing that no policy exceeds within the budget."""
-        return self.copies * self.dual(share).bound(self.budget(share) / self.copies)
+    def upper_bound(self, share: float) -> float:
+        """The gain over doing nothing that no policy within the budget exceeds; money, for all copies."""
+        return self.copies * self.dual(share).upper_bound(self.budget(share) / self.copies)
 
-    def judge(self, policy: Policy, share: float) -> Judged:
-        accounts = [quarter.run(policy, self.budget(share)) for quarter in self.quarters]
-        return Judged(accounts, self.bound(share))
+    def evaluate(self, policy: Policy, share: float) -> BenchmarkResult:
+        accounts = [campaign.run(policy, self.budget(share)) for campaign in self.campaigns]
+        return BenchmarkResult(accounts, self.upper_bound(share))
 
-    def index(self, share: float, resolve: bool = True) -> Index:
-        return Index(self.customers, self.dual(share).price * AROUND, resolve, self.response_model)
+    def index_policy(self, share: float) -> IndexPolicy:
+        return IndexPolicy(self.customers, self.dual(share).price * PRICE_GRID, response_model=self.response_model)
 
 
-def baselines(training: Customers) -> Mapping[str, Callable[[float], Policy]]:
-    """By name; each from the budget as a share. The threshold is the best for that budget on customers to train on."""
-    court = Court(training, copies=1, seeds=(7,))
+def baselines(customers: Customers) -> Mapping[str, Callable[[float], Policy]]:
+    """The baseline policy for a budget, by name. The threshold is tuned for that budget on these customers."""
+    tuning = Benchmark(customers, copies=1, seeds=(TUNING_SEED,))
 
-    def threshold(share: float) -> Policy:
-        each = [Threshold(value, level) for value in THRESHOLDS for level in range(1, 4)]
-        return max(each, key=lambda policy: court.judge(policy, share).accounts[0].gain)
+    def tuned_threshold(share: float) -> Policy:
+        candidates = [ThresholdPolicy(value, level) for value in THRESHOLDS for level in range(1, 4)]
+        return max(candidates, key=lambda policy: tuning.evaluate(policy, share).accounts[0].gain)
 
     return {
-        "never": lambda share: Never(),
-        "random_legal": lambda share: RandomLegal(),
-        "top_risk": lambda share: TopRisk(),
-        "threshold": threshold,
-        "myopic": lambda share: Myopic(),
-        "one_step": lambda share: OneStep(),
+        "never": lambda share: NoContactPolicy(),
+        "random_legal": lambda share: RandomPolicy(),
+        "top_risk": lambda share: TopRiskPolicy(),
+        "threshold": tuned_threshold,
+        "myopic": lambda share: MyopicPolicy(),
+        "one_step": lambda share: OneStepPolicy(),
     }

@@ -1,8 +1,9 @@
-"""What no policy can exceed within a budget: the Lagrangian dual of a portfolio (Adelman and Mersereau 2008).
+"""Upper bound on the value of any policy within a budget: the Lagrangian dual (Adelman and Mersereau 2008).
 
-Customers are coupled by money alone. At any price μ ≥ 0 of money, the sum of what each is worth alone plus μ · budget
-is at least what the best policy gains within the budget, be it kept in expectation or always. It is convex in μ with
-the slope budget − spend(μ), so bisection finds the lowest; the best policy at that price is nearly within the budget.
+The budget is all that couples customers. At any shadow price μ ≥ 0 of the budget, the sum of the customers' values,
+each solved alone, plus μ · budget is at least the value of the best policy within the budget, whether that is kept in
+expectation or always. The dual is convex in μ with the slope budget − spend(μ), so bisection minimises it; the policy
+that is optimal at that price nearly spends the budget.
 """
 
 from typing import NamedTuple
@@ -10,25 +11,27 @@ from typing import NamedTuple
 from services.policy.response.dynamic_program import RULES, DynamicProgram, Rules
 from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
 
-TOGETHER = 1024
-"""Customers solved at once: their tables stay in the processor's cache."""
-STEPS = 16
+CHUNK_SIZE = 1024
+"""Customers solved together: their tables stay in the processor's cache."""
+BISECTION_STEPS = 16
 
 
 class Dual(NamedTuple):
-    """At one price of money: what customers gain over doing nothing, after that price, and spend."""
+    """The relaxed problem at one shadow price of the budget; money, all customers together."""
 
     price: float
-    gain: float
+    net_value: float
+    """Expected gain over doing nothing of the policy that is optimal at this price, less price · spend."""
     spend: float
+    """Expected spend of that policy."""
 
-    def bound(self, budget: float) -> float:
-        """Money that no policy gains more than, over doing nothing, within `budget`."""
-        return self.gain + self.price * budget
+    def upper_bound(self, budget: float) -> float:
+        """The gain over doing nothing that no policy within `budget` exceeds."""
+        return self.net_value + self.price * budget
 
 
 class LagrangianBound:
-    """Customers who are in it as often as `copies` say (money adds up), solved alone at any price."""
+    """The dual at any price, for `copies` of each customer."""
 
     def __init__(
         self,
@@ -37,27 +40,33 @@ class LagrangianBound:
         response_model: ResponseModel = RESPONSE_MODEL,
         rules: Rules = RULES,
     ) -> None:
-        starts = range(0, len(customers.hazard), TOGETHER)
-        self.problems = [DynamicProgram(customers[start : start + TOGETHER], response_model, rules) for start in starts]
+        starts = range(0, len(customers.hazard), CHUNK_SIZE)
+        chunks = [customers[start : start + CHUNK_SIZE] for start in starts]
+        self.programs = [DynamicProgram(chunk, response_model, rules) for chunk in chunks]
         self.copies = copies
-        self._known: dict[float, Dual] = {}
+        self._duals: dict[float, Dual] = {}
 
-    def at(self, price: float) -> Dual:
-        if price not in self._known:
-            first = [list(problem.solve(price))[-1] for problem in self.problems]
-            gain = self.copies * sum(float(stage.best[:, 0].sum()) for stage in first)
-            spend = self.copies * sum(float(stage.spend[:, 0].sum()) for stage in first)
-            self._known[price] = Dual(price, gain, spend)
-        return self._known[price]
+    @property
+    def unconstrained_spend(self) -> float:
+        """Expected spend of the policy that is optimal without a budget."""
+        return self.at_price(0.0).spend
 
-    def bound(self, budget: float) -> Dual:
-        """The lowest dual, to 2^−16 of its price, at a price where the best policy spends no more than the budget."""
+    def at_price(self, price: float) -> Dual:
+        if price not in self._duals:
+            first_days = [list(program.solve(price))[-1] for program in self.programs]
+            net_value = self.copies * sum(float(day.best[:, 0].sum()) for day in first_days)
+            spend = self.copies * sum(float(day.spend[:, 0].sum()) for day in first_days)
+            self._duals[price] = Dual(price, net_value, spend)
+        return self._duals[price]
+
+    def at_budget(self, budget: float) -> Dual:
+        """The lowest dual whose policy spends no more than `budget`, by bisection to 2^−16 of the bracket."""
         low, high = 0.0, 1.0
-        if self.at(low).spend <= budget:
-            return self.at(low)
-        while self.at(high).spend > budget:
+        if self.at_price(low).spend <= budget:
+            return self.at_price(low)
+        while self.at_price(high).spend > budget:
             low, high = high, 2 * high
-        for _ in range(STEPS):
+        for _ in range(BISECTION_STEPS):
             middle = (low + high) / 2
-            low, high = (middle, high) if self.at(middle).spend > budget else (low, middle)
-        return self.at(high)
+            low, high = (middle, high) if self.at_price(middle).spend > budget else (low, middle)
+        return self.at_price(high)

@@ -22,7 +22,7 @@ from shared.artifacts import ArtifactError
 from shared.settings import Settings
 from training.data.sources import SourceError
 from training.policy.customers import population
-from training.policy.evaluation.benchmark import BUDGETS, Court
+from training.policy.evaluation.benchmark import BUDGETS, Benchmark
 from training.policy.simulation.service import SEED, ServiceRun, live
 from training.statistics import Estimate, mean_interval
 
@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
 
 def lived(run: Run, customers: Customers, copies: int) -> ServiceRun:
-    return live(run.policy, customers, copies, Court(customers, copies).budget(run.budget), seed=run.seed)
+    return live(run.policy, customers, copies, Benchmark(customers, copies).budget(run.budget), seed=run.seed)
 
 
 def table(found: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> str:
@@ -64,8 +64,8 @@ def contest(customers: Customers, policies: Sequence[str], seeds: int, copies: i
     with ProcessPoolExecutor(jobs) as pool:
         futures = {run: pool.submit(lived, run, customers, copies) for run in runs}
         found = {run: future.result() for run, future in tqdm(futures.items(), unit=" quarters", disable=None)}
-    court = Court(customers, copies)
-    return table(found, {budget: court.bound(budget) for budget in BUDGETS})
+    benchmark = Benchmark(customers, copies)
+    return table(found, {budget: benchmark.upper_bound(budget) for budget in BUDGETS})
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import RESPONSE_MODEL, Customers, incremental_value
 from shared.messages import OFFERS
-from training.policy.evaluation.policies import LEVELS
+from training.policy.evaluation.policies import NUM_LEVELS
 from training.policy.evaluation.sensitivity import optimum
 from training.policy.simulation.campaign import NOTHING
 from training.policy.simulation.env import NEVER
@@ -39,7 +39,9 @@ class Day(NamedTuple):
 
 def day(network: Network, customers: Customers, price: float) -> Day:
     n = len(customers.bill)
-    each = [incremental_value(customers, np.full(n, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(LEVELS)]
+    each = [
+        incremental_value(customers, np.full(n, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(NUM_LEVELS)
+    ]
     out = np.empty((len(OBSERVATION), n), np.float32)
     days_since_contact, nothing = np.full(n, NEVER), np.zeros(n)
     seen = observe(
@@ -101,7 +103,7 @@ def decisions(found: Day, people: pd.DataFrame) -> pd.DataFrame:
         "copy": people.groupby("customer_id").cumcount().to_numpy(),
         "churn_risk": found.risk.round(4),
         "monthly_charges": found.customers.bill,
-        **{f"accept_prob_{level}": found.customers.accept[:, level].round(4) for level in range(LEVELS)},
+        **{f"accept_prob_{level}": found.customers.accept[:, level].round(4) for level in range(NUM_LEVELS)},
         "ppo": [said(level) for level in found.ppo],
         "delay_days": found.delay,
         "index": [said(level) for level in found.optimum],

@@ -1,4 +1,4 @@
-"""Policies to compare: baselines, the index policy, and the network; each asked about many customers at once."""
+"""Policies for the campaign simulator: the baselines, the index policy and the trained network."""
 
 import numpy as np
 
@@ -8,175 +8,177 @@ from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel, incremental_value
 from training.policy.simulation.campaign import CENTS, NOTHING, CampaignSimulator, Choices
 
-LEVELS = len(DISCOUNTS)
-PRICES = np.expm1(np.linspace(0, np.log(12), 16))
-PLANNED, UNLIMITED = 7, 1e12
-"""The seed of the quarter that is planned with, and its budget."""
+NUM_LEVELS = len(DISCOUNTS)
+FORECAST_PRICES = np.expm1(np.linspace(0, np.log(12), 16))
+"""Shadow prices of the budget that spend is forecast at: 0 to 11, denser where low."""
+FORECAST_SEED, UNLIMITED_BUDGET = 7, 1e12
 
 
-def daily(level: np.ndarray, urgency: np.ndarray | None = None) -> Choices:
-    """They are decided about every day."""
+def without_delay(level: np.ndarray, urgency: np.ndarray | None = None) -> Choices:
+    """The next decision is on the next day."""
     return Choices(level, np.zeros(len(level), dtype=int), urgency)
 
 
-class Never:
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        return daily(np.full(len(who), NOTHING))
+class NoContactPolicy:
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        return without_delay(np.full(len(rows), NOTHING))
 
 
-class RandomLegal:
-    """Nothing or any level, each as likely as the other."""
+class RandomPolicy:
+    """No contact or any level, with equal probability."""
 
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        return daily(quarter.rng.integers(NOTHING, LEVELS, size=len(who)))
-
-
-class TopRisk:
-    """Those at the highest risk first, with the highest discount, until the money is gone."""
-
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        return daily(_paid_for(quarter, who, np.full(len(who), LEVELS - 1)), quarter.customers.hazard[who])
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        return without_delay(campaign.rng.integers(NOTHING, NUM_LEVELS, size=len(rows)))
 
 
-class Threshold:
-    """Where risk · P(accept) · bill is above a threshold, at one level."""
+class TopRiskPolicy:
+    """The highest discount, to customers in order of churn risk until the budget is spent."""
+
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        level = _affordable(campaign, rows, np.full(len(rows), NUM_LEVELS - 1))
+        return without_delay(level, campaign.customers.hazard[rows])
+
+
+class ThresholdPolicy:
+    """One level, to every customer whose risk · P(accept) · bill is above a threshold."""
 
     def __init__(self, threshold: float, level: int) -> None:
         self.threshold, self.level = threshold, level
 
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        hazard, accept, bill = quarter.customers[who]
-        risk = -np.expm1(-hazard * quarter.response_model.risk_days)
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        hazard, accept, bill = campaign.customers[rows]
+        risk = -np.expm1(-hazard * campaign.response_model.risk_days)
         score = risk * accept[:, self.level] * bill
-        return daily(_paid_for(quarter, who, np.where(score > self.threshold, self.level, NOTHING)))
+        return without_delay(_affordable(campaign, rows, np.where(score > self.threshold, self.level, NOTHING)))
 
 
-class Myopic:
-    """The discount that gains most for its money at once; who gains most for it first, until the money is gone."""
+class MyopicPolicy:
+    """The discount with the most incremental value per unit of spend, to customers in the order of that ratio."""
 
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        gains, costs = gains_of(quarter, who)
-        ratio = np.where(gains[1:] > 0, gains[1:] / np.maximum(costs[1:], 1e-9), 0)
-        level = np.where(ratio.max(axis=0) > 0, 1 + ratio.argmax(axis=0), np.where(gains[0] > 0, 0, NOTHING))
-        return daily(_paid_for(quarter, who, level), ratio.max(axis=0))
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        values, costs = incremental_values(campaign, rows)
+        ratio = np.where(values[1:] > 0, values[1:] / np.maximum(costs[1:], 1e-9), 0)
+        message_only = np.where(values[0] > 0, 0, NOTHING)
+        level = np.where(ratio.max(axis=0) > 0, 1 + ratio.argmax(axis=0), message_only)
+        return without_delay(_affordable(campaign, rows, level), ratio.max(axis=0))
 
 
-class OneStep:
-    """The service's `baseline`."""
+class OneStepPolicy:
+    """The policy service's `baseline`."""
 
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        hazard, accept, bill = quarter.customers[who]
-        risk = -np.expm1(-hazard * quarter.response_model.risk_days)
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        hazard, accept, bill = campaign.customers[rows]
+        risk = -np.expm1(-hazard * campaign.response_model.risk_days)
         value = (
             accept * bill[:, None] * (risk[:, None] * RESPONSE_MODEL.effect - DISCOUNTS) - RESPONSE_MODEL.contact_cost
         )
-        return daily(_paid_for(quarter, who, np.where(value.max(axis=1) > 0, value.argmax(axis=1), NOTHING)))
+        level = np.where(value.max(axis=1) > 0, value.argmax(axis=1), NOTHING)
+        return without_delay(_affordable(campaign, rows, level))
 
 
-class Index:
-    """The dynamic program at a price that is solved again each day for the money and the customers there are.
+class IndexPolicy:
+    """The dynamic program at a shadow price of the budget that is found again each day.
 
-    The dual of what is left: at which of `prices` is the sum of what customers are worth from here, and price · funds,
-    the lowest?
+    The price, one of `prices`, minimises the dual of the rest of the campaign: the sum of the active customers' values
+    from here on, plus price · funds.
     """
 
     def __init__(
         self,
         customers: Customers,
         prices: np.ndarray,
-        resolve: bool = True,
+        reprice: bool = True,
         response_model: ResponseModel = RESPONSE_MODEL,
     ) -> None:
-        """`customers` are those of the quarter, once each; without `resolve` the first price is kept."""
-        self.prices, self.resolve = prices, resolve
-        problem = DynamicProgram(customers, response_model)
-        rules = problem.rules
-        shape = (len(prices), rules.quarter + problem.longest_effect + 1, len(customers.bill), rules.cap + 1)
-        self.best = np.zeros(shape, dtype=np.float32)
-        self.level = np.full((len(prices), rules.quarter, len(customers.bill), rules.cap), NOTHING, dtype=np.int8)
-        for number, price in enumerate(prices):
-            for stage in problem.solve(price):
-                self.best[number, stage.day, :, :-1] = stage.best
-                better = stage.contact.max(axis=0) > stage.wait
-                self.level[number, stage.day] = np.where(better, stage.contact.argmax(axis=0), NOTHING)
+        """`customers` are those of the campaign, without copies; without `reprice` the first day's price is kept."""
+        self.prices, self.reprice = prices, reprice
+        program = DynamicProgram(customers, response_model)
+        rules = program.rules
+        shape = (len(prices), rules.quarter + program.longest_effect + 1, len(customers.bill), rules.cap + 1)
+        self.values = np.zeros(shape, dtype=np.float32)
+        """Optimal gain over doing nothing from each day on [prices, days, customers, contacts so far]."""
+        self.levels = np.full((len(prices), rules.quarter, len(customers.bill), rules.cap), NOTHING, dtype=np.int8)
+        """Optimal level, or NOTHING; axes as of `values`."""
+        for index, price in enumerate(prices):
+            for day in program.solve(price):
+                self.values[index, day.day, :, :-1] = day.best
+                contact = day.contact.max(axis=0) > day.wait
+                self.levels[index, day.day] = np.where(contact, day.contact.argmax(axis=0), NOTHING)
 
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        if self.resolve or quarter.day == 0:
-            self.number = self._price(quarter)
-        quarter.account.prices.append(float(self.prices[self.number]))
-        contacts = np.minimum(quarter.contacts[who].astype(int), quarter.rules.cap - 1)
-        return daily(self.level[self.number, quarter.day, quarter.kind[who], contacts].astype(int))
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        if self.reprice or campaign.day == 0:
+            self._price_index = self._solve_price(campaign)
+        campaign.account.prices.append(float(self.prices[self._price_index]))
+        contacts = np.minimum(campaign.contacts[rows].astype(int), campaign.rules.cap - 1)
+        return without_delay(self.levels[self._price_index, campaign.day, campaign.kind[rows], contacts].astype(int))
 
-    def _price(self, quarter: CampaignSimulator) -> int:
-        """Which of the prices is the dual's."""
-        active = np.flatnonzero(quarter.active)
-        wait = (
-            np.maximum(quarter.rules.cooldown - quarter.days_since_contact[active], quarter.offer_days_left[active])
-            .clip(0)
-            .astype(int)
-        )
-        kind, contacts = quarter.kind[active], quarter.contacts[active].astype(int)
-        worth = self.best[:, quarter.day + wait, kind, contacts].sum(axis=1, dtype=float)
-        return int((worth + self.prices * quarter.funds / CENTS).argmin())
+    def _solve_price(self, campaign: CampaignSimulator) -> int:
+        """Index of the price that minimises the dual."""
+        rows = np.flatnonzero(campaign.active)
+        cooldown_left = campaign.rules.cooldown - campaign.days_since_contact[rows]
+        days_to_wait = np.maximum(cooldown_left, campaign.offer_days_left[rows]).clip(0).astype(int)
+        customers, contacts = campaign.kind[rows], campaign.contacts[rows].astype(int)
+        values = self.values[:, campaign.day + days_to_wait, customers, contacts].sum(axis=1, dtype=float)
+        return int((values + self.prices * campaign.funds / CENTS).argmin())
 
 
-def gains_of(quarter: CampaignSimulator, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a contact gains at once, and costs, expected: each [levels, len(who)]."""
-    left, offer_days_left, contacts = (
-        quarter.response_model.value_days - quarter.day,
-        quarter.offer_days_left[who],
-        quarter.contacts[who],
-    )
-    each = [
-        incremental_value(
-            quarter.customers[who], np.full(len(who), level), left, offer_days_left, contacts, quarter.response_model
-        )
-        for level in range(LEVELS)
+def incremental_values(campaign: CampaignSimulator, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expected incremental value and spend of one contact now, by level: [levels, len(rows)] each."""
+    customers, days_left = campaign.customers[rows], campaign.response_model.value_days - campaign.day
+    state = campaign.offer_days_left[rows], campaign.contacts[rows], campaign.response_model
+    by_level = [
+        incremental_value(customers, np.full(len(rows), level), days_left, *state) for level in range(NUM_LEVELS)
     ]
-    return np.array([g for g, _ in each]), np.array([cost for _, cost in each])
+    values, costs = zip(*by_level, strict=True)
+    return np.array(values), np.array(costs)
 
 
-def _paid_for(quarter: CampaignSimulator, who: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Without offers that the funds do not hold; they would be refused."""
-    cost = quarter.costs[who, np.maximum(level, 0)]
-    return np.where(cost <= quarter.funds, level, NOTHING)
+def _affordable(campaign: CampaignSimulator, rows: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """`level` without the offers that the funds do not cover; they would be refused."""
+    cost = campaign.costs[rows, np.maximum(level, 0)]
+    return np.where(cost <= campaign.funds, level, NOTHING)
 
 
-class Learned:
-    """The service's network, greedy or sampled. Money has one price, or that at which a plan spends what is left."""
+class NetworkPolicy:
+    """The trained network, greedy or sampled, at a fixed shadow price or at one found each day from a forecast."""
 
-    def __init__(self, network: Network, price: "float | Plan", greedy: bool = True) -> None:
+    def __init__(self, network: Network, price: "float | SpendForecast", greedy: bool = True) -> None:
         self.network, self.price, self.greedy = network, price, greedy
 
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        price = self.price.price(quarter) if isinstance(self.price, Plan) else self.price
-        quarter.account.prices.append(price)
-        outputs = self.network(_see(quarter, who, price))
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+        price = self.price.price(campaign) if isinstance(self.price, SpendForecast) else self.price
+        campaign.account.prices.append(price)
+        outputs = self.network(_observe(campaign, rows, price))
         heads = [outputs[:, head] for head in (CONTACT, OFFER, DELAY)]
-        if not self.greedy:
-            heads = [head + quarter.rng.gumbel(size=head.shape).astype(np.float32) for head in heads]
+        if not self.greedy:  # the Gumbel-max trick draws from the softmax
+            heads = [head + campaign.rng.gumbel(size=head.shape).astype(np.float32) for head in heads]
         contact, level, delay = (head.argmax(axis=1) for head in heads)
         return Choices(np.where(contact > 0, level, NOTHING), delay)
 
 
-class Plan:
-    """What the network goes on to spend from each day on, by the price of money: simulated, for these customers."""
+class SpendForecast:
+    """The network's spend from each day to the end of the campaign by shadow price, simulated for these customers."""
 
     def __init__(self, network: Network, customers: Customers, greedy: bool = True) -> None:
-        quarter = CampaignSimulator(customers, 2, seed=PLANNED)
-        paths = [quarter.run(Learned(network, price, greedy=greedy), UNLIMITED).path for price in PRICES]
-        spent = np.column_stack([np.zeros(len(PRICES)), np.array(paths)]) / quarter.n
-        to_come = (spent[:, -1:] - spent)[::-1]
-        self._to_come = np.maximum.accumulate(to_come, axis=0)
-        """[prices, dearest first; days], money a customer; it never falls as money gets cheaper."""
+        campaign = CampaignSimulator(customers, 2, seed=FORECAST_SEED)
+        accounts = [
+            campaign.run(NetworkPolicy(network, price, greedy=greedy), UNLIMITED_BUDGET) for price in FORECAST_PRICES
+        ]
+        spend_by_day = np.array([account.path for account in accounts])
+        spent = np.column_stack([np.zeros(len(FORECAST_PRICES)), spend_by_day]) / campaign.n
+        remaining = (spent[:, -1:] - spent)[::-1]
+        self._remaining = np.maximum.accumulate(remaining, axis=0)
+        """[prices, highest first; days], money a customer; made monotone: it never falls as the price falls."""
 
-    def price(self, quarter: CampaignSimulator) -> float:
-        """That spends just what is left by the end."""
-        return float(np.interp(quarter.funds / CENTS / quarter.n, self._to_come[:, quarter.day], PRICES[::-1]))
+    def price(self, campaign: CampaignSimulator) -> float:
+        """The price at which the forecast spend to the end equals the funds."""
+        funds = campaign.funds / CENTS / campaign.n
+        return float(np.interp(funds, self._remaining[:, campaign.day], FORECAST_PRICES[::-1]))
 
 
-def _see(quarter: CampaignSimulator, who: np.ndarray, price: float) -> np.ndarray:
-    hazard, accept, _ = quarter.customers[who]
-    state = price, quarter.days_since_contact[who], quarter.offer_days_left[who], quarter.contacts[who]
-    out = np.empty((len(OBSERVATION), len(who)), np.float32)
-    return observe(out, hazard, accept.T, *state, quarter.response_model, quarter.rules).T
+def _observe(campaign: CampaignSimulator, rows: np.ndarray, price: float) -> np.ndarray:
+    """[len(rows), 9]"""
+    hazard, accept, _ = campaign.customers[rows]
+    state = price, campaign.days_since_contact[rows], campaign.offer_days_left[rows], campaign.contacts[rows]
+    out = np.empty((len(OBSERVATION), len(rows)), np.float32)
+    return observe(out, hazard, accept.T, *state, campaign.response_model, campaign.rules).T

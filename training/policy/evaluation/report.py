@@ -49,7 +49,9 @@ def aims(found: Evaluation, record: Record) -> Iterator[Aim]:
             shares = [each["shares"][str(budget)] for each in record.training[run]]
             yield Aim(f"{run}, median of {len(shares)} seeds, at {budget:.0%}", float(np.median(shares)), aim, floor)
     for budget in BUDGETS:
-        yield Aim(f"index, price solved again, at {budget:.0%}", found.judged[budget]["index"].share.mean, 0.98)
+        yield Aim(
+            f"index, price solved again, at {budget:.0%}", found.judged[budget]["index"].share_of_bound.mean, 0.98
+        )
     yield Aim("violations", violations(found), 0, most=True)
     yield Aim("spend above the budget", over_budget(found), 0, most=True)
     for budget, lived in found.lived.items():

@@ -9,7 +9,7 @@ import pandas as pd
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel
 from training.policy.customers import customers
-from training.policy.evaluation.benchmark import Judged
+from training.policy.evaluation.benchmark import BenchmarkResult
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Policy
 from training.statistics import Estimate, mean_interval
@@ -96,11 +96,11 @@ def moved(
     case: Case, before: np.ndarray, policy: Policy, budget: float, copies: int = COPIES, seeds: Sequence[int] = SEEDS
 ) -> Moved:
     """`before` is the optimum [n] in the assumed world; `budget` is money for one copy of each customer."""
-    dual = LagrangianBound(case.true, response_model=case.response_model).bound(budget)
+    dual = LagrangianBound(case.true, response_model=case.response_model).at_budget(budget)
     level = optimum(case.true, dual.price, case.response_model)
     quarters = (CampaignSimulator(case.seen, copies, seed, case.response_model, truth=case.true) for seed in seeds)
     accounts = [quarter.run(policy, copies * budget) for quarter in quarters]
-    reached = mean_interval(Judged(accounts, copies * dual.bound(budget)).shares)
+    reached = mean_interval(BenchmarkResult(accounts, copies * dual.upper_bound(budget)).shares_of_bound)
     chosen = level[level > NOTHING]
     discount = float(DISCOUNTS[chosen].mean()) if len(chosen) else 0.0
     same = float((level == before).mean())

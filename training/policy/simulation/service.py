@@ -162,7 +162,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         customers = population(settings.data, args.data, settings.artifacts).held_out
-        budget = args.copies * args.budget_share * LagrangianBound(customers).at(0.0).spend
+        budget = args.copies * args.budget_share * LagrangianBound(customers).unconstrained_spend
         print(live(args.policy, customers, args.copies, budget, answer_days=args.answer_days, progress=True))
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))

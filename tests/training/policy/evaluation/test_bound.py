@@ -129,7 +129,7 @@ def nothing(day: int, state: State, funds: float) -> Iterator[Actions]:
 
 def index(customers: Customers, price: float) -> Plans:
     """The best for each alone at that price, while the money lasts."""
-    [problem] = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES).problems
+    [problem] = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES).programs
     stages = {stage.day: stage for stage in problem.solve(price)}
 
     def wants(who: int, day: int, one: One | None) -> int | None:
@@ -152,9 +152,9 @@ def test_with_money_enough_two_customers_gain_what_each_gains_alone(seed: int, r
     customers = two(seed)
     gained = earned(customers, 1e6, all_of(customers, rules), rules) - earned(customers, 1e6, nothing, rules)
 
-    assert LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=rules).at(0.0).gain == pytest.approx(
-        gained, abs=1e-9
-    )
+    assert LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=rules).at_price(
+        0.0
+    ).net_value == pytest.approx(gained, abs=1e-9)
     assert gained > 0.1  # there was something to decide
 
 
@@ -165,17 +165,19 @@ def test_no_policy_within_a_hard_budget_gains_more_than_the_bound(seed: int) -> 
         LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES),
         earned(customers, 0, nothing),
     )
-    free, rng = portfolio.at(0.0), np.random.default_rng(seed)
+    free, rng = portfolio.at_price(0.0), np.random.default_rng(seed)
     for share in (0, 0.7, 1.5, 4):
         budget = share * free.spend
-        dual = portfolio.bound(budget)
+        dual = portfolio.at_budget(budget)
         optimum = earned(customers, budget, all_of(customers)) - none
         by_index = earned(customers, budget, index(customers, dual.price)) - none
         assert by_index <= optimum + 1e-9
-        assert optimum <= dual.bound(budget) + 1e-9
+        assert optimum <= dual.upper_bound(budget) + 1e-9
         for price in rng.uniform(0, 4, 4):  # weak duality: at any price
-            assert optimum <= portfolio.at(price).bound(budget) + 1e-9
-    assert by_index == pytest.approx(optimum) == pytest.approx(dual.bound(budget))  # at last there is enough for all
+            assert optimum <= portfolio.at_price(price).upper_bound(budget) + 1e-9
+    assert (
+        by_index == pytest.approx(optimum) == pytest.approx(dual.upper_bound(budget))
+    )  # at last there is enough for all
 
 
 def many(number: int = 20) -> Customers:
@@ -186,9 +188,9 @@ def many(number: int = 20) -> Customers:
 
 def test_the_dual_is_convex_and_spend_falls_as_the_price_rises() -> None:
     portfolio, prices = LagrangianBound(many()), np.linspace(0, 4, 21)
-    budget = portfolio.at(0.0).spend / 2
-    duals = [portfolio.at(float(price)) for price in prices]
-    bounds, spend = (np.array([dual.bound(budget) for dual in duals]), np.array([dual.spend for dual in duals]))
+    budget = portfolio.unconstrained_spend / 2
+    duals = [portfolio.at_price(float(price)) for price in prices]
+    bounds, spend = (np.array([dual.upper_bound(budget) for dual in duals]), np.array([dual.spend for dual in duals]))
 
     assert (np.diff(bounds, 2) > -1e-9).all()
     assert (np.diff(spend) < 1e-9).all()
@@ -199,35 +201,37 @@ def test_the_dual_is_convex_and_spend_falls_as_the_price_rises() -> None:
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
 def test_the_bound_is_the_lowest_dual_and_its_price_keeps_the_budget(share: float) -> None:
     portfolio = LagrangianBound(many())
-    budget = share * portfolio.at(0.0).spend
+    budget = share * portfolio.unconstrained_spend
 
-    dual = portfolio.bound(budget)
+    dual = portfolio.at_budget(budget)
 
-    assert dual.spend <= budget < portfolio.at(dual.price * (1 - 1e-3)).spend
-    lowest = min(portfolio.at(float(price)).bound(budget) for price in dual.price * np.linspace(0.5, 1.5, 21))
-    assert dual.bound(budget) <= lowest + 1e-4 * budget
+    assert dual.spend <= budget < portfolio.at_price(dual.price * (1 - 1e-3)).spend
+    lowest = min(
+        portfolio.at_price(float(price)).upper_bound(budget) for price in dual.price * np.linspace(0.5, 1.5, 21)
+    )
+    assert dual.upper_bound(budget) <= lowest + 1e-4 * budget
 
 
 def test_money_that_suffices_costs_nothing() -> None:
     portfolio = LagrangianBound(many())
 
-    assert portfolio.bound(portfolio.at(0.0).spend).price == 0
-    assert portfolio.bound(1e9) == portfolio.at(0.0)
+    assert portfolio.at_budget(portfolio.unconstrained_spend).price == 0
+    assert portfolio.at_budget(1e9) == portfolio.at_price(0.0)
 
 
 def test_twice_the_customers_gain_twice_as_much_with_twice_the_budget() -> None:
     once = many()
-    budget = 0.3 * LagrangianBound(once).at(0.0).spend
+    budget = 0.3 * LagrangianBound(once).unconstrained_spend
     twice = Customers(*(np.concatenate([fact, fact]) for fact in once))
 
-    price, gain, spend = LagrangianBound(once).bound(budget)
+    price, gain, spend = LagrangianBound(once).at_budget(budget)
 
-    assert LagrangianBound(twice).bound(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
-    assert LagrangianBound(once, copies=2).bound(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
+    assert LagrangianBound(twice).at_budget(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
+    assert LagrangianBound(once, copies=2).at_budget(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
 
 
 def test_a_portfolio_solved_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = LagrangianBound(many()).at(0.7)
-    monkeypatch.setattr("training.policy.evaluation.bound.TOGETHER", 7)
+    whole = LagrangianBound(many()).at_price(0.7)
+    monkeypatch.setattr("training.policy.evaluation.bound.CHUNK_SIZE", 7)
 
-    assert LagrangianBound(many()).at(0.7) == pytest.approx(whole)
+    assert LagrangianBound(many()).at_price(0.7) == pytest.approx(whole)

@@ -5,8 +5,15 @@ import pytest
 
 from services.policy.response.model import Customers
 from training.policy.behaviour_cloning import cloned
-from training.policy.evaluation.benchmark import BUDGETS, Court, baselines
-from training.policy.evaluation.policies import Learned, Myopic, Never, Plan, RandomLegal, TopRisk
+from training.policy.evaluation.benchmark import BUDGETS, Benchmark, baselines
+from training.policy.evaluation.policies import (
+    MyopicPolicy,
+    NetworkPolicy,
+    NoContactPolicy,
+    RandomPolicy,
+    SpendForecast,
+    TopRiskPolicy,
+)
 from training.policy.export import served
 from training.policy.ppo import Args, Trainer
 from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Choices
@@ -15,7 +22,7 @@ DRAWN = np.random.default_rng(8)
 CUSTOMERS = Customers(
     DRAWN.uniform(0.0005, 0.012, 200), np.sort(DRAWN.beta(2, 12, (200, 4)), axis=1), DRAWN.uniform(20, 115, 200)
 )
-COURT = Court(CUSTOMERS, copies=6, seeds=range(3))
+BENCHMARK = Benchmark(CUSTOMERS, copies=6, seeds=range(3))
 
 
 class Greedy:
@@ -27,34 +34,34 @@ class Greedy:
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_the_index_policy_is_near_the_bound_and_nothing_is_above_it(budget: float) -> None:
-    found = COURT.judge(COURT.index(budget), budget).share
+    found = BENCHMARK.evaluate(BENCHMARK.index_policy(budget), budget).share_of_bound
 
     assert found.low < 1, "above the bound by more than chance: a fault in one of them"
     assert found.mean > 0.9
 
 
-@pytest.mark.parametrize("policy", [Never(), RandomLegal(), TopRisk(), Myopic(), Greedy()])
+@pytest.mark.parametrize("policy", [NoContactPolicy(), RandomPolicy(), TopRiskPolicy(), MyopicPolicy(), Greedy()])
 def test_no_policy_breaks_the_budget_or_the_rules(policy: object) -> None:
-    judged = COURT.judge(policy, 0.1)
+    judged = BENCHMARK.evaluate(policy, 0.1)
 
     for account in judged.accounts:
         assert account.worst <= account.budget
         assert account.spend <= account.budget
         assert account.violations == 0
-    assert judged.share.mean < 1
+    assert judged.share_of_bound.mean < 1
 
 
 def test_customers_have_the_same_luck_under_every_policy() -> None:
     quarter = CampaignSimulator(CUSTOMERS, 2, seed=3)
-    first = quarter.run(Myopic(), 500.0)
+    first = quarter.run(MyopicPolicy(), 500.0)
     quarter.run(Greedy(), 1e9)
-    again = quarter.run(Myopic(), 500.0)
+    again = quarter.run(MyopicPolicy(), 500.0)
 
     assert (again.gain, again.spend, again.path) == (first.gain, first.spend, first.path)
 
 
 def test_doing_nothing_gains_and_costs_nothing() -> None:
-    account = CampaignSimulator(CUSTOMERS, 2, seed=3).run(Never(), 500.0)
+    account = CampaignSimulator(CUSTOMERS, 2, seed=3).run(NoContactPolicy(), 500.0)
 
     assert (account.gain, account.spend, account.contacted, account.offers.sum()) == (0, 0, 0, 0)
 
@@ -97,8 +104,8 @@ def test_a_clone_of_the_optimum_is_far_above_an_untrained_network_and_spends_its
     untrained = Trainer(Args(updates=1, customers=64, steps=2), CUSTOMERS).run().network
     found = {}
     for name, network in (("clone", warm), ("untrained", untrained)):
-        judged = COURT.judge(Learned(served(network), Plan(served(network), CUSTOMERS)), 0.3)
-        found[name] = judged.share.mean
+        judged = BENCHMARK.evaluate(NetworkPolicy(served(network), SpendForecast(served(network), CUSTOMERS)), 0.3)
+        found[name] = judged.share_of_bound.mean
         assert all(account.worst <= account.budget for account in judged.accounts)
 
     assert found["clone"] > 0.85

@@ -11,19 +11,19 @@ from services.policy.response.model import RESPONSE_MODEL, Customers, daily_haza
 from tests.policy.builders import scored
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import (
-    LEVELS,
-    PLANNED,
-    PRICES,
-    UNLIMITED,
-    Index,
-    Learned,
-    Myopic,
-    Never,
-    OneStep,
-    Plan,
-    RandomLegal,
-    Threshold,
-    TopRisk,
+    FORECAST_PRICES,
+    FORECAST_SEED,
+    NUM_LEVELS,
+    UNLIMITED_BUDGET,
+    IndexPolicy,
+    MyopicPolicy,
+    NetworkPolicy,
+    NoContactPolicy,
+    OneStepPolicy,
+    RandomPolicy,
+    SpendForecast,
+    ThresholdPolicy,
+    TopRiskPolicy,
 )
 from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Choices, Policy
 
@@ -54,38 +54,38 @@ def asked(policy: Policy, customers: Customers = FOUR, budget: float = 1e6) -> C
 
 
 def test_never_is_never() -> None:
-    assert asked(Never()).level.tolist() == [NOTHING] * 4
+    assert asked(NoContactPolicy()).level.tolist() == [NOTHING] * 4
 
 
 def test_random_legal_takes_each_as_often_as_the_other() -> None:
     customers = Customers(*(np.repeat(fact, 2_500, axis=0) for fact in FOUR))
-    counts = np.bincount(asked(RandomLegal(), customers).level + 1, minlength=5)
+    counts = np.bincount(asked(RandomPolicy(), customers).level + 1, minlength=5)
 
     assert counts / 10_000 == pytest.approx([0.2] * 5, abs=0.02)
 
 
 def test_top_risk_takes_the_highest_discount_to_the_highest_risk_first() -> None:
-    choices = asked(TopRisk())
+    choices = asked(TopRiskPolicy())
 
     assert choices.level.tolist() == [3] * 4
     assert np.argsort(-choices.urgency).tolist() == [0, 3, 2, 1]
 
 
 def test_who_costs_more_than_the_funds_hold_is_not_tried() -> None:
-    assert asked(TopRisk(), budget=9.5).level.tolist() == [NOTHING, NOTHING, 3, 3]  # 15, 12, 9 and 6
+    assert asked(TopRiskPolicy(), budget=9.5).level.tolist() == [NOTHING, NOTHING, 3, 3]  # 15, 12, 9 and 6
 
 
 def test_a_threshold_is_of_risk_times_acceptance_times_bill() -> None:
     score = RISK * FOUR.accept[:, 1] * FOUR.bill  # 18, 0.8, 0 and 8.4
 
-    assert asked(Threshold(8.0, level=1)).level.tolist() == [1, NOTHING, NOTHING, 1]
-    assert asked(Threshold(float(score[3]) + 1e-6, level=1)).level.tolist() == [1, NOTHING, NOTHING, NOTHING]
-    assert asked(Threshold(8.0, level=3)).level.tolist() == [3, NOTHING, NOTHING, 3]
+    assert asked(ThresholdPolicy(8.0, level=1)).level.tolist() == [1, NOTHING, NOTHING, 1]
+    assert asked(ThresholdPolicy(float(score[3]) + 1e-6, level=1)).level.tolist() == [1, NOTHING, NOTHING, NOTHING]
+    assert asked(ThresholdPolicy(8.0, level=3)).level.tolist() == [3, NOTHING, NOTHING, 3]
 
 
 def test_myopic_takes_what_gains_most_for_its_money() -> None:
-    choices = asked(Myopic())
-    found = [incremental_value(FOUR, np.full(4, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(LEVELS)]
+    choices = asked(MyopicPolicy())
+    found = [incremental_value(FOUR, np.full(4, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(NUM_LEVELS)]
     ratio = np.array([gained / np.maximum(cost, 1e-9) for gained, cost in found])[1:]
 
     best = 1 + ratio.argmax(axis=0)
@@ -97,11 +97,11 @@ def test_myopic_takes_what_gains_most_for_its_money() -> None:
 def test_myopic_takes_words_where_only_they_gain() -> None:
     words = Customers(daily_hazard(np.array([0.8])), np.array([[0.3, 0.0, 0.0, 0.0]]), np.array([70.0]))
 
-    assert asked(Myopic(), words).level.tolist() == [0]
+    assert asked(MyopicPolicy(), words).level.tolist() == [0]
 
 
 def test_one_step_is_the_services_baseline() -> None:
-    found = asked(OneStep(), MANY).level
+    found = asked(OneStepPolicy(), MANY).level
     risk, policy = -np.expm1(-MANY.hazard * RESPONSE_MODEL.risk_days), BaselinePolicy()
     for customer, level in enumerate(found):
         facts = {"churn_risk": risk[customer], "accept_probs": tuple(MANY.accept[customer])}
@@ -117,12 +117,12 @@ def test_one_step_is_the_services_baseline() -> None:
 
 @pytest.mark.parametrize("price", [0.0, 1.0])
 def test_the_index_does_what_the_dynamic_program_says_at_its_price(price: float) -> None:
-    [problem] = LagrangianBound(MANY).problems
+    [problem] = LagrangianBound(MANY).programs
     first = list(problem.solve(price))[-1]
     contact = first.contact[:, :, 0]
     expected = np.where(contact.max(axis=0) > first.wait[:, 0], contact.argmax(axis=0), NOTHING)
 
-    found = asked(Index(MANY, np.array([price]), resolve=False), MANY).level
+    found = asked(IndexPolicy(MANY, np.array([price]), reprice=False), MANY).level
 
     assert found.tolist() == expected.tolist()
     assert len(set(found.tolist())) > 1
@@ -130,12 +130,12 @@ def test_the_index_does_what_the_dynamic_program_says_at_its_price(price: float)
 
 def test_the_index_is_solved_again_each_day_for_the_money_that_is_left() -> None:
     portfolio, prices = LagrangianBound(MANY), np.linspace(0, 10, 21)
-    budget = 0.3 * portfolio.at(0.0).spend
+    budget = 0.3 * portfolio.unconstrained_spend
     again, once = (
-        CampaignSimulator(MANY, 1, seed=1).run(Index(MANY, prices, resolve), budget).prices for resolve in (1, 0)
+        CampaignSimulator(MANY, 1, seed=1).run(IndexPolicy(MANY, prices, resolve), budget).prices for resolve in (1, 0)
     )
 
-    assert again[0] == once[0] == pytest.approx(portfolio.bound(budget).price, abs=0.5)
+    assert again[0] == once[0] == pytest.approx(portfolio.at_budget(budget).price, abs=0.5)
     assert len(set(once)) == 1
     assert len(set(again)) > 3
 
@@ -148,8 +148,8 @@ def test_the_index_finds_money_dear_where_none_is_left_and_free_where_there_is_p
             quarter.funds = {10: 0, 20: 10**9}.get(quarter.day, quarter.funds)
             return index.choose(quarter, who)
 
-    index = Index(MANY, np.linspace(0, 10, 21))
-    prices = CampaignSimulator(MANY, 1, seed=1).run(Changed(), 0.3 * LagrangianBound(MANY).at(0.0).spend).prices
+    index = IndexPolicy(MANY, np.linspace(0, 10, 21))
+    prices = CampaignSimulator(MANY, 1, seed=1).run(Changed(), 0.3 * LagrangianBound(MANY).unconstrained_spend).prices
 
     assert 0 < prices[9] < prices[10]
     assert prices[20:] == [0.0] * 70
@@ -166,7 +166,7 @@ def plentiful(seen: np.ndarray) -> np.ndarray:
 
 
 def test_a_network_is_asked_for_contact_offer_and_delay() -> None:
-    choices = asked(Learned(plentiful, price=1.0))  # half of plenty
+    choices = asked(NetworkPolicy(plentiful, price=1.0))  # half of plenty
 
     assert choices.level.tolist() == [3, NOTHING, NOTHING, 3]
     assert choices.delay.tolist() == [3] * 4
@@ -175,7 +175,7 @@ def test_a_network_is_asked_for_contact_offer_and_delay() -> None:
 def test_a_sampled_network_does_each_as_often_as_it_says() -> None:
     logits = np.log([0.3, 0.7, 0.1, 0.2, 0.3, 0.4, *[1 / NUM_DELAYS] * NUM_DELAYS, 1.0]).astype(np.float32)
     customers = Customers(*(np.repeat(fact, 2_500, axis=0) for fact in FOUR))
-    choices = asked(Learned(lambda seen: np.tile(logits, (len(seen), 1)), price=0.0, greedy=False), customers)
+    choices = asked(NetworkPolicy(lambda seen: np.tile(logits, (len(seen), 1)), price=0.0, greedy=False), customers)
 
     found = np.bincount(choices.level + 1, minlength=5) / 10_000
     assert found == pytest.approx([0.3, 0.07, 0.14, 0.21, 0.28], abs=0.02)
@@ -189,46 +189,50 @@ def test_a_network_sees_the_customer_and_the_price() -> None:
         seen.append(observations)
         return plentiful(observations)
 
-    asked(Learned(network, price=3.0))
+    asked(NetworkPolicy(network, price=3.0))
 
     never = np.tile([0.25, 1, 0, 0], (4, 1))  # plenty, long since a contact, no cooldown, no contacts
     assert seen[0] == pytest.approx(np.column_stack([RISK, FOUR.accept, never]), abs=1e-6)
 
 
 def left(quarter: CampaignSimulator, money: float, day: int = 0) -> CampaignSimulator:
-    quarter.run(Never(), 0.0)
+    quarter.run(NoContactPolicy(), 0.0)
     quarter.funds, quarter.day = int(100 * money), day
     return quarter
 
 
 def test_the_price_of_a_plan_is_that_which_spends_what_is_left() -> None:
-    plan, quarter = Plan(plentiful, MANY), CampaignSimulator(MANY, 2, seed=PLANNED)
-    for price in PRICES[[1, 3, 5]]:
-        path = quarter.run(Learned(plentiful, float(price)), UNLIMITED).path
+    plan, quarter = SpendForecast(plentiful, MANY), CampaignSimulator(MANY, 2, seed=FORECAST_SEED)
+    for price in FORECAST_PRICES[[1, 3, 5]]:
+        path = quarter.run(NetworkPolicy(plentiful, float(price)), UNLIMITED_BUDGET).path
         for day in (0, 30):
             to_come = path[-1] - (path[day - 1] if day else 0)
             assert plan.price(left(CampaignSimulator(MANY, 2, seed=3), to_come, day)) == pytest.approx(price, rel=0.02)
 
 
 def test_a_plan_is_the_same_for_more_customers_with_as_much_more_money() -> None:
-    plan = Plan(plentiful, MANY)
+    plan = SpendForecast(plentiful, MANY)
     once, thrice = (plan.price(left(CampaignSimulator(MANY, copies, seed=3), copies * 80.0)) for copies in (1, 3))
 
-    assert 0 < once < PRICES[-1]
+    assert 0 < once < FORECAST_PRICES[-1]
     assert once == thrice
 
 
 def test_where_nothing_is_left_the_price_is_one_that_spends_nothing_and_where_there_is_plenty_it_is_free() -> None:
-    plan, quarter = Plan(plentiful, MANY), CampaignSimulator(MANY, 1, seed=3)
+    plan, quarter = SpendForecast(plentiful, MANY), CampaignSimulator(MANY, 1, seed=3)
     dear = plan.price(left(quarter, 0.0))
 
-    assert CampaignSimulator(MANY, 2, seed=PLANNED).run(Learned(plentiful, dear), UNLIMITED).spend == 0
-    assert plan.price(left(quarter, 1e9)) == PRICES[0] == 0
+    assert (
+        CampaignSimulator(MANY, 2, seed=FORECAST_SEED).run(NetworkPolicy(plentiful, dear), UNLIMITED_BUDGET).spend == 0
+    )
+    assert plan.price(left(quarter, 1e9)) == FORECAST_PRICES[0] == 0
 
 
 def test_a_network_with_a_plan_uses_its_budget() -> None:
-    free = CampaignSimulator(MANY, 4, seed=9).run(Learned(plentiful, 0.0), UNLIMITED).spend
-    account = CampaignSimulator(MANY, 4, seed=9).run(Learned(plentiful, Plan(plentiful, MANY)), 0.4 * free)
+    free = CampaignSimulator(MANY, 4, seed=9).run(NetworkPolicy(plentiful, 0.0), UNLIMITED_BUDGET).spend
+    account = CampaignSimulator(MANY, 4, seed=9).run(
+        NetworkPolicy(plentiful, SpendForecast(plentiful, MANY)), 0.4 * free
+    )
 
     assert 0.85 < account.spend / account.budget <= 1
     assert len(set(account.prices)) > 3

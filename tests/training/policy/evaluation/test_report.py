@@ -14,7 +14,7 @@ from tests.policy.networks import artifact
 from training.policy.customers import Population, customers
 from training.policy.evaluation import report
 from training.policy.evaluation.assess import Evaluation, Size, evaluated, metrics
-from training.policy.evaluation.benchmark import BUDGETS, Judged
+from training.policy.evaluation.benchmark import BUDGETS, BenchmarkResult
 from training.policy.evaluation.report import Aim, aims
 from training.policy.evaluation.sections import UNMEASURED, Record, sampled
 from training.policy.simulation.campaign import Account
@@ -58,7 +58,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     network = Network.load(artifact(tmp_path_factory.mktemp("artifacts") / "policy"))
     population = Population(customers(people(90, 2)), customers(WHO), WHO)
     with pytest.MonkeyPatch.context() as fewer:
-        fewer.setattr("training.policy.evaluation.benchmark.AROUND", np.array([0.8, 1, 1.25]))
+        fewer.setattr("training.policy.evaluation.benchmark.PRICE_GRID", np.array([0.8, 1, 1.25]))
         fewer.setattr("training.policy.evaluation.benchmark.THRESHOLDS", (1, 4))
         fewer.setattr("training.policy.evaluation.sensitivity.WORLDS", {"effect": (0.25,)})
         return evaluated(population, people(40, 3), WHO.assign(accept_prob_0=0.0), network, SMALL)
@@ -85,7 +85,7 @@ def test_what_a_policy_comes_to_is_as_worked_by_hand() -> None:
     quarter = {"revenue": 900.0, "budget": 50.0, "contacted": 3, "stopped": 2, "offers": np.array([2, 0, 0, 2])}
     accounts = [Account(gain=gain, spend=40.0, **quarter) for gain in (10.0, 30.0)]
 
-    by = metrics(Judged(accounts, bound=40.0), customers=12, bills=1000.0)
+    by = metrics(BenchmarkResult(accounts, bound=40.0), customers=12, bills=1000.0)
 
     assert {name: value.mean for name, value in by.items()} == pytest.approx(
         {
@@ -105,7 +105,7 @@ def test_what_a_policy_comes_to_is_as_worked_by_hand() -> None:
 def test_who_spends_nothing_has_no_roi() -> None:
     idle = [Account(budget=1.0, revenue=1.0)] * 2
 
-    assert "roi" not in metrics(Judged(idle, 1.0), 1, 1.0)
+    assert "roi" not in metrics(BenchmarkResult(idle, 1.0), 1, 1.0)
 
 
 def test_machines_read_the_share_of_the_bound_of_every_policy_at_every_budget(
@@ -117,7 +117,7 @@ def test_machines_read_the_share_of_the_bound_of_every_policy_at_every_budget(
         assert list(shares) == ["0.1", "0.3", "0.6"]
         for budget, share in shares.items():
             assert share["low"] <= share["mean"] <= share["high"]
-            assert share["mean"] == round(found.judged[float(budget)][name].share.mean, 4)
+            assert share["mean"] == round(found.judged[float(budget)][name].share_of_bound.mean, 4)
 
 
 def test_nothing_spends_above_the_budget_or_breaks_a_rule(machines: dict[str, Any]) -> None:
@@ -176,7 +176,7 @@ def test_a_customer_who_was_lent_other_facts_is_no_other_customer() -> None:
 
 def test_the_difference_to_the_best_baseline_is_of_the_same_quarters(found: Evaluation) -> None:
     for budget, by in found.differences.items():
-        shares = {name: judged.shares for name, judged in found.judged[budget].items()}
+        shares = {name: judged.shares_of_bound for name, judged in found.judged[budget].items()}
         best = max(NAMES[2:], key=lambda name: shares[name].mean())
         assert found.best[budget] == best
         assert by["index"].mean == pytest.approx((shares["index"] - shares[best]).mean())

@@ -6,7 +6,7 @@ import pytest
 
 from services.policy.response.model import RESPONSE_MODEL, Customers
 from training.policy.evaluation.bound import LagrangianBound
-from training.policy.evaluation.policies import Index, Myopic, Never
+from training.policy.evaluation.policies import IndexPolicy, MyopicPolicy, NoContactPolicy
 from training.policy.evaluation.sensitivity import Case, cases, moved, optimum
 from training.policy.simulation.campaign import NOTHING, CampaignSimulator
 
@@ -31,15 +31,15 @@ def test_a_scorer_that_is_wrong_changes_what_happens_and_not_what_a_policy_sees(
     right, wrong = CampaignSimulator(seen, 2, 1), CampaignSimulator(seen, 2, 1, truth=twice)
 
     assert (wrong.customers.hazard == right.customers.hazard).all()
-    assert wrong.run(Never(), 0).revenue < right.run(Never(), 0).revenue
-    assert wrong.run(Never(), 0).revenue == CampaignSimulator(twice, 2, 1).run(Never(), 0).revenue
+    assert wrong.run(NoContactPolicy(), 0).revenue < right.run(NoContactPolicy(), 0).revenue
+    assert wrong.run(NoContactPolicy(), 0).revenue == CampaignSimulator(twice, 2, 1).run(NoContactPolicy(), 0).revenue
 
 
 def test_gains_are_by_the_truth_too() -> None:
     seen = some()
     unwilling = Customers(seen.hazard, seen.accept * 0, seen.bill)
 
-    account = CampaignSimulator(seen, 2, 1, truth=unwilling).run(Myopic(), 1e6)
+    account = CampaignSimulator(seen, 2, 1, truth=unwilling).run(MyopicPolicy(), 1e6)
 
     assert account.offers.sum() > 0
     assert account.spend == 0
@@ -78,9 +78,9 @@ def test_the_optimum_offers_fewer_discounts_where_money_is_dearer_and_nobody_is_
 
 def test_in_the_assumed_world_decisions_are_the_same_and_its_own_policy_reaches_more_than_in_another() -> None:
     customers = some()
-    budget = 0.5 * LagrangianBound(customers).at(0.0).spend
-    price = LagrangianBound(customers).bound(budget).price
-    policy, before = Index(customers, np.array([price]), resolve=False), optimum(customers, price, RESPONSE_MODEL)
+    budget = 0.5 * LagrangianBound(customers).unconstrained_spend
+    price = LagrangianBound(customers).at_budget(budget).price
+    policy, before = IndexPolicy(customers, np.array([price]), reprice=False), optimum(customers, price, RESPONSE_MODEL)
     other = RESPONSE_MODEL._replace(effect=0.25)
 
     same = moved(Case("as assumed", "", RESPONSE_MODEL, customers, customers), before, policy, budget, 20, SEEDS)

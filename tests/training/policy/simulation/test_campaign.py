@@ -8,7 +8,7 @@ import pytest
 from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import RESPONSE_MODEL, Customers, incremental_value
 from training.policy.evaluation.bound import LagrangianBound
-from training.policy.evaluation.policies import Index, Never
+from training.policy.evaluation.policies import IndexPolicy, NoContactPolicy
 from training.policy.simulation.campaign import HOURS, NOTHING, CampaignSimulator, Choices
 
 DRAWN = np.random.default_rng(4)
@@ -104,7 +104,7 @@ def test_an_offer_is_reserved_at_its_worst_case_in_whole_cents() -> None:
 
 def test_a_contact_against_the_rules_is_counted() -> None:
     quarter = CampaignSimulator(alike(5), 1, seed=1)
-    quarter.run(Never(), budget=1e6)
+    quarter.run(NoContactPolicy(), budget=1e6)
     for _ in range(2):
         quarter._contact(np.array([0, 1]), np.array([0, 0]))
 
@@ -133,7 +133,7 @@ def test_who_asks_to_wait_is_not_asked_about() -> None:
 
 def test_customers_pay_while_they_are_there_and_leave_by_their_hazard() -> None:
     quarter = CampaignSimulator(alike(1, hazard=0.01, bill=60.0), 20_000, seed=1)
-    account = quarter.run(Never(), budget=0.0)
+    account = quarter.run(NoContactPolicy(), budget=0.0)
 
     assert quarter.active.mean() == pytest.approx(exp(-0.9), abs=4 * 0.5 / 20_000**0.5)
     assert account.revenue / 20_000 == pytest.approx(2 * sum(exp(-0.01 * day) for day in range(90)), rel=0.01)
@@ -149,13 +149,13 @@ def test_who_contacts_changes_who_stays() -> None:
 
 @pytest.mark.parametrize("price", [0.0, 1.5])
 def test_what_is_best_at_a_price_gains_and_spends_what_the_bound_says(price: float) -> None:
-    """With money enough: `Dual.gain` is after the price of money, so the account's is too."""
-    dual = LagrangianBound(CUSTOMERS, copies=5).at(price)
-    index = Index(CUSTOMERS, np.array([price]), resolve=False)
+    """With money enough: `Dual.net_value` is after the price of money, so the account's is too."""
+    dual = LagrangianBound(CUSTOMERS, copies=5).at_price(price)
+    index = IndexPolicy(CUSTOMERS, np.array([price]), reprice=False)
     accounts = [CampaignSimulator(CUSTOMERS, 5, seed).run(index, 1e9) for seed in range(12)]
 
     for found, said in (
-        (np.array([account.gain - price * account.spend for account in accounts]), dual.gain),
+        (np.array([account.gain - price * account.spend for account in accounts]), dual.net_value),
         (np.array([account.spend for account in accounts]), dual.spend),
     ):
         error = found.std(ddof=1) / len(found) ** 0.5
