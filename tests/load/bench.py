@@ -203,7 +203,7 @@ def simulating() -> Figures:
     def decide() -> None:
         for _ in range(STEPS):
             many.observe()
-            many.renew(many.step(next(contacts), next(levels), next(delays)).done)
+            many.reset_done(many.step(next(contacts), next(levels), next(delays)).done)
 
     def balance() -> None:
         for _ in range(STEPS):

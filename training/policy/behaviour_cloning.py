@@ -12,7 +12,7 @@ from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers
 from training.policy.ppo import Heads, Network, value_loss
-from training.policy.simulation.env import NEVER
+from training.policy.simulation.dynamics import NEVER_CONTACTED
 
 PRICES = np.expm1(np.linspace(0, np.log(12), 40))
 DAYS = 6
@@ -55,7 +55,7 @@ def lessons(customers: Customers, rng: np.random.Generator, each: int = 800) -> 
         for stage in problem.solve(float(price)):
             if stage.day % DAYS == 0:
                 contacts = rng.integers(problem.rules.cap, size=each)
-                days_since_contact = np.where(contacts, rng.integers(1, 60, size=each), NEVER)
+                days_since_contact = np.where(contacts, rng.integers(1, 60, size=each), NEVER_CONTACTED)
                 to_wait = np.maximum(problem.rules.cooldown - days_since_contact, 0)  # until the day of this stage
                 out = np.empty((len(OBSERVATION), each), np.float32)
                 facts = some.hazard, some.accept.T, price, days_since_contact, np.zeros(each), contacts

@@ -170,7 +170,7 @@ class Trainer:
         self.args, self.rng = args, np.random.default_rng(args.seed)
         self.network = network or Network()
         self.optimizer = torch.optim.Adam(self.network.parameters(), eps=1e-5, fused=True)
-        self.many = RetentionVectorEnv(customers, args.customers, self.rng, immortal=True)
+        self.many = RetentionVectorEnv(customers, args.customers, self.rng, survival_weighted=True)
         self.bill = float(customers.bill.mean())
         free = LagrangianBound(customers).unconstrained_spend / len(customers.bill)
         self.limits = free * np.array(args.budgets)  # money a customer's quarter
@@ -197,7 +197,7 @@ class Trainer:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def see(self) -> tuple[np.ndarray, np.ndarray, Heads]:
         observations = self.many.observe().T.copy()
-        may = self.many.may() if self.args.masked else np.ones(self.many.number, dtype=bool)
+        may = self.many.eligible() if self.args.masked else np.ones(self.many.num_envs, dtype=bool)
         return observations, may, self.network(torch.from_numpy(observations), torch.from_numpy(may))
 
     def collect(self) -> Batch:
@@ -205,27 +205,27 @@ class Trainer:
         many, args = self.many, self.args
         price, fatigue_price = self.budget.price[self.market], float(self.fatigue.price[0])
         many.price = price.astype(np.float32)
-        rows, totals = [], np.zeros((3, many.number))
+        rows, totals = [], np.zeros((3, many.num_envs))
         observations, may, heads = self.see()
         for _ in range(args.steps):
             actions = sample(heads, self.rng)
             likely = log_probability(heads, torch.from_numpy(actions)).numpy()
             value = heads.value.numpy()
             who = np.flatnonzero(actions[:, 0])
-            gain, cost = np.zeros((2, many.number))
-            gain[who], cost[who] = many.gains(who, actions[who, 1])
-            active, broken = np.exp(-many.cumulative_hazard), (actions[:, 0] > 0) & ~many.may()
+            gain, cost = np.zeros((2, many.num_envs))
+            gain[who], cost[who] = many.incremental_value(who, actions[who, 1])
+            active, broken = np.exp(-many.state.cumulative_hazard), (actions[:, 0] > 0) & ~many.eligible()
             step = many.step(actions[:, 0] > 0, actions[:, 1], actions[:, 2])
             totals += active * np.stack([cost, broken, gain])
             reward = (gain - price * cost - fatigue_price * broken) / self.bill
             row = [observations, may, actions, likely, value, reward, step.survival]
             observations, may, heads = self.see()
             after = heads.value.numpy().copy()
-            spent = many.contacts >= many.rules.cap if args.masked else np.zeros_like(step.cut)
+            spent = many.state.contacts >= many.rules.cap if args.masked else np.zeros_like(step.truncated)
             after[spent] = 0  # at the cap nothing can be gained any more in this quarter
             rest = spent * (many.rules.quarter - many.day)
-            if (over := step.cut | spent).any():
-                many.renew(over)
+            if (over := step.truncated | spent).any():
+                many.reset_done(over)
                 observations, may, heads = self.see()
             rows.append([*row, after, step.survival * args.trace**step.days * ~over, step.days + rest])
         seen, may_all, done, likely_all, values, rewards, kept, afters, carried, days = (

@@ -32,11 +32,11 @@ class Episodes:
 
     def step(self, actions: np.ndarray) -> Moved:
         """`actions` [n, 3]. A contact that the gate forbids is none."""
-        contact = (actions[:, 0] > 0) & self.many.may()
-        who, gain, cost = np.flatnonzero(contact), *np.zeros((2, self.many.number))
-        gain[who], cost[who] = self.many.gains(who, actions[who, 1])
+        contact = (actions[:, 0] > 0) & self.many.eligible()
+        who, gain, cost = np.flatnonzero(contact), *np.zeros((2, self.many.num_envs))
+        gain[who], cost[who] = self.many.incremental_value(who, actions[who, 1])
         step = self.many.step(contact, actions[:, 1], actions[:, 2])
         return Moved((gain - self.price * cost) / self.bill, cost, step.done)
 
     def renew(self, done: np.ndarray) -> None:
-        self.many.renew(done)
+        self.many.reset_done(done)

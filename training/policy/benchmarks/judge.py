@@ -29,17 +29,17 @@ class Value(NamedTuple):
 
 def value(decide: Decide, customers: Customers, price: float, greedy: bool = True, seed: int = 0) -> Value:
     """Each customer lives one quarter. Leaving and what is gained are expectations; luck is only in who accepts."""
-    many = RetentionVectorEnv(customers, len(customers.bill), np.random.default_rng(seed), immortal=True)
+    many = RetentionVectorEnv(customers, len(customers.bill), np.random.default_rng(seed), survival_weighted=True)
     many.accept[:], many.hazard[:], many.bill[:] = customers.accept.T, customers.hazard, customers.bill
     many.price, total = np.float32(price), np.zeros(2)
     while (going := many.day < many.rules.quarter).any():
-        may = many.may() & going
+        may = many.eligible() & going
         actions = decide(many.observe().T.copy(), may, greedy)
         contact = (actions[:, 0] > 0) & may
         who = np.flatnonzero(contact)
-        total += np.stack(many.gains(who, actions[who, 1])) @ np.exp(-many.cumulative_hazard[who])
+        total += np.stack(many.incremental_value(who, actions[who, 1])) @ np.exp(-many.state.cumulative_hazard[who])
         many.step(contact, actions[:, 1], actions[:, 2])
-    return Value(*(total / many.number).tolist())
+    return Value(*(total / many.num_envs).tolist())
 
 
 def best(customers: Customers, price: float) -> Value:

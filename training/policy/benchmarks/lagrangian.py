@@ -29,7 +29,7 @@ class Together:
     """`Episodes` as Tianshou's collector wants them; those it does not ask about do nothing for a day."""
 
     def __init__(self, episodes: Episodes, unit: float) -> None:
-        self.episodes, self.unit, self.number = episodes, unit, episodes.many.number
+        self.episodes, self.unit, self.number = episodes, unit, episodes.many.num_envs
         self.observation_space, self.action_space = OBSERVATIONS, Discrete(int(ACTIONS.nvec.prod()))
 
     def __len__(self) -> int:

@@ -26,7 +26,7 @@ class Together(VecEnv):
 
     def __init__(self, episodes: Episodes) -> None:
         self.episodes, self.render_mode = episodes, None
-        super().__init__(episodes.many.number, OBSERVATIONS, ACTIONS)
+        super().__init__(episodes.many.num_envs, OBSERVATIONS, ACTIONS)
 
     def reset(self) -> np.ndarray:
         self.episodes.renew(np.ones(self.num_envs, dtype=bool))
@@ -48,7 +48,7 @@ class Together(VecEnv):
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
         """Only `action_masks`: contact is masked where the gate forbids it."""
         masks = np.ones((self.num_envs, int(ACTIONS.nvec.sum())), dtype=bool)
-        masks[:, 1] = self.episodes.many.may()
+        masks[:, 1] = self.episodes.many.eligible()
         return list(masks)
 
     def has_attr(self, attr_name: str) -> bool:

@@ -18,8 +18,8 @@ from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Benchma
 from training.policy.evaluation.explain import Day, day
 from training.policy.evaluation.policies import IndexPolicy, NetworkPolicy, SpendForecast
 from training.policy.evaluation.sensitivity import Moved, cases, moved
-from training.policy.simulation.campaign import Account, Policy
-from training.policy.simulation.service import ServiceRun, live
+from training.policy.simulation.campaign import CampaignResult, Policy
+from training.policy.simulation.service import ServiceRun, simulate
 from training.statistics import Estimate, mean_interval
 
 EXPLAINED = 0.3
@@ -58,7 +58,9 @@ class Evaluation(NamedTuple):
     def share_lived(self, budget: float) -> float:
         """Of the bound, through the service: what its pace and its promises cost is counted."""
         judged = next(iter(self.judged[budget].values()))
-        return self.lived[budget].gain / (judged.bound * self.lived[budget].budget / judged.accounts[0].budget)
+        return self.lived[budget].incremental_value / (
+            judged.bound * self.lived[budget].budget / judged.accounts[0].budget
+        )
 
 
 SERVED = ("ppo", "index")
@@ -82,16 +84,16 @@ def metrics(judged: BenchmarkResult, customers: int, bills: float) -> Metrics:
     `bills` is what all customers would pay in a quarter if all of them stayed.
     """
 
-    def each(account: Account) -> dict[str, float]:
-        cost = account.spend + RESPONSE_MODEL.contact_cost * account.offers.sum()
+    def each(account: CampaignResult) -> dict[str, float]:
+        cost = account.spend + RESPONSE_MODEL.contact_cost * account.contacts.sum()
         return {
-            "share_of_bound": account.gain / judged.bound,
+            "share_of_bound": account.incremental_value / judged.bound,
             "utilisation": account.spend / account.budget,
             "nrr": (account.revenue - account.spend) / bills,
-            **({"roi": account.gain / cost} if cost else {}),
-            "contact_rate": account.contacted / customers,
-            **{f"contacts_{level}": float(count) for level, count in enumerate(account.offers)},
-            "refused": account.stopped,
+            **({"roi": account.incremental_value / cost} if cost else {}),
+            "contact_rate": account.customers_contacted / customers,
+            **{f"contacts_{level}": float(count) for level, count in enumerate(account.contacts)},
+            "refused": account.refused,
             "violations": account.violations,
         }
 
@@ -110,7 +112,7 @@ def evaluated(
     sizes, money = (size.moved_copies, size.moved_seeds), benchmark.budget(EXPLAINED)
     with ProcessPoolExecutor(2) as pool:
         lives = {
-            budget: pool.submit(live, PPOPolicy(network), customers, copies, copies * benchmark.budget(budget))
+            budget: pool.submit(simulate, PPOPolicy(network), customers, copies, copies * benchmark.budget(budget))
             for budget, copies in size.lived.items()
         }
         courts = {budget: pool.submit(judged, served, training, customers, budget, size) for budget in BUDGETS}

@@ -17,7 +17,7 @@ from training.policy.evaluation.policies import (
     ThresholdPolicy,
     TopRiskPolicy,
 )
-from training.policy.simulation.campaign import Account, CampaignSimulator, Policy
+from training.policy.simulation.campaign import CampaignResult, CampaignSimulator, Policy
 from training.statistics import Estimate, mean_interval
 
 BUDGETS = (0.1, 0.3, 0.6)
@@ -36,14 +36,14 @@ TUNING_SEED = 7
 class BenchmarkResult(NamedTuple):
     """One policy at one budget."""
 
-    accounts: Sequence[Account]
+    accounts: Sequence[CampaignResult]
     """By campaign."""
     bound: float
 
     @property
     def shares_of_bound(self) -> np.ndarray:
         """By campaign."""
-        return np.array([account.gain for account in self.accounts]) / self.bound
+        return np.array([account.incremental_value for account in self.accounts]) / self.bound
 
     @property
     def share_of_bound(self) -> Estimate:
@@ -94,7 +94,7 @@ def baselines(customers: Customers) -> Mapping[str, Callable[[float], Policy]]:
 
     def tuned_threshold(share: float) -> Policy:
         candidates = [ThresholdPolicy(value, level) for value in THRESHOLDS for level in range(1, 4)]
-        return max(candidates, key=lambda policy: tuning.evaluate(policy, share).accounts[0].gain)
+        return max(candidates, key=lambda policy: tuning.evaluate(policy, share).accounts[0].incremental_value)
 
     return {
         "never": lambda share: NoContactPolicy(),

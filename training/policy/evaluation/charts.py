@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from services.policy.budget.pacing import planned_share
 from training.policy.evaluation.explain import Day, tenths
-from training.policy.simulation.campaign import NOTHING
+from training.policy.simulation.campaign import NO_CONTACT
 from training.policy.simulation.service import ServiceRun
 from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL, WIDTH, canvas, styled, svg
 from training.statistics import Estimate
@@ -68,9 +68,9 @@ def fatigue_chart(run: Run) -> str:
 def pace_chart(lived: ServiceRun, title: str) -> str:
     figure = Figure((WIDTH, TALL), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    days = np.arange(1, len(lived.path) + 1)
+    days = np.arange(1, len(lived.spend_by_day) + 1)
     axes.plot(days, [planned_share(day / len(days)) for day in days], color=GREY, linewidth=1, label="calendar")
-    axes.plot(days, np.array(lived.path) / lived.budget, color=BLUE, label="spent")
+    axes.plot(days, np.array(lived.spend_by_day) / lived.budget, color=BLUE, label="spent")
     axes.yaxis.set_major_formatter(PERCENT)
     axes.set(ylabel="of the budget", ylim=(0, 1.05))
     axes.legend(loc="upper left")
@@ -109,8 +109,8 @@ def lift_chart(day: Day) -> str:
     """By tenth of risk: how many the network contacts, and what the best contact gains."""
     figure, axes = canvas()
     tenth = tenths(day.risk)
-    contacted = np.array([mean(day.ppo[tenth == number] > NOTHING) for number in range(1, 11)])
-    lifts = contacted / (day.ppo > NOTHING).mean()
+    contacted = np.array([mean(day.ppo[tenth == number] > NO_CONTACT) for number in range(1, 11)])
+    lifts = contacted / (day.ppo > NO_CONTACT).mean()
     axes.bar_label(axes.bar(range(1, 11), lifts, 0.75, color=BLUE), fmt="%.1f", padding=2)
     axes.axhline(1, color=GREY, linewidth=0.8)
     axes.set(xlabel="tenth by risk, riskiest first", ylabel="lift of being contacted")

@@ -23,7 +23,7 @@ from shared.settings import Settings
 from training.data.sources import SourceError
 from training.policy.customers import population
 from training.policy.evaluation.benchmark import BUDGETS, Benchmark
-from training.policy.simulation.service import SEED, ServiceRun, live
+from training.policy.simulation.service import SEED, ServiceRun, simulate
 from training.statistics import Estimate, mean_interval
 
 POLICIES = ("ppo", "index", "baseline")
@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
 
 def lived(run: Run, customers: Customers, copies: int) -> ServiceRun:
-    return live(run.policy, customers, copies, Benchmark(customers, copies).budget(run.budget), seed=run.seed)
+    return simulate(run.policy, customers, copies, Benchmark(customers, copies).budget(run.budget), seed=run.seed)
 
 
 def table(found: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> str:
@@ -47,7 +47,9 @@ def table(found: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> str
     for budget, policy in product(bounds, policies):
         runs = [found[Run(budget, seed, policy)] for seed in seeds]
         first = [found[Run(budget, seed, policies[0])] for seed in seeds]
-        shares, firsts = (np.array([each.gain for each in some]) / bounds[budget] for some in (runs, first))
+        shares, firsts = (
+            np.array([each.incremental_value for each in some]) / bounds[budget] for some in (runs, first)
+        )
         share, difference = (_said(mean_interval(values)) for values in (shares, firsts - shares))
         broken = sum(sum(each.violations.values()) for each in runs)
         used = np.mean([each.utilisation for each in runs])

@@ -12,8 +12,8 @@ from services.policy.response.model import RESPONSE_MODEL, Customers, incrementa
 from shared.messages import OFFERS
 from training.policy.evaluation.policies import NUM_LEVELS
 from training.policy.evaluation.sensitivity import optimum
-from training.policy.simulation.campaign import NOTHING
-from training.policy.simulation.env import NEVER
+from training.policy.simulation.campaign import NO_CONTACT
+from training.policy.simulation.dynamics import NEVER_CONTACTED
 
 
 class Day(NamedTuple):
@@ -43,14 +43,14 @@ def day(network: Network, customers: Customers, price: float) -> Day:
         incremental_value(customers, np.full(n, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(NUM_LEVELS)
     ]
     out = np.empty((len(OBSERVATION), n), np.float32)
-    days_since_contact, nothing = np.full(n, NEVER), np.zeros(n)
+    days_since_contact, nothing = np.full(n, NEVER_CONTACTED), np.zeros(n)
     seen = observe(
         out, customers.hazard, customers.accept.T, price, days_since_contact, nothing, nothing, RESPONSE_MODEL, RULES
     ).T
     outputs = network(seen)
     contact, offer, delay = (outputs[:, head] for head in (CONTACT, OFFER, DELAY))
     probability = 1 / (1 + np.exp(contact[:, 0] - contact[:, 1]))
-    ppo = np.where(contact[:, 1] > contact[:, 0], offer.argmax(axis=1), NOTHING)
+    ppo = np.where(contact[:, 1] > contact[:, 0], offer.argmax(axis=1), NO_CONTACT)
     gains, costs = (np.array(part) for part in zip(*each, strict=True))
     best = optimum(customers, price, RESPONSE_MODEL)
     return Day(customers, price, gains, costs, probability, ppo, delay.argmax(axis=1), best)
@@ -75,7 +75,7 @@ def targets(found: Day) -> dict[str, Target]:
 
     An order names no level, so each is offered what gains most of them: the best that such an order can do.
     """
-    ppo, best = np.flatnonzero(found.ppo > NOTHING), found.gains.argmax(axis=0)
+    ppo, best = np.flatnonzero(found.ppo > NO_CONTACT), found.gains.argmax(axis=0)
     spend, total = (money[found.ppo[ppo], ppo].sum() for money in (found.costs, found.gains))
 
     def target(who: np.ndarray, level: np.ndarray) -> Target:
@@ -120,14 +120,14 @@ def tenths(values: np.ndarray) -> np.ndarray:
 
 
 def said(level: int) -> str:
-    return "no contact" if level == NOTHING else f"{OFFERS[level]} %"
+    return "no contact" if level == NO_CONTACT else f"{OFFERS[level]} %"
 
 
 def why(found: Day, who: int, tenth: int) -> str:
     """One sentence; what is said of worth is the one-contact gain, and of waiting the dynamic program's."""
     ppo, index, gains, costs = found.ppo[who], found.optimum[who], found.gains[:, who], found.costs[:, who]
     priced = gains - found.price * costs
-    level = int(priced.argmax() if ppo == NOTHING else ppo)
+    level = int(priced.argmax() if ppo == NO_CONTACT else ppo)
     accept = found.customers.accept[who, level]
     facts = f"risk {found.risk[who]:.0%}, tenth {tenth} of 10; P(accept) {accept:.1%} at {OFFERS[level]} % off"
     return f"{facts}: {_reason(ppo, gains, priced, costs, level, found.price)}{_other(ppo, index)}."
@@ -135,9 +135,9 @@ def why(found: Day, who: int, tenth: int) -> str:
 
 def _reason(ppo: int, gains: np.ndarray, priced: np.ndarray, costs: np.ndarray, level: int, price: float) -> str:
     worth = f"{gains[level]:.2f} for {costs[level]:.2f} of the budget"
-    if ppo != NOTHING and costs[level] == 0:
+    if ppo != NO_CONTACT and costs[level] == 0:
         return f"a message gains {gains[level]:.2f} and costs nothing of the budget"
-    if ppo != NOTHING:
+    if ppo != NO_CONTACT:
         good = "above" if priced[level] > 0 else "below"
         return f"a contact gains {worth}, {good} its price of {price * costs[level]:.2f}"
     if gains.max() <= 0:
@@ -152,4 +152,6 @@ def _reason(ppo: int, gains: np.ndarray, priced: np.ndarray, costs: np.ndarray, 
 def _other(ppo: int, index: int) -> str:
     if ppo == index:
         return "; the index policy decides the same"
-    return "; the index policy would wait" if index == NOTHING else f"; the index policy would offer {OFFERS[index]} %"
+    return (
+        "; the index policy would wait" if index == NO_CONTACT else f"; the index policy would offer {OFFERS[index]} %"
+    )

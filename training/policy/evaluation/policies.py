@@ -6,7 +6,8 @@ from services.policy.policies.network import CONTACT, DELAY, OFFER, Network
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel, incremental_value
-from training.policy.simulation.campaign import CENTS, NOTHING, CampaignSimulator, Choices
+from training.policy.simulation.campaign import NO_CONTACT, CampaignActions, CampaignSimulator
+from training.policy.simulation.customer_simulator import CENTS
 
 NUM_LEVELS = len(DISCOUNTS)
 FORECAST_PRICES = np.expm1(np.linspace(0, np.log(12), 16))
@@ -14,27 +15,27 @@ FORECAST_PRICES = np.expm1(np.linspace(0, np.log(12), 16))
 FORECAST_SEED, UNLIMITED_BUDGET = 7, 1e12
 
 
-def without_delay(level: np.ndarray, urgency: np.ndarray | None = None) -> Choices:
+def without_delay(level: np.ndarray, urgency: np.ndarray | None = None) -> CampaignActions:
     """The next decision is on the next day."""
-    return Choices(level, np.zeros(len(level), dtype=int), urgency)
+    return CampaignActions(level, np.zeros(len(level), dtype=int), urgency)
 
 
 class NoContactPolicy:
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
-        return without_delay(np.full(len(rows), NOTHING))
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
+        return without_delay(np.full(len(rows), NO_CONTACT))
 
 
 class RandomPolicy:
     """No contact or any level, with equal probability."""
 
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
-        return without_delay(campaign.rng.integers(NOTHING, NUM_LEVELS, size=len(rows)))
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
+        return without_delay(campaign.rng.integers(NO_CONTACT, NUM_LEVELS, size=len(rows)))
 
 
 class TopRiskPolicy:
     """The highest discount, to customers in order of churn risk until the budget is spent."""
 
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         level = _affordable(campaign, rows, np.full(len(rows), NUM_LEVELS - 1))
         return without_delay(level, campaign.customers.hazard[rows])
 
@@ -45,20 +46,20 @@ class ThresholdPolicy:
     def __init__(self, threshold: float, level: int) -> None:
         self.threshold, self.level = threshold, level
 
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         hazard, accept, bill = campaign.customers[rows]
         risk = -np.expm1(-hazard * campaign.response_model.risk_days)
         score = risk * accept[:, self.level] * bill
-        return without_delay(_affordable(campaign, rows, np.where(score > self.threshold, self.level, NOTHING)))
+        return without_delay(_affordable(campaign, rows, np.where(score > self.threshold, self.level, NO_CONTACT)))
 
 
 class MyopicPolicy:
     """The discount with the most incremental value per unit of spend, to customers in the order of that ratio."""
 
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         values, costs = incremental_values(campaign, rows)
         ratio = np.where(values[1:] > 0, values[1:] / np.maximum(costs[1:], 1e-9), 0)
-        message_only = np.where(values[0] > 0, 0, NOTHING)
+        message_only = np.where(values[0] > 0, 0, NO_CONTACT)
         level = np.where(ratio.max(axis=0) > 0, 1 + ratio.argmax(axis=0), message_only)
         return without_delay(_affordable(campaign, rows, level), ratio.max(axis=0))
 
@@ -66,13 +67,13 @@ class MyopicPolicy:
 class OneStepPolicy:
     """The policy service's `baseline`."""
 
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         hazard, accept, bill = campaign.customers[rows]
         risk = -np.expm1(-hazard * campaign.response_model.risk_days)
         value = (
             accept * bill[:, None] * (risk[:, None] * RESPONSE_MODEL.effect - DISCOUNTS) - RESPONSE_MODEL.contact_cost
         )
-        level = np.where(value.max(axis=1) > 0, value.argmax(axis=1), NOTHING)
+        level = np.where(value.max(axis=1) > 0, value.argmax(axis=1), NO_CONTACT)
         return without_delay(_affordable(campaign, rows, level))
 
 
@@ -97,27 +98,29 @@ class IndexPolicy:
         shape = (len(prices), rules.quarter + program.longest_effect + 1, len(customers.bill), rules.cap + 1)
         self.values = np.zeros(shape, dtype=np.float32)
         """Optimal gain over doing nothing from each day on [prices, days, customers, contacts so far]."""
-        self.levels = np.full((len(prices), rules.quarter, len(customers.bill), rules.cap), NOTHING, dtype=np.int8)
-        """Optimal level, or NOTHING; axes as of `values`."""
+        self.levels = np.full((len(prices), rules.quarter, len(customers.bill), rules.cap), NO_CONTACT, dtype=np.int8)
+        """Optimal level, or NO_CONTACT; axes as of `values`."""
         for index, price in enumerate(prices):
             for day in program.solve(price):
                 self.values[index, day.day, :, :-1] = day.best
                 contact = day.contact.max(axis=0) > day.wait
-                self.levels[index, day.day] = np.where(contact, day.contact.argmax(axis=0), NOTHING)
+                self.levels[index, day.day] = np.where(contact, day.contact.argmax(axis=0), NO_CONTACT)
 
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         if self.reprice or campaign.day == 0:
             self._price_index = self._solve_price(campaign)
-        campaign.account.prices.append(float(self.prices[self._price_index]))
-        contacts = np.minimum(campaign.contacts[rows].astype(int), campaign.rules.cap - 1)
-        return without_delay(self.levels[self._price_index, campaign.day, campaign.kind[rows], contacts].astype(int))
+        campaign.result.prices.append(float(self.prices[self._price_index]))
+        contacts = np.minimum(campaign.state.contacts[rows].astype(int), campaign.rules.cap - 1)
+        return without_delay(
+            self.levels[self._price_index, campaign.day, campaign.customer_index[rows], contacts].astype(int)
+        )
 
     def _solve_price(self, campaign: CampaignSimulator) -> int:
         """Index of the price that minimises the dual."""
-        rows = np.flatnonzero(campaign.active)
-        cooldown_left = campaign.rules.cooldown - campaign.days_since_contact[rows]
-        days_to_wait = np.maximum(cooldown_left, campaign.offer_days_left[rows]).clip(0).astype(int)
-        customers, contacts = campaign.kind[rows], campaign.contacts[rows].astype(int)
+        rows = np.flatnonzero(campaign.state.active)
+        cooldown_left = campaign.rules.cooldown - campaign.state.days_since_contact[rows]
+        days_to_wait = np.maximum(cooldown_left, campaign.state.offer_days_left[rows]).clip(0).astype(int)
+        customers, contacts = campaign.customer_index[rows], campaign.state.contacts[rows].astype(int)
         values = self.values[:, campaign.day + days_to_wait, customers, contacts].sum(axis=1, dtype=float)
         return int((values + self.prices * campaign.funds / CENTS).argmin())
 
@@ -125,7 +128,7 @@ class IndexPolicy:
 def incremental_values(campaign: CampaignSimulator, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected incremental value and spend of one contact now, by level: [levels, len(rows)] each."""
     customers, days_left = campaign.customers[rows], campaign.response_model.value_days - campaign.day
-    state = campaign.offer_days_left[rows], campaign.contacts[rows], campaign.response_model
+    state = campaign.state.offer_days_left[rows], campaign.state.contacts[rows], campaign.response_model
     by_level = [
         incremental_value(customers, np.full(len(rows), level), days_left, *state) for level in range(NUM_LEVELS)
     ]
@@ -135,8 +138,8 @@ def incremental_values(campaign: CampaignSimulator, rows: np.ndarray) -> tuple[n
 
 def _affordable(campaign: CampaignSimulator, rows: np.ndarray, level: np.ndarray) -> np.ndarray:
     """`level` without the offers that the funds do not cover; they would be refused."""
-    cost = campaign.costs[rows, np.maximum(level, 0)]
-    return np.where(cost <= campaign.funds, level, NOTHING)
+    cost = campaign.offer_costs[rows, np.maximum(level, 0)]
+    return np.where(cost <= campaign.funds, level, NO_CONTACT)
 
 
 class NetworkPolicy:
@@ -145,15 +148,15 @@ class NetworkPolicy:
     def __init__(self, network: Network, price: "float | SpendForecast", greedy: bool = True) -> None:
         self.network, self.price, self.greedy = network, price, greedy
 
-    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> Choices:
+    def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         price = self.price.price(campaign) if isinstance(self.price, SpendForecast) else self.price
-        campaign.account.prices.append(price)
+        campaign.result.prices.append(price)
         outputs = self.network(_observe(campaign, rows, price))
         heads = [outputs[:, head] for head in (CONTACT, OFFER, DELAY)]
         if not self.greedy:  # the Gumbel-max trick draws from the softmax
             heads = [head + campaign.rng.gumbel(size=head.shape).astype(np.float32) for head in heads]
         contact, level, delay = (head.argmax(axis=1) for head in heads)
-        return Choices(np.where(contact > 0, level, NOTHING), delay)
+        return CampaignActions(np.where(contact > 0, level, NO_CONTACT), delay)
 
 
 class SpendForecast:
@@ -164,7 +167,7 @@ class SpendForecast:
         accounts = [
             campaign.run(NetworkPolicy(network, price, greedy=greedy), UNLIMITED_BUDGET) for price in FORECAST_PRICES
         ]
-        spend_by_day = np.array([account.path for account in accounts])
+        spend_by_day = np.array([account.spend_by_day for account in accounts])
         spent = np.column_stack([np.zeros(len(FORECAST_PRICES)), spend_by_day]) / campaign.n
         remaining = (spent[:, -1:] - spent)[::-1]
         self._remaining = np.maximum.accumulate(remaining, axis=0)
@@ -179,6 +182,11 @@ class SpendForecast:
 def _observe(campaign: CampaignSimulator, rows: np.ndarray, price: float) -> np.ndarray:
     """[len(rows), 9]"""
     hazard, accept, _ = campaign.customers[rows]
-    state = price, campaign.days_since_contact[rows], campaign.offer_days_left[rows], campaign.contacts[rows]
+    state = (
+        price,
+        campaign.state.days_since_contact[rows],
+        campaign.state.offer_days_left[rows],
+        campaign.state.contacts[rows],
+    )
     out = np.empty((len(OBSERVATION), len(rows)), np.float32)
     return observe(out, hazard, accept.T, *state, campaign.response_model, campaign.rules).T

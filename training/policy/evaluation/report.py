@@ -83,7 +83,9 @@ def violations(found: Evaluation) -> int:
 def over_budget(found: Evaluation) -> float:
     """Money, at most: promised and spent above the budget, by what is served."""
     accounts = [a for by in found.judged.values() for name in SERVED for a in by[name].accounts]
-    over = [a.worst - a.budget for a in accounts] + [lived.worst - lived.budget for lived in found.lived.values()]
+    over = [a.peak_committed - a.budget for a in accounts] + [
+        lived.peak_committed - lived.budget for lived in found.lived.values()
+    ]
     return max(0.0, round(max(over), 2))
 
 

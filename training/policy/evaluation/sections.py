@@ -128,10 +128,10 @@ def paced(found: Evaluation) -> str:
             f"at {budget:.0%}",
             f"{lived.decisions:,}",
             f"{lived.budget:,.2f}",
-            f"{lived.worst:,.2f}",
+            f"{lived.peak_committed:,.2f}",
             f"{lived.utilisation:.1%}",
             str(sum(lived.violations.values())),
-            f"{lived.gain:,.0f}",
+            f"{lived.incremental_value:,.0f}",
             f"{found.share_lived(budget):.3f}",
         ]
         for budget, lived in found.lived.items()

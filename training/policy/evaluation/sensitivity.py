@@ -11,7 +11,7 @@ from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers,
 from training.policy.customers import customers
 from training.policy.evaluation.benchmark import BenchmarkResult
 from training.policy.evaluation.bound import LagrangianBound
-from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Policy
+from training.policy.simulation.campaign import NO_CONTACT, CampaignSimulator, Policy
 from training.statistics import Estimate, mean_interval
 
 COPIES, SEEDS = 4, tuple(range(200, 206))
@@ -89,7 +89,7 @@ def optimum(who: Customers, price: float, response_model: ResponseModel) -> np.n
     """The level [n] that is best on the first day where money has that price; NOTHING is to wait."""
     *_, first = DynamicProgram(who, response_model).solve(price)
     better = first.contact[:, :, 0].max(axis=0) > first.wait[:, 0]
-    return np.where(better, first.contact[:, :, 0].argmax(axis=0), NOTHING)
+    return np.where(better, first.contact[:, :, 0].argmax(axis=0), NO_CONTACT)
 
 
 def moved(
@@ -101,7 +101,7 @@ def moved(
     quarters = (CampaignSimulator(case.seen, copies, seed, case.response_model, truth=case.true) for seed in seeds)
     accounts = [quarter.run(policy, copies * budget) for quarter in quarters]
     reached = mean_interval(BenchmarkResult(accounts, copies * dual.upper_bound(budget)).shares_of_bound)
-    chosen = level[level > NOTHING]
+    chosen = level[level > NO_CONTACT]
     discount = float(DISCOUNTS[chosen].mean()) if len(chosen) else 0.0
     same = float((level == before).mean())
     return Moved(case.name, case.value, dual.price, len(chosen) / len(level), discount, same, reached)

@@ -1,4 +1,4 @@
-"""Whether the policy service keeps its promises, counted again from outside."""
+"""The promises of gate and ledger, checked again from outside the policy service."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -6,55 +6,59 @@ from typing import NamedTuple
 import numpy as np
 
 from services.policy.response.model import DISCOUNTS
-from training.policy.simulation.campaign import CENTS, HOURS, CampaignSimulator
-from training.policy.simulation.env import NEVER
+from training.policy.simulation.campaign import HOURS_PER_DAY
+from training.policy.simulation.customer_simulator import CENTS, CustomerSimulator
+from training.policy.simulation.dynamics import NEVER_CONTACTED
 
-RULES_KEPT = ("cooldown", "offer-holds", "cap", "budget")
+AUDITED_RULES = ("cooldown", "offer-holds", "cap", "budget")
 
 
 class Offer(NamedTuple):
+    """A contact that the service decided on, and the customer's answer, which it does not know yet."""
+
     event_id: str
-    who: int
+    customer: int
+    """Row in the simulator."""
     level: int
     hour: int
-    """Since the quarter began."""
+    """Since the campaign began."""
     accepted: bool
 
 
 class Audit:
-    """What gate and ledger promise, counted again from what came out of the service and what was reported to it."""
+    """Counts violations in what the service decides and in the outcomes reported to it."""
 
-    def __init__(self, quarter: CampaignSimulator, budget: float) -> None:
-        self.rules, self.effect_days, self.costs = (
-            quarter.rules,
-            quarter.response_model.effect_days,
-            quarter.costs.tolist(),
-        )
-        self.cents = round(budget * CENTS)
-        self.last, self.until, self.contacts = np.zeros((3, quarter.n), dtype=int)  # hours, hours, a number
-        self.last -= NEVER * HOURS
-        self.broken = Counter(dict.fromkeys(RULES_KEPT, 0))
-        self.offers = [0] * len(DISCOUNTS)
-        self.promised = self.spent = self.worst = 0
+    def __init__(self, customers: CustomerSimulator, budget: float) -> None:
+        self.rules, self.effect_days = customers.rules, customers.response_model.effect_days
+        self.costs, self.budget = customers.offer_costs.tolist(), round(budget * CENTS)
+        self.last_contact, self.offer_end, self.contacts = np.zeros((3, customers.n), dtype=int)  # hours, hours, number
+        self.last_contact -= NEVER_CONTACTED * HOURS_PER_DAY
+        self.violations = Counter(dict.fromkeys(AUDITED_RULES, 0))
+        self.contacts_by_level = [0] * len(DISCOUNTS)
+        self.reserved = self.spent = self.peak_committed = 0
+        """In cents."""
 
-    def contacted(self, offer: Offer) -> None:
-        who, hour = offer.who, offer.hour
-        self.broken["cooldown"] += int(hour - self.last[who] < self.rules.cooldown * HOURS)
-        self.broken["offer-holds"] += int(hour < self.until[who])
-        self.broken["cap"] += int(self.contacts[who] >= self.rules.cap)
-        self.last[who] = hour
-        self.contacts[who] += 1
-        self.offers[offer.level] += 1
-        self.promised += self.costs[who][offer.level]
+    def record_contact(self, offer: Offer) -> None:
+        customer, hour = offer.customer, offer.hour
+        cooldown_over = hour - self.last_contact[customer] >= self.rules.cooldown * HOURS_PER_DAY
+        self.violations["cooldown"] += int(not cooldown_over)
+        self.violations["offer-holds"] += int(hour < self.offer_end[customer])
+        self.violations["cap"] += int(self.contacts[customer] >= self.rules.cap)
+        self.last_contact[customer] = hour
+        self.contacts[customer] += 1
+        self.contacts_by_level[offer.level] += 1
+        self.reserved += self.costs[customer][offer.level]
 
-    def reported(self, offer: Offer, accepted: bool) -> None:
-        cents = self.costs[offer.who][offer.level]
-        self.promised -= cents
+    def record_outcome(self, offer: Offer, accepted: bool) -> None:
+        cost = self.costs[offer.customer][offer.level]
+        self.reserved -= cost
         if accepted:
-            self.spent += cents
-            self.until[offer.who] = max(self.until[offer.who], offer.hour + self.effect_days[offer.level] * HOURS)
+            self.spent += cost
+            end = offer.hour + self.effect_days[offer.level] * HOURS_PER_DAY
+            self.offer_end[offer.customer] = max(self.offer_end[offer.customer], end)
 
-    def batch(self) -> None:
-        """At the end of one."""
-        self.worst = max(self.worst, self.promised + self.spent)
-        self.broken["budget"] += int(self.promised + self.spent > self.cents)
+    def check_budget(self) -> None:
+        """Called after each batch of decisions."""
+        committed = self.reserved + self.spent
+        self.peak_committed = max(self.peak_committed, committed)
+        self.violations["budget"] += int(committed > self.budget)

@@ -1,20 +1,22 @@
-"""A quarter lived through the policy service.
+"""Simulate a campaign through the policy service.
 
 python -m training.policy.simulation.service [--policy ppo] [--budget-share 0.3]
 
-The service's own handlers, gate, ledger, pace and SQLite store, on a simulated clock. Each customer who is there has an
-event a day, at an hour drawn anew. What they answer is drawn from `services.policy.response.model`, by the luck of
-`training.policy.simulation.campaign`. What the service promises is counted again from outside.
+The service's own handlers, gate, ledger, pacer and SQLite store run on a simulated clock. Each active customer has one
+event a day, at an hour drawn anew. Answers and churn come from `customer_simulator`, and what the service promises is
+checked again from outside by `audit`.
 """
 
 import asyncio
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from uuid import uuid5
 
 import numpy as np
 from tqdm import tqdm
@@ -23,47 +25,51 @@ from services.policy.app import load_policy
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import BudgetPacer, planned_share
 from services.policy.customer.gate import Limits
-from services.policy.handlers.decide import PolicyContext
+from services.policy.handlers.decide import PolicyContext, decide
+from services.policy.handlers.settle import settle
 from services.policy.policies.base import Policy
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
+from shared.messages import ID_NAMESPACE, Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from training.data.sources import SourceError
 from training.policy.customers import population
 from training.policy.evaluation.bound import LagrangianBound
-from training.policy.simulation.campaign import CENTS, CampaignSimulator
-from training.policy.simulation.life import Clock, ServiceSimulation
+from training.policy.simulation.audit import Audit, Offer
+from training.policy.simulation.campaign import HOURS_PER_DAY
+from training.policy.simulation.customer_simulator import CENTS, CustomerSimulator
 
 SEED = 300
-"""Of the quarter's luck."""
-STANDS = timedelta(days=14)
-"""How long an offer stands."""
+"""Of the customers' random numbers."""
+START = datetime(2026, 1, 1, tzinfo=UTC)
+OFFER_VALIDITY = timedelta(days=14)
+"""Time in which an offer can be accepted."""
 
 
 class ServiceRun(NamedTuple):
-    """A quarter, seen from outside; money, unless said otherwise."""
+    """A campaign through the service, as seen from outside; money, unless said otherwise."""
 
     decisions: int
     budget: float
     spend: float
-    """Of offers accepted, by the ledger."""
-    worst: float
-    """The most that was promised and spent after any batch."""
+    """Of accepted offers, by the ledger."""
+    peak_committed: float
+    """Highest sum of reserved and spent money after any batch."""
     violations: Mapping[str, int]
-    """Contacts in a cooldown, while an offer held as far as was reported, or over the cap; batches over the budget."""
-    offers: Sequence[int]
-    """Contacts by level."""
-    gain: float
-    """Over doing nothing: expected, of the contacts made, with the luck of acceptance averaged out."""
-    path: Sequence[float]
+    """Contacts in a cooldown, while a reported offer held, or over the cap; batches over the budget."""
+    contacts: Sequence[int]
+    """Number of contacts by level."""
+    incremental_value: float
+    """Gained over doing nothing: expected value of the contacts made, averaged over acceptance and churn."""
+    spend_by_day: Sequence[float]
     """Spent by the end of each day."""
     prices: Sequence[float]
-    """Of money, by day: the mean of its hours."""
+    """Shadow price of the budget by day: the mean of its hours."""
     seconds: float
-    """In the service's handlers."""
+    """Wall-clock time in the service's handlers."""
 
     @property
     def utilisation(self) -> float:
@@ -71,25 +77,122 @@ class ServiceRun(NamedTuple):
 
     @property
     def ahead(self) -> np.ndarray:
-        """Of the calendar, by day, as a share of the budget; negative is behind."""
-        days = len(self.path)
-        return np.array(self.path) / self.budget - [planned_share((day + 1) / days) for day in range(days)]
+        """Spend beyond the pacing plan by day, as a share of the budget; negative is behind."""
+        days = len(self.spend_by_day)
+        return np.array(self.spend_by_day) / self.budget - [planned_share((day + 1) / days) for day in range(days)]
 
     def __str__(self) -> str:
+        violations = ", ".join(f"{name} {count}" for name, count in self.violations.items())
+        contacts = " ".join(f"{count:,}" for count in self.contacts)
         return f"""\
 decisions    {self.decisions:,}, {self.seconds:.0f} s in the service
-spend        {self.spend:,.2f} of {self.budget:,.2f} ({self.utilisation:.2%}); with promises {self.worst:,.2f} at most
-violations   {", ".join(f"{name} {count}" for name, count in self.violations.items())}
-contacts     {" ".join(f"{count:,}" for count in self.offers)} by level, worth {self.gain:,.0f}
-ahead        of the calendar {self.ahead.min():+.1%} to {self.ahead.max():+.1%}; each tenth day {_tenth(self.ahead)}
-price        {min(self.prices):.2f} to {max(self.prices):.2f}; each tenth day {_tenth(self.prices)}"""
+spend        {self.spend:,.2f} of {self.budget:,.2f} ({self.utilisation:.2%}); at most {self.peak_committed:,.2f} \
+reserved and spent
+violations   {violations}
+contacts     {contacts} by level, incremental value {self.incremental_value:,.0f}
+pacing       {self.ahead.min():+.1%} to {self.ahead.max():+.1%} ahead of plan; each tenth day {_every_tenth(self.ahead)}
+price        {min(self.prices):.2f} to {max(self.prices):.2f}; each tenth day {_every_tenth(self.prices)}"""
 
 
-def _tenth(days: Sequence[float] | np.ndarray) -> str:
-    return " ".join(f"{value:.2f}" for value in days[9::10])
+def _every_tenth(values: Sequence[float] | np.ndarray) -> str:
+    return " ".join(f"{value:.2f}" for value in values[9::10])
 
 
-def live(
+class SimulatedClock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class ServiceSimulation:
+    """The service behind `context` decides about simulated customers, and an audit watches."""
+
+    def __init__(
+        self, customers: CustomerSimulator, context: PolicyContext, clock: SimulatedClock, budget: float
+    ) -> None:
+        self.customers, self.context, self.clock = customers, context, clock
+        self.audit, self.rng = Audit(customers, budget), customers.rng
+        self.risk = -np.expm1(-customers.customers.hazard * customers.response_model.risk_days)
+        self.decisions, self.seconds, self.incremental_value = 0, 0.0, 0.0
+        self.open_offers: list[Offer] = []
+        """Offers without a reported outcome, oldest first."""
+
+    async def run_day(self, day: int, answer_days: int) -> float:
+        """Simulate a day; return the mean shadow price of its hours."""
+        prices, active = [], self.rng.permutation(np.flatnonzero(self.customers.state.active))
+        for hour, rows in enumerate(np.array_split(active, HOURS_PER_DAY), day * HOURS_PER_DAY):
+            self.clock.now = START + timedelta(hours=hour)
+            await self._decide(hour, [self._event(row, day) for row in rows.tolist()])
+            prices.append(await self.context.pacer.price(self.clock.now))
+        await self._end_of_day(day, answer_days)
+        return float(np.mean(prices))
+
+    async def settle_open_offers(self) -> None:
+        await self._settle([self._outcome_of(offer) for offer in self.open_offers])
+
+    def _event(self, row: int, day: int) -> ScoredCustomer:
+        customers, event_id = self.customers.customers, _event_id(day, row)
+        return ScoredCustomer(
+            id=uuid5(ID_NAMESPACE, event_id),
+            event_id=event_id,
+            customer_id=str(row),
+            churn_risk=self.risk[row],
+            accept_probs=tuple(customers.accept[row]),
+            monthly_charges=customers.bill[row],
+        )
+
+    async def _decide(self, hour: int, events: list[ScoredCustomer]) -> None:
+        start = time.perf_counter()
+        responses = await decide(events, context=self.context)
+        self.seconds += time.perf_counter() - start
+        for (message,) in responses:
+            assert isinstance(message, Decision | PlannedContact)
+            self.decisions += 1
+            if message.decision.contact:
+                self._contact(message.event_id, int(message.customer_id), message.decision.offer_level, hour)
+        self.audit.check_budget()
+
+    def _contact(self, event_id: str, row: int, level: int, hour: int) -> None:
+        accepted, value = self.customers.contact(np.array([row]), np.array([level]), hour // HOURS_PER_DAY)
+        self.incremental_value += float(value[0])
+        self.open_offers.append(Offer(event_id, row, level, hour, bool(accepted[0])))
+        self.audit.record_contact(self.open_offers[-1])
+
+    async def _end_of_day(self, day: int, answer_days: int) -> None:
+        """Report the answers to offers of `answer_days` ago, and who churns: these answer nothing any more."""
+        due = [offer for offer in self.open_offers if offer.hour // HOURS_PER_DAY <= day - answer_days]
+        outcomes = [self._outcome_of(offer) for offer in due]
+        churned, later = set(self.customers.end_of_day().tolist()), self.open_offers[len(due) :]
+        outcomes += [_outcome(_event_id(day, row), row, "churned") for row in churned]
+        outcomes += [self._outcome_of(offer, churned=True) for offer in later if offer.customer in churned]
+        self.open_offers = [offer for offer in later if offer.customer not in churned]
+        await self._settle(outcomes)
+
+    def _outcome_of(self, offer: Offer, churned: bool = False) -> Outcome:
+        accepted = offer.accepted and not churned
+        self.audit.record_outcome(offer, accepted)
+        outcome = "churned" if churned else "accepted" if accepted else "declined"
+        return _outcome(offer.event_id, offer.customer, outcome)
+
+    async def _settle(self, outcomes: list[Outcome]) -> None:
+        start = time.perf_counter()
+        await settle(outcomes, context=self.context)
+        self.seconds += time.perf_counter() - start
+
+
+def _event_id(day: int, row: int) -> str:
+    return f"{day:03}/{row:06}"
+
+
+def _outcome(event_id: str, row: int, outcome: str) -> Outcome:
+    message_id = uuid5(ID_NAMESPACE, f"{event_id}/{outcome}")
+    fields = {"id": message_id, "event_id": event_id, "customer_id": str(row), "outcome": outcome}
+    return Outcome.model_validate(fields)
+
+
+def simulate(
     policy: Policy | str,
     customers: Customers,
     copies: int,
@@ -100,52 +203,53 @@ def live(
     rules: Rules = RULES,
     progress: bool = False,
 ) -> ServiceRun:
-    """`policy` may be one of the service's names; `budget` is money for all copies; answers come `answer_days` later.
+    """Simulate a campaign of `copies` of each customer; `budget` is money for all of them.
 
-    Raises `ArtifactError` where the trained policy is named and not there.
+    `policy` may be a name that the setting `policy` takes. Customers answer an offer `answer_days` later.
+    Raises `ArtifactError` if the trained policy is named and missing.
     """
-    policy = load_policy(Settings.model_validate({"policy": policy})) if isinstance(policy, str) else policy
+    if isinstance(policy, str):
+        policy = load_policy(Settings.model_validate({"policy": policy}))
     with TemporaryDirectory() as folder:
-        store = SQLiteStore(Path(folder) / "live.sqlite")
+        store = SQLiteStore(Path(folder) / "simulation.sqlite")
         try:
-            quarter = CampaignSimulator(customers, copies, seed, rules=rules)
-            return asyncio.run(_lived(policy, quarter, budget, answer_days, store, progress))
+            simulator = CustomerSimulator(customers, copies, seed, rules=rules)
+            return asyncio.run(_simulate(policy, simulator, budget, answer_days, store, progress))
         finally:
             store.close()
 
 
-async def _lived(
-    policy: Policy, quarter: CampaignSimulator, budget: float, answer_days: int, store: SQLiteStore, progress: bool
+async def _simulate(
+    policy: Policy, customers: CustomerSimulator, budget: float, answer_days: int, store: SQLiteStore, progress: bool
 ) -> ServiceRun:
-    clock, days = Clock(), quarter.rules.quarter
+    clock, rules = SimulatedClock(), customers.rules
     ledger = await Ledger.open(store, budget, 1, clock)
-    pace = await BudgetPacer.open(store, ledger, days, clock())
-    context = PolicyContext(
-        store, ledger, pace, policy, _limits(quarter.rules), STANDS, clock, Pseudonyms(LOCAL_HASH_KEY)
-    )
-    life = ServiceSimulation(quarter, context, clock, budget)
-    path, prices = [], []
-    for day in tqdm(range(days), unit=" days", disable=not progress):
-        prices.append(await life.day(day, answer_days))
-        path.append((await ledger.balance()).committed / CENTS)
-    await life.end()
-    audit, spend = life.audit, (await ledger.balance()).committed / CENTS
+    pacer = await BudgetPacer.open(store, ledger, rules.quarter, clock())
+    limits, pseudonyms = _limits(rules), Pseudonyms(LOCAL_HASH_KEY)
+    context = PolicyContext(store, ledger, pacer, policy, limits, OFFER_VALIDITY, clock, pseudonyms)
+    simulation = ServiceSimulation(customers, context, clock, budget)
+    spend_by_day, prices = [], []
+    for day in tqdm(range(rules.quarter), unit=" days", disable=not progress):
+        prices.append(await simulation.run_day(day, answer_days))
+        spend_by_day.append((await ledger.balance()).committed / CENTS)
+    await simulation.settle_open_offers()
+    audit = simulation.audit
     return ServiceRun(
-        decisions=life.decisions,
+        decisions=simulation.decisions,
         budget=budget,
-        spend=spend,
-        worst=audit.worst / CENTS,
-        violations=dict(audit.broken),
-        offers=tuple(audit.offers),
-        gain=life.town.gain,
-        path=tuple(path),
+        spend=(await ledger.balance()).committed / CENTS,
+        peak_committed=audit.peak_committed / CENTS,
+        violations=dict(audit.violations),
+        contacts=tuple(audit.contacts_by_level),
+        incremental_value=simulation.incremental_value,
+        spend_by_day=tuple(spend_by_day),
         prices=tuple(prices),
-        seconds=life.seconds,
+        seconds=simulation.seconds,
     )
 
 
 def _limits(rules: Rules) -> Limits:
-    """Nobody is held out: so the customers are those of `Quarter`."""
+    """The limits of `rules`, without a holdout: all customers can be contacted, as in `CampaignSimulator`."""
     return Limits(timedelta(days=rules.cooldown), rules.cap, timedelta(days=rules.quarter), 0.0, "")
 
 
@@ -153,17 +257,17 @@ def main() -> None:
     settings = Settings()
     parser = ArgumentParser(prog="python -m training.policy.simulation.service", description=__doc__.partition("\n")[0])
     parser.add_argument("--policy", choices=("ppo", "index", "baseline"), default="ppo")
-    parser.add_argument("--copies", type=int, default=8, help="of each customer held out: 704 of Telco, twice")
+    parser.add_argument("--copies", type=int, default=8, help="copies of each of the 1,408 held-out customers")
     parser.add_argument(
-        "--budget-share", type=float, default=0.3, help="of what the optimum spends where money is free"
+        "--budget-share", type=float, default=0.3, help="budget as a share of what the optimum spends without one"
     )
-    parser.add_argument("--answer-days", type=int, default=0, help="days until an offer is answered")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
+    parser.add_argument("--answer-days", type=int, default=0, help="days until customers answer an offer")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     args = parser.parse_args()
     try:
         customers = population(settings.data, args.data, settings.artifacts).held_out
         budget = args.copies * args.budget_share * LagrangianBound(customers).unconstrained_spend
-        print(live(args.policy, customers, args.copies, budget, answer_days=args.answer_days, progress=True))
+        print(simulate(args.policy, customers, args.copies, budget, answer_days=args.answer_days, progress=True))
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
 

@@ -7,7 +7,7 @@ from services.policy.response.model import Customers
 from training.policy.evaluation.benchmark import BUDGETS, Benchmark, BenchmarkResult, baselines
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import IndexPolicy, MyopicPolicy, NoContactPolicy, ThresholdPolicy
-from training.policy.simulation.campaign import Account
+from training.policy.simulation.campaign import CampaignResult
 
 DRAWN = np.random.default_rng(12)
 CUSTOMERS = Customers(
@@ -19,7 +19,7 @@ CHEAP = {name: policy for name, policy in baselines(CUSTOMERS).items() if name !
 
 
 def test_a_share_is_of_the_bound() -> None:
-    judged = BenchmarkResult([Account(gain=8.0), Account(gain=10.0)], bound=10.0)
+    judged = BenchmarkResult([CampaignResult(gain=8.0), CampaignResult(gain=10.0)], bound=10.0)
 
     assert judged.shares_of_bound.tolist() == [0.8, 1.0]
     assert judged.share_of_bound.mean == pytest.approx(0.9)
@@ -41,7 +41,7 @@ def test_the_best_is_near_the_bound_and_not_above_it(share: float) -> None:
     dual = LARGE.dual(share)
     judged = LARGE.evaluate(IndexPolicy(CUSTOMERS, dual.price * np.linspace(0.5, 1.5, 5)), share)
 
-    net = np.array([account.gain - dual.price * account.spend for account in judged.accounts])
+    net = np.array([account.incremental_value - dual.price * account.spend for account in judged.accounts])
     luck = 3 * net.std(ddof=1) / len(net) ** 0.5
     assert net.mean() - luck < LARGE.copies * dual.net_value, "a fault in the bound or in the quarter"
     assert luck < 0.05 * judged.bound, "or 5 % above the bound would not show"
@@ -75,7 +75,7 @@ def test_the_threshold_is_the_best_of_all_for_its_budget(monkeypatch: pytest.Mon
     chosen = baselines(CUSTOMERS)["threshold"](0.3)
 
     def gained(policy: ThresholdPolicy) -> float:
-        return court.evaluate(policy, 0.3).accounts[0].gain
+        return court.evaluate(policy, 0.3).accounts[0].incremental_value
 
     others = [gained(ThresholdPolicy(value, level)) for value in values for level in (1, 2, 3)]
     assert gained(chosen) == max(others) > min(others)

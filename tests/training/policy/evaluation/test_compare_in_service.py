@@ -6,13 +6,22 @@ from training.policy.evaluation.compare_in_service import Run, contest, table
 from training.policy.simulation.service import ServiceRun
 
 BLANK = ServiceRun(
-    decisions=1, budget=10, spend=5, worst=5, violations={}, offers=(), gain=0, path=(), prices=(), seconds=0
+    decisions=1,
+    budget=10,
+    spend=5,
+    peak_committed=5,
+    violations={},
+    contacts=(),
+    incremental_value=0,
+    spend_by_day=(),
+    prices=(),
+    seconds=0,
 )
 
 
 def test_policies_are_compared_on_the_same_quarters() -> None:
     gains = {("ppo", 1): 8.0, ("ppo", 2): 6.0, ("index", 1): 7.0, ("index", 2): 5.0}
-    found = {Run(0.3, seed, policy): BLANK._replace(gain=gain) for (policy, seed), gain in gains.items()}
+    found = {Run(0.3, seed, policy): BLANK._replace(incremental_value=gain) for (policy, seed), gain in gains.items()}
 
     _, ppo, index = table(found, {0.3: 10.0}).splitlines()
 

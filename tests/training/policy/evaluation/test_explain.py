@@ -12,7 +12,7 @@ from services.policy.response.model import RESPONSE_MODEL, Customers, daily_haza
 from tests.policy.builders import scored, situation
 from tests.policy.networks import artifact
 from training.policy.evaluation.explain import Day, day, decisions, targets, tenths
-from training.policy.simulation.campaign import NOTHING
+from training.policy.simulation.campaign import NO_CONTACT
 
 RISK = np.array([0.9, 0.8, 0.5, 0.3, 0.1])
 FACTS = Customers(daily_hazard(RISK, RESPONSE_MODEL), np.full((5, 4), 0.2), np.full(5, 50.0))
@@ -39,7 +39,7 @@ def test_a_day_is_what_the_service_would_decide(tmp_path: Path, seed: int) -> No
     for who in range(40):
         facts = {"churn_risk": risk[who], "accept_probs": tuple(accept[who]), "monthly_charges": bill[who]}
         choice = policy.choose(situation(scored(**facts), price=1.5))
-        assert decided.ppo[who] == (NOTHING if choice.level is None else choice.level)
+        assert decided.ppo[who] == (NO_CONTACT if choice.level is None else choice.level)
         assert decided.delay[who] == choice.delay_days
         if choice.level is not None:
             assert decided.gains[choice.level, who] == pytest.approx(choice.expected_value)
@@ -98,4 +98,4 @@ def test_a_decision_is_explained_by_its_own_numbers(
     assert row["why"].startswith("risk 90%, tenth 1 of 10; P(accept) 20.0% at 5 % off: ")
     assert said in row["why"]
     assert row["why"].endswith(".")
-    assert (row["ppo"] == "no contact") == (ppo == NOTHING)
+    assert (row["ppo"] == "no contact") == (ppo == NO_CONTACT)

@@ -16,7 +16,7 @@ from training.policy.evaluation.policies import (
 )
 from training.policy.export import served
 from training.policy.ppo import Args, Trainer
-from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Choices
+from training.policy.simulation.campaign import NO_CONTACT, CampaignActions, CampaignSimulator
 
 DRAWN = np.random.default_rng(8)
 CUSTOMERS = Customers(
@@ -28,8 +28,8 @@ BENCHMARK = Benchmark(CUSTOMERS, copies=6, seeds=range(3))
 class Greedy:
     """Wants to contact everybody at once, dearest offer, whatever the rules."""
 
-    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
-        return Choices(np.full(len(who), 3), np.zeros(len(who), dtype=int))
+    def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> CampaignActions:
+        return CampaignActions(np.full(len(who), 3), np.zeros(len(who), dtype=int))
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -45,7 +45,7 @@ def test_no_policy_breaks_the_budget_or_the_rules(policy: object) -> None:
     judged = BENCHMARK.evaluate(policy, 0.1)
 
     for account in judged.accounts:
-        assert account.worst <= account.budget
+        assert account.peak_committed <= account.budget
         assert account.spend <= account.budget
         assert account.violations == 0
     assert judged.share_of_bound.mean < 1
@@ -57,19 +57,28 @@ def test_customers_have_the_same_luck_under_every_policy() -> None:
     quarter.run(Greedy(), 1e9)
     again = quarter.run(MyopicPolicy(), 500.0)
 
-    assert (again.gain, again.spend, again.path) == (first.gain, first.spend, first.path)
+    assert (again.incremental_value, again.spend, again.spend_by_day) == (
+        first.incremental_value,
+        first.spend,
+        first.spend_by_day,
+    )
 
 
 def test_doing_nothing_gains_and_costs_nothing() -> None:
     account = CampaignSimulator(CUSTOMERS, 2, seed=3).run(NoContactPolicy(), 500.0)
 
-    assert (account.gain, account.spend, account.contacted, account.offers.sum()) == (0, 0, 0, 0)
+    assert (account.incremental_value, account.spend, account.customers_contacted, account.contacts.sum()) == (
+        0,
+        0,
+        0,
+        0,
+    )
 
 
 def test_what_the_gate_would_forbid_is_not_made() -> None:
     account = CampaignSimulator(CUSTOMERS, 2, seed=3).run(Greedy(), 1e12)
 
-    assert account.offers.sum() <= 3 * 400
+    assert account.contacts.sum() <= 3 * 400
     assert account.violations == 0
 
 
@@ -77,14 +86,14 @@ def test_every_baseline_can_be_asked() -> None:
     for name, policy in baselines(CUSTOMERS).items():
         choices = _asked(policy(0.3))
         assert len(choices.level) == 200, name
-        assert choices.level.min() >= NOTHING
+        assert choices.level.min() >= NO_CONTACT
 
 
-def _asked(policy: object) -> Choices:
-    asked: list[Choices] = []
+def _asked(policy: object) -> CampaignActions:
+    asked: list[CampaignActions] = []
 
     class Spy:
-        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
+        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> CampaignActions:
             asked.append(policy.choose(quarter, who))
             return asked[-1]
 
@@ -106,7 +115,7 @@ def test_a_clone_of_the_optimum_is_far_above_an_untrained_network_and_spends_its
     for name, network in (("clone", warm), ("untrained", untrained)):
         judged = BENCHMARK.evaluate(NetworkPolicy(served(network), SpendForecast(served(network), CUSTOMERS)), 0.3)
         found[name] = judged.share_of_bound.mean
-        assert all(account.worst <= account.budget for account in judged.accounts)
+        assert all(account.peak_committed <= account.budget for account in judged.accounts)
 
     assert found["clone"] > 0.85
     assert found["clone"] > found["untrained"] + 0.05

@@ -25,7 +25,7 @@ from training.policy.evaluation.policies import (
     ThresholdPolicy,
     TopRiskPolicy,
 )
-from training.policy.simulation.campaign import NOTHING, CampaignSimulator, Choices, Policy
+from training.policy.simulation.campaign import NO_CONTACT, CampaignActions, CampaignSimulator, Policy
 
 RISK = np.array([0.9, 0.1, 0.5, 0.7])
 FOUR = Customers(
@@ -39,22 +39,22 @@ MANY = Customers(
 )
 
 
-def asked(policy: Policy, customers: Customers = FOUR, budget: float = 1e6) -> Choices:
+def asked(policy: Policy, customers: Customers = FOUR, budget: float = 1e6) -> CampaignActions:
     """What it chooses on the first day, of all customers."""
-    answers: list[Choices] = []
+    answers: list[CampaignActions] = []
 
     class First:
-        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
+        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> CampaignActions:
             if not answers:
                 answers.append(policy.choose(quarter, who))
-            return Choices(np.full(len(who), NOTHING), np.zeros(len(who), int))
+            return CampaignActions(np.full(len(who), NO_CONTACT), np.zeros(len(who), int))
 
     CampaignSimulator(customers, 1, seed=1).run(First(), budget)
     return answers[0]
 
 
 def test_never_is_never() -> None:
-    assert asked(NoContactPolicy()).level.tolist() == [NOTHING] * 4
+    assert asked(NoContactPolicy()).level.tolist() == [NO_CONTACT] * 4
 
 
 def test_random_legal_takes_each_as_often_as_the_other() -> None:
@@ -68,19 +68,24 @@ def test_top_risk_takes_the_highest_discount_to_the_highest_risk_first() -> None
     choices = asked(TopRiskPolicy())
 
     assert choices.level.tolist() == [3] * 4
-    assert np.argsort(-choices.urgency).tolist() == [0, 3, 2, 1]
+    assert np.argsort(-choices.priority).tolist() == [0, 3, 2, 1]
 
 
 def test_who_costs_more_than_the_funds_hold_is_not_tried() -> None:
-    assert asked(TopRiskPolicy(), budget=9.5).level.tolist() == [NOTHING, NOTHING, 3, 3]  # 15, 12, 9 and 6
+    assert asked(TopRiskPolicy(), budget=9.5).level.tolist() == [NO_CONTACT, NO_CONTACT, 3, 3]  # 15, 12, 9 and 6
 
 
 def test_a_threshold_is_of_risk_times_acceptance_times_bill() -> None:
     score = RISK * FOUR.accept[:, 1] * FOUR.bill  # 18, 0.8, 0 and 8.4
 
-    assert asked(ThresholdPolicy(8.0, level=1)).level.tolist() == [1, NOTHING, NOTHING, 1]
-    assert asked(ThresholdPolicy(float(score[3]) + 1e-6, level=1)).level.tolist() == [1, NOTHING, NOTHING, NOTHING]
-    assert asked(ThresholdPolicy(8.0, level=3)).level.tolist() == [3, NOTHING, NOTHING, 3]
+    assert asked(ThresholdPolicy(8.0, level=1)).level.tolist() == [1, NO_CONTACT, NO_CONTACT, 1]
+    assert asked(ThresholdPolicy(float(score[3]) + 1e-6, level=1)).level.tolist() == [
+        1,
+        NO_CONTACT,
+        NO_CONTACT,
+        NO_CONTACT,
+    ]
+    assert asked(ThresholdPolicy(8.0, level=3)).level.tolist() == [3, NO_CONTACT, NO_CONTACT, 3]
 
 
 def test_myopic_takes_what_gains_most_for_its_money() -> None:
@@ -89,8 +94,8 @@ def test_myopic_takes_what_gains_most_for_its_money() -> None:
     ratio = np.array([gained / np.maximum(cost, 1e-9) for gained, cost in found])[1:]
 
     best = 1 + ratio.argmax(axis=0)
-    assert choices.level.tolist() == [best[0], best[1], NOTHING, best[3]]
-    assert choices.urgency == pytest.approx(np.maximum(ratio.max(axis=0), 0))
+    assert choices.level.tolist() == [best[0], best[1], NO_CONTACT, best[3]]
+    assert choices.priority == pytest.approx(np.maximum(ratio.max(axis=0), 0))
     assert ratio[:, 2].max() < 0, "who never accepts is only annoyed"
 
 
@@ -111,7 +116,7 @@ def test_one_step_is_the_services_baseline() -> None:
                 event, ActionMask((True,) * 4), days_since_contact=1e3, contacts=0, offer_days_left=0, price=0.0, day=0
             )
         )
-        assert level == (NOTHING if said.level is None else said.level)
+        assert level == (NO_CONTACT if said.level is None else said.level)
     assert len(set(found.tolist())) > 2
 
 
@@ -120,7 +125,7 @@ def test_the_index_does_what_the_dynamic_program_says_at_its_price(price: float)
     [problem] = LagrangianBound(MANY).programs
     first = list(problem.solve(price))[-1]
     contact = first.contact[:, :, 0]
-    expected = np.where(contact.max(axis=0) > first.wait[:, 0], contact.argmax(axis=0), NOTHING)
+    expected = np.where(contact.max(axis=0) > first.wait[:, 0], contact.argmax(axis=0), NO_CONTACT)
 
     found = asked(IndexPolicy(MANY, np.array([price]), reprice=False), MANY).level
 
@@ -144,7 +149,7 @@ def test_the_index_finds_money_dear_where_none_is_left_and_free_where_there_is_p
     class Changed:
         """On the tenth day the money is gone, on the twentieth there is more than enough."""
 
-        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> Choices:
+        def choose(self, quarter: CampaignSimulator, who: np.ndarray) -> CampaignActions:
             quarter.funds = {10: 0, 20: 10**9}.get(quarter.day, quarter.funds)
             return index.choose(quarter, who)
 
@@ -168,7 +173,7 @@ def plentiful(seen: np.ndarray) -> np.ndarray:
 def test_a_network_is_asked_for_contact_offer_and_delay() -> None:
     choices = asked(NetworkPolicy(plentiful, price=1.0))  # half of plenty
 
-    assert choices.level.tolist() == [3, NOTHING, NOTHING, 3]
+    assert choices.level.tolist() == [3, NO_CONTACT, NO_CONTACT, 3]
     assert choices.delay.tolist() == [3] * 4
 
 
@@ -204,7 +209,7 @@ def left(quarter: CampaignSimulator, money: float, day: int = 0) -> CampaignSimu
 def test_the_price_of_a_plan_is_that_which_spends_what_is_left() -> None:
     plan, quarter = SpendForecast(plentiful, MANY), CampaignSimulator(MANY, 2, seed=FORECAST_SEED)
     for price in FORECAST_PRICES[[1, 3, 5]]:
-        path = quarter.run(NetworkPolicy(plentiful, float(price)), UNLIMITED_BUDGET).path
+        path = quarter.run(NetworkPolicy(plentiful, float(price)), UNLIMITED_BUDGET).spend_by_day
         for day in (0, 30):
             to_come = path[-1] - (path[day - 1] if day else 0)
             assert plan.price(left(CampaignSimulator(MANY, 2, seed=3), to_come, day)) == pytest.approx(price, rel=0.02)

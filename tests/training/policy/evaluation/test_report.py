@@ -17,7 +17,7 @@ from training.policy.evaluation.assess import Evaluation, Size, evaluated, metri
 from training.policy.evaluation.benchmark import BUDGETS, BenchmarkResult
 from training.policy.evaluation.report import Aim, aims
 from training.policy.evaluation.sections import UNMEASURED, Record, sampled
-from training.policy.simulation.campaign import Account
+from training.policy.simulation.campaign import CampaignResult
 
 NAMES = ("index", "index, fixed price", "never", "random_legal", "top_risk", "threshold", "myopic", "one_step")
 SMALL = Size(copies=2, seeds=(1, 2), lived={0.3: 1}, moved_copies=1, moved_seeds=(4, 5))
@@ -82,8 +82,14 @@ def page(folder: Path) -> str:
 
 
 def test_what_a_policy_comes_to_is_as_worked_by_hand() -> None:
-    quarter = {"revenue": 900.0, "budget": 50.0, "contacted": 3, "stopped": 2, "offers": np.array([2, 0, 0, 2])}
-    accounts = [Account(gain=gain, spend=40.0, **quarter) for gain in (10.0, 30.0)]
+    quarter = {
+        "revenue": 900.0,
+        "budget": 50.0,
+        "customers_contacted": 3,
+        "refused": 2,
+        "contacts": np.array([2, 0, 0, 2]),
+    }
+    accounts = [CampaignResult(incremental_value=gain, spend=40.0, **quarter) for gain in (10.0, 30.0)]
 
     by = metrics(BenchmarkResult(accounts, bound=40.0), customers=12, bills=1000.0)
 
@@ -103,7 +109,7 @@ def test_what_a_policy_comes_to_is_as_worked_by_hand() -> None:
 
 
 def test_who_spends_nothing_has_no_roi() -> None:
-    idle = [Account(budget=1.0, revenue=1.0)] * 2
+    idle = [CampaignResult(budget=1.0, revenue=1.0)] * 2
 
     assert "roi" not in metrics(BenchmarkResult(idle, 1.0), 1, 1.0)
 

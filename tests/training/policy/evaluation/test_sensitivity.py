@@ -8,7 +8,7 @@ from services.policy.response.model import RESPONSE_MODEL, Customers
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import IndexPolicy, MyopicPolicy, NoContactPolicy
 from training.policy.evaluation.sensitivity import Case, cases, moved, optimum
-from training.policy.simulation.campaign import NOTHING, CampaignSimulator
+from training.policy.simulation.campaign import NO_CONTACT, CampaignSimulator
 
 SEEDS = (1, 2)
 
@@ -41,9 +41,9 @@ def test_gains_are_by_the_truth_too() -> None:
 
     account = CampaignSimulator(seen, 2, 1, truth=unwilling).run(MyopicPolicy(), 1e6)
 
-    assert account.offers.sum() > 0
+    assert account.contacts.sum() > 0
     assert account.spend == 0
-    assert account.gain < 0
+    assert account.incremental_value < 0
 
 
 def test_the_first_case_is_the_assumed_world_and_each_other_differs_from_it_in_one_thing() -> None:
@@ -73,7 +73,7 @@ def test_the_optimum_offers_fewer_discounts_where_money_is_dearer_and_nobody_is_
     counts = [int((optimum(some(), price, RESPONSE_MODEL) > 0).sum()) for price in (0.0, 3.0, 30.0)]
 
     assert counts[0] > counts[1] > counts[2]
-    assert (optimum(some(), 0.0, RESPONSE_MODEL._replace(effect=0.0)) == NOTHING).all()
+    assert (optimum(some(), 0.0, RESPONSE_MODEL._replace(effect=0.0)) == NO_CONTACT).all()
 
 
 def test_in_the_assumed_world_decisions_are_the_same_and_its_own_policy_reaches_more_than_in_another() -> None:

@@ -8,9 +8,9 @@ from gymnasium.utils.env_checker import check_env
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
-from training.policy.simulation.env import TERMS, Penalties, RetentionEnv
+from training.policy.simulation.env import PenaltyWeights, RetentionEnv, RewardTerms
 
-NOTHING = np.array([0, 0, 0])
+NO_CONTACT = np.array([0, 0, 0])
 
 
 def one(hazard: float = 0.01, accept: float = 0.5, bill: float = 60.0) -> Customers:
@@ -42,15 +42,17 @@ def test_who_contacts_every_day_stays_within_what_can_be_observed() -> None:
 
 
 def test_the_reward_is_what_is_retained_less_what_it_costs_and_breaks() -> None:
-    env = started(one(hazard=1e-9, accept=1.0), budget=8.0, penalties=Penalties(budget=2.0, fatigue=7.0))
+    env = started(one(hazard=1e-9, accept=1.0), budget=8.0, penalties=PenaltyWeights(budget=2.0, fatigue=7.0))
 
     _, first, *_, terms = env.step(np.array([1, 2, 3]))
-    assert list(terms) == list(TERMS)
-    assert terms == pytest.approx(dict(zip(TERMS, (8.0, 6.0, 0.05, 0.0, 0.0), strict=True)))  # four days of 60 a month
+    assert list(terms) == list(RewardTerms._fields)
+    assert terms == pytest.approx(
+        dict(zip(RewardTerms._fields, (8.0, 6.0, 0.05, 0.0, 0.0), strict=True))
+    )  # four days of 60 a month
     assert first == pytest.approx(8 - 6 - 0.05)
 
     _, second, *_, terms = env.step(np.array([1, 1, 0]))  # forbidden, and 3 of money where 2 are left
-    assert terms == pytest.approx(dict(zip(TERMS, (2.0, 3.0, 0.05, 1.0, 1.0), strict=True)))
+    assert terms == pytest.approx(dict(zip(RewardTerms._fields, (2.0, 3.0, 0.05, 1.0, 1.0), strict=True)))
     assert second == pytest.approx(2 - 3 - 0.05 - 2 * 1 - 7 * 1)
 
     _, _, *_, terms = env.step(np.array([1, 1, 0]))
@@ -95,10 +97,10 @@ def test_a_delay_is_days_without_contact() -> None:
     for _ in range(3_000):
         contact, level, delay = rng.integers([2, 4, 8])
         seen, reward, terminated, truncated, terms = long.step(np.array([contact, level, delay]))
-        totals, rewards = dict.fromkeys(TERMS, 0.0), 0.0
-        for action in [np.array([contact, level, 0]), *[NOTHING] * delay]:
+        totals, rewards = dict.fromkeys(RewardTerms._fields, 0.0), 0.0
+        for action in [np.array([contact, level, 0]), *[NO_CONTACT] * delay]:
             also_seen, part, also_terminated, also_truncated, parts = short.step(action)
-            totals, rewards = {name: totals[name] + parts[name] for name in TERMS}, rewards + part
+            totals, rewards = {name: totals[name] + parts[name] for name in RewardTerms._fields}, rewards + part
             if also_terminated or also_truncated:
                 break
         assert (terminated, truncated) == (also_terminated, also_truncated)
@@ -118,9 +120,9 @@ def test_an_accepted_offer_lowers_the_hazard_for_as_long_as_its_level_holds(leve
     env = started(one(hazard=1e-6, accept=1.0), response_model=response_model)
     cumulative_hazard = []
     for day in range(RULES.quarter):
-        before = env._suffered
+        before = env.state.cumulative_hazard[0]
         env.step(np.array([day == 0, level, 0]))
-        cumulative_hazard.append((env._suffered - before) / 1e-6)
+        cumulative_hazard.append((env.state.cumulative_hazard[0] - before) / 1e-6)
     offer_days_left = response_model.effect_days[level]
 
     assert cumulative_hazard == pytest.approx(
@@ -132,9 +134,9 @@ def test_each_contact_annoys_for_a_while_and_more_than_the_one_before() -> None:
     env = started(one(hazard=1e-6, accept=0.0))
     cumulative_hazard = []
     for day in range(60):
-        before = env._suffered
+        before = env.state.cumulative_hazard[0]
         env.step(np.array([day in (0, 30), 0, 0]))
-        cumulative_hazard.append((env._suffered - before) / 1e-6)
+        cumulative_hazard.append((env.state.cumulative_hazard[0] - before) / 1e-6)
     fatigue_days_left = (
         [1 + RESPONSE_MODEL.fatigue] * 14 + [1.0] * 16 + [1 + 2 * RESPONSE_MODEL.fatigue] * 14 + [1.0] * 16
     )

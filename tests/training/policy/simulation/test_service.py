@@ -18,8 +18,8 @@ from shared.artifacts import Manifest
 from shared.messages import OFFERS
 from tests.policy.builders import DearestPolicy
 from tests.policy.networks import arrays
-from training.policy.simulation.audit import RULES_KEPT
-from training.policy.simulation.service import ServiceRun, live
+from training.policy.simulation.audit import AUDITED_RULES
+from training.policy.simulation.service import ServiceRun, simulate
 
 N, BUDGET, DAYS = 12, 30.0, 45
 SHORT = RULES._replace(quarter=DAYS)
@@ -47,38 +47,42 @@ def untrained() -> Network:
     ],
 )
 def test_a_quarter_of_each_policy_keeps_every_promise(policy: Policy, answer_days: int) -> None:
-    lived = live(policy, customers(), 1, BUDGET, answer_days=answer_days, rules=SHORT)
+    lived = simulate(policy, customers(), 1, BUDGET, answer_days=answer_days, rules=SHORT)
 
-    assert lived.violations == dict.fromkeys(RULES_KEPT, 0)
-    assert lived.spend <= lived.worst <= BUDGET
-    assert sum(lived.offers) > 0
-    assert len(lived.path) == len(lived.prices) == DAYS
-    assert list(lived.path) == sorted(lived.path)
+    assert lived.violations == dict.fromkeys(AUDITED_RULES, 0)
+    assert lived.spend <= lived.peak_committed <= BUDGET
+    assert sum(lived.contacts) > 0
+    assert len(lived.spend_by_day) == len(lived.prices) == DAYS
+    assert list(lived.spend_by_day) == sorted(lived.spend_by_day)
 
 
 def test_every_customer_has_a_decision_a_day_while_they_are_there() -> None:
     some = customers()
 
     for hazard, days in ((1e-12, DAYS), (1e3, 1)):
-        lived = live(BaselinePolicy(), Customers(np.full(N, hazard), some.accept, some.bill), 2, BUDGET, rules=SHORT)
+        lived = simulate(
+            BaselinePolicy(), Customers(np.full(N, hazard), some.accept, some.bill), 2, BUDGET, rules=SHORT
+        )
         assert lived.decisions == 2 * N * days
 
 
 def test_the_same_seed_is_the_same_quarter_and_another_is_not() -> None:
-    one, again, other = (live(DearestPolicy(), customers(), 1, BUDGET, seed=seed, rules=SHORT) for seed in (1, 1, 2))
+    one, again, other = (
+        simulate(DearestPolicy(), customers(), 1, BUDGET, seed=seed, rules=SHORT) for seed in (1, 1, 2)
+    )
 
     assert one._replace(seconds=0) == again._replace(seconds=0)
-    assert one.path != other.path
+    assert one.spend_by_day != other.spend_by_day
 
 
 def test_a_short_budget_is_used_and_answers_that_come_late_lock_it_up() -> None:
     at_once, late = (
-        live(DearestPolicy(), customers(), 3, 2 * BUDGET, answer_days=days, rules=SHORT) for days in (0, 14)
+        simulate(DearestPolicy(), customers(), 3, 2 * BUDGET, answer_days=days, rules=SHORT) for days in (0, 14)
     )
 
     assert at_once.utilisation > 0.9
     assert late.utilisation < at_once.utilisation
-    assert late.worst > 0.8 * 2 * BUDGET
+    assert late.peak_committed > 0.8 * 2 * BUDGET
 
 
 def anything(*_: object) -> ActionMask:
@@ -87,7 +91,7 @@ def anything(*_: object) -> ActionMask:
 
 def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "action_mask", anything)
-    lived = live(DearestPolicy(), customers(), 1, 1e6, rules=SHORT)
+    lived = simulate(DearestPolicy(), customers(), 1, 1e6, rules=SHORT)
 
     assert all(lived.violations[rule] > 0 for rule in ("cooldown", "offer-holds", "cap"))
     assert lived.violations["budget"] == 0
@@ -95,10 +99,10 @@ def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_ledger_that_lends_what_it_does_not_hold_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Shard, "free", property(lambda shard: 10**9))
-    lived = live(DearestPolicy(), customers(), 1, BUDGET, rules=SHORT)
+    lived = simulate(DearestPolicy(), customers(), 1, BUDGET, rules=SHORT)
 
     assert lived.violations["budget"] > 0
-    assert lived.worst > BUDGET
+    assert lived.peak_committed > BUDGET
 
 
 def test_it_is_told_beside_the_calendar() -> None:

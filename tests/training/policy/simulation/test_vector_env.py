@@ -6,7 +6,7 @@ import pytest
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.dynamic_program import RULES, DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, expected_revenue
-from training.policy.simulation.env import TERMS, RetentionEnv
+from training.policy.simulation.env import RetentionEnv, RewardTerms
 from training.policy.simulation.vector_env import RetentionVectorEnv
 
 
@@ -28,7 +28,7 @@ def retention(customers: Customers, number: int, seed: int = 0, **facts: object)
 def everyone(
     many: RetentionVectorEnv, contact: bool, level: int, delay: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.full(many.number, contact), np.full(many.number, level), np.full(many.number, delay)
+    return np.full(many.num_envs, contact), np.full(many.num_envs, level), np.full(many.num_envs, delay)
 
 
 @pytest.mark.parametrize("budget", [inf, 15.0, 0.0])
@@ -43,12 +43,12 @@ def test_the_twin_does_what_the_environment_does(budget: float) -> None:
         contact, level, delay = action = rng.integers([2, 4, 8])
         seen, _, terminated, truncated, terms = one.step(action)
         step = many.step(*(np.array([each]) for each in (contact > 0, level, delay)))
-        ours = {name: np.asarray(getattr(step.terms, name)).item() for name in TERMS}
+        ours = {name: np.asarray(getattr(step.terms, name)).item() for name in RewardTerms._fields}
         assert ours == pytest.approx(terms, rel=1e-4, abs=1e-4)
-        assert (step.left.item(), step.cut.item()) == (terminated, truncated)
+        assert (step.terminated.item(), step.truncated.item()) == (terminated, truncated)
         if step.done.item():
             ended = {"left": ended["left"] + terminated, "cut": ended["cut"] + truncated}
-            many.renew(step.done)
+            many.reset_done(step.done)
             one.budget = many.funds
             seen, _ = one.reset()
     assert min(ended.values()) > 50
@@ -56,7 +56,7 @@ def test_the_twin_does_what_the_environment_does(budget: float) -> None:
 
 def test_a_delay_is_days_without_contact() -> None:
     """One step of many days is as many steps of a day: in the probability of staying, and in state."""
-    long, short = (retention(several(), 500, immortal=True) for _ in range(2))
+    long, short = (retention(several(), 500, survival_weighted=True) for _ in range(2))
     rng = np.random.default_rng(1)
     for _ in range(40):
         contact, level, delay = rng.random(500) < 0.3, rng.integers(0, 4, 500), int(rng.integers(8))
@@ -68,12 +68,12 @@ def test_a_delay_is_days_without_contact() -> None:
         assert survival == pytest.approx(step.survival, rel=1e-5)
         assert short.observe() == pytest.approx(long.observe(), abs=1e-6)
         for many in (long, short):
-            many.renew(step.cut)
+            many.reset_done(step.truncated)
 
 
 def returned(many: RetentionVectorEnv, contacts_on: range, level: int) -> float:
     """Money of a customer's year, in expectation over survival, less all costs: `many` must be immortal."""
-    paid, active = np.zeros(many.number), np.ones(many.number)
+    paid, active = np.zeros(many.num_envs), np.ones(many.num_envs)
     for day in range(many.rules.quarter):
         step = many.step(*everyone(many, day in contacts_on, level, 0))
         paid += active * (step.terms.revenue_retained - step.terms.offer_cost - step.terms.contact_cost)
@@ -84,13 +84,13 @@ def returned(many: RetentionVectorEnv, contacts_on: range, level: int) -> float:
 def later(many: RetentionVectorEnv) -> np.ndarray:
     """What they pay after the quarter."""
     customers = Customers(many.hazard, many.accept.T, many.bill)
-    fatigue_days_left = np.maximum(many.response_model.fatigue_days - many.days_since_contact, 0)
+    fatigue_days_left = np.maximum(many.response_model.fatigue_days - many.state.days_since_contact, 0)
     return expected_revenue(
         customers,
         many.response_model.value_days - many.day,
-        many.offer_days_left,
+        many.state.offer_days_left,
         fatigue_days_left,
-        many.contacts,
+        many.state.contacts,
         many.response_model,
     )
 
@@ -99,7 +99,7 @@ def later(many: RetentionVectorEnv) -> np.ndarray:
 def test_spam_loses_against_nothing_even_if_messages_were_free(level: int) -> None:
     response_model, customers = RESPONSE_MODEL._replace(contact_cost=0.0), alike(accept=0.3)
     spam, seldom, nothing = (
-        returned(retention(customers, 500, immortal=True, response_model=response_model), contacts_on, level)
+        returned(retention(customers, 500, survival_weighted=True, response_model=response_model), contacts_on, level)
         for contacts_on in (range(90), range(1), range(0))
     )
     assert nothing == pytest.approx(60 / 30 * sum(exp(-0.01 * day) for day in range(365)), rel=1e-4)
@@ -118,7 +118,7 @@ def test_a_budget_is_common_and_what_is_beyond_it_is_counted() -> None:
     assert step.terms.budget_violation.tolist() == pytest.approx([0, 5, 10])
     assert many.observe()[place].tolist() == [0, 0, 0]
     assert many.step(*everyone(many, True, 1, 0)).terms.budget_violation.tolist() == pytest.approx([5, 5, 5])
-    many.renew(np.array([True, True, True]))
+    many.reset_done(np.array([True, True, True]))
     assert many.funds == pytest.approx(15 - 30 - 15 + 15)
 
 
@@ -132,7 +132,7 @@ def test_what_the_gate_forbids_is_counted_and_masked() -> None:
     many = retention(alike(hazard=1e-9, accept=0.0), 1)
     allowed, broken = [], []
     for day in range(60):
-        allowed.append(many.may().item())
+        allowed.append(many.eligible().item())
         broken.append(many.step(*everyone(many, day in (0, 1, 20, 40, 59), 0, 0)).terms.fatigue_violation.item())
 
     days = [day for day, may in enumerate(allowed) if may]
@@ -144,7 +144,7 @@ def test_who_accepted_is_left_alone_while_the_offer_holds() -> None:
     many = retention(alike(hazard=1e-9, accept=1.0), 1)
     many.step(*everyone(many, True, 1, 0))
     waited = 1
-    while not many.may().item():
+    while not many.eligible().item():
         many.step(*everyone(many, False, 0, 0))
         waited += 1
     assert waited == RESPONSE_MODEL.effect_days[1]
@@ -153,7 +153,7 @@ def test_who_accepted_is_left_alone_while_the_offer_holds() -> None:
 def test_to_be_immortal_changes_no_expectation() -> None:
     """Who stays, what is paid and what is spent: sampled lives against survival as a weight, day by day."""
     number, customers = 40_000, alike(hazard=0.03, accept=0.4)
-    mortal, immortal = (retention(customers, number, seed=seed, immortal=seed > 0) for seed in (0, 1))
+    mortal, immortal = (retention(customers, number, seed=seed, survival_weighted=seed > 0) for seed in (0, 1))
     alive, active = np.ones(number, bool), np.ones(number)
     totals = np.zeros((2, 2, number))
     for day in range(30):
@@ -161,8 +161,8 @@ def test_to_be_immortal_changes_no_expectation() -> None:
         step, weighted = mortal.step(*action), immortal.step(*action)
         totals[0] += alive * np.array([step.terms.revenue_retained, step.terms.offer_cost])
         totals[1] += active * np.array([weighted.terms.revenue_retained, weighted.terms.offer_cost])
-        alive, active = alive & ~step.left, active * weighted.survival
-        assert not weighted.left.any()
+        alive, active = alive & ~step.terminated, active * weighted.survival
+        assert not weighted.terminated.any()
     difference = totals[0].mean(axis=1) - totals[1].mean(axis=1)
     error = np.sqrt((totals.var(axis=2) / number).sum(axis=0))
     assert (abs(difference) < 4 * error).all()
@@ -182,21 +182,22 @@ def test_days_of_who_leaves_within_a_step_are_paid() -> None:
 def test_a_gain_is_the_difference_a_contact_makes() -> None:
     """Against the customer's days written out, with and without it."""
     rng, many = np.random.default_rng(3), retention(several(), 60)
-    many.day[:], many.days_since_contact[:], many.offer_days_left[:] = (
+    many.day[:], many.state.days_since_contact[:], many.state.offer_days_left[:] = (
         rng.integers(0, 90, 60),
         rng.integers(0, 30, 60),
         rng.integers(0, 40, 60),
     )
-    many.contacts[:] = rng.integers(0, 4, 60)
+    many.state.contacts[:] = rng.integers(0, 4, 60)
     who, level = np.arange(0, 60, 2), rng.integers(0, 4, 30)
 
-    gains, costs = many.gains(who, level)
+    gains, costs = many.incremental_value(who, level)
 
     for customer, offer, ours, cost in zip(who, level, gains, costs, strict=True):
         hazard, bill = float(many.hazard[customer]), float(many.bill[customer])
         accept = float(many.accept[offer, customer])
         day, days_since_contact, offer_days_left, contacts = (
-            int(each[customer]) for each in (many.day, many.days_since_contact, many.offer_days_left, many.contacts)
+            int(each[customer])
+            for each in (many.day, many.state.days_since_contact, many.state.offer_days_left, many.state.contacts)
         )
 
         def paid(
@@ -226,13 +227,13 @@ def test_a_gain_is_the_difference_a_contact_makes() -> None:
 def test_gains_add_up_to_the_return_over_doing_nothing() -> None:
     """Whatever is done, also what the gate forbids: the potential telescopes, so only luck is between the two."""
     number, rng = 20_000, np.random.default_rng(5)
-    many = retention(several(), number, immortal=True)
+    many = retention(several(), number, survival_weighted=True)
     none = later(many)
     gained, paid, active = np.zeros(number), np.zeros(number), np.ones(number)
     for _ in range(many.rules.quarter):
         contact, level = rng.random(number) < 0.05, rng.integers(0, 4, number)
         who = np.flatnonzero(contact)
-        gained[who] += active[who] * many.gains(who, level[who])[0]
+        gained[who] += active[who] * many.incremental_value(who, level[who])[0]
         step = many.step(contact, level, np.zeros(number, int))
         paid += active * (step.terms.revenue_retained - step.terms.offer_cost - step.terms.contact_cost)
         active *= step.survival
@@ -246,15 +247,15 @@ def test_gains_add_up_to_the_return_over_doing_nothing() -> None:
 def test_the_best_policy_gains_and_spends_here_what_the_dynamic_program_says(price: float) -> None:
     customers, number = Customers(np.array([0.015]), np.array([[0.2, 0.4, 0.5, 0.6]]), np.array([80.0])), 10_000
     stages = {stage.day: stage for stage in DynamicProgram(customers).solve(price)}
-    many = retention(customers, number, immortal=True)
+    many = retention(customers, number, survival_weighted=True)
     totals = np.zeros((2, number))
     for day in range(RULES.quarter):
-        contacts = np.minimum(many.contacts, RULES.cap - 1).astype(int)
+        contacts = np.minimum(many.state.contacts, RULES.cap - 1).astype(int)
         worth_it = stages[day].contact.max(axis=0) > stages[day].wait
-        contact = many.may() & worth_it[0, contacts]
+        contact = many.eligible() & worth_it[0, contacts]
         level, who = stages[day].contact.argmax(axis=0)[0, contacts], np.flatnonzero(contact)
-        gain, cost = many.gains(who, level[who])
-        totals[:, who] += np.exp(-many.cumulative_hazard[who]) * np.array([gain - price * cost, cost])
+        gain, cost = many.incremental_value(who, level[who])
+        totals[:, who] += np.exp(-many.state.cumulative_hazard[who]) * np.array([gain - price * cost, cost])
         many.step(contact, level, np.zeros(number, int))
     first, error = stages[0], totals.std(axis=1) / np.sqrt(number)
 
@@ -267,16 +268,16 @@ def test_the_best_policy_gains_and_spends_here_what_the_dynamic_program_says(pri
 def test_who_is_done_makes_room_and_nobody_else() -> None:
     many = retention(several(), 200)
     step = many.step(*everyone(many, True, 1, 7))
-    before = many._state.copy(), many._drawn.copy()
+    before = many._states.copy(), many._facts.copy()
 
-    many.renew(step.done)
+    many.reset_done(step.done)
 
     assert 0 < step.done.sum() < 200
-    assert (many._state[:, ~step.done] == before[0][:, ~step.done]).all()
-    assert (many._drawn[:, ~step.done] == before[1][:, ~step.done]).all()
-    assert not many.contacts[step.done].any()
+    assert (many._states[:, ~step.done] == before[0][:, ~step.done]).all()
+    assert (many._facts[:, ~step.done] == before[1][:, ~step.done]).all()
+    assert not many.state.contacts[step.done].any()
     assert not many.day[step.done].any()
-    assert many.may()[step.done].all()
+    assert many.eligible()[step.done].all()
 
 
 def test_the_clock_cuts_who_stays() -> None:
@@ -284,7 +285,7 @@ def test_the_clock_cuts_who_stays() -> None:
     alive = np.ones(2_000, bool)
     for _ in range(12):
         step = many.step(*everyone(many, False, 0, 7))
-        assert not (step.left & step.cut).any()
-        alive &= ~step.left
+        assert not (step.terminated & step.truncated).any()
+        alive &= ~step.terminated
     assert step.days.tolist() == [2] * 2_000
-    assert step.cut.sum() == alive.sum()
+    assert step.truncated.sum() == alive.sum()
