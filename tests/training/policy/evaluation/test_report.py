@@ -132,7 +132,7 @@ def test_nothing_spends_above_the_budget_or_breaks_a_rule(machines: dict[str, An
 
 def test_a_rule_that_was_broken_and_money_spent_above_the_budget_are_told(found: Evaluation) -> None:
     lived = found.lived[0.3]
-    broken = lived._replace(violations={**lived.violations, "cooldown": 2}, worst=lived.budget + 1.5)
+    broken = lived._replace(violations={**lived.violations, "cooldown": 2}, peak_committed=lived.budget + 1.5)
     bad = found._replace(lived={0.3: broken})
 
     assert (report.violations(bad), report.over_budget(bad)) == (2, 1.5)
