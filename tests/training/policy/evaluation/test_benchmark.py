@@ -19,7 +19,9 @@ CHEAP = {name: policy for name, policy in baselines(CUSTOMERS).items() if name !
 
 
 def test_a_share_is_of_the_bound() -> None:
-    judged = BenchmarkResult([CampaignResult(incremental_value=8.0), CampaignResult(incremental_value=10.0)], bound=10.0)
+    judged = BenchmarkResult(
+        [CampaignResult(incremental_value=8.0), CampaignResult(incremental_value=10.0)], bound=10.0
+    )
 
     assert judged.shares_of_bound.tolist() == [0.8, 1.0]
     assert judged.share_of_bound.mean == pytest.approx(0.9)
