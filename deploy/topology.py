@@ -26,12 +26,16 @@ def apply(project: str, push_url: Callable[[str], str], token: Mapping[str, str]
     publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
     topics, subscriptions = f"projects/{project}/topics/", f"projects/{project}/subscriptions/"
     with subscriber:
-        for topic in (*TOPICS, *(s.dead for s in SUBSCRIPTIONS)):
+        for topic in (*TOPICS, *(s.dead_letter_topic for s in SUBSCRIPTIONS)):
             _make(publisher.create_topic, name=topics + topic)
         for s in SUBSCRIPTIONS:
             push = {"push_endpoint": push_url(s.service)} | ({"oidc_token": token} if token else {})
             # What nobody subscribes to is lost, so somebody keeps the dead letters.
-            _make(subscriber.create_subscription, name=f"{subscriptions}{s.dead}.keep", topic=topics + s.dead)
+            _make(
+                subscriber.create_subscription,
+                name=f"{subscriptions}{s.dead_letter_topic}.keep",
+                topic=topics + s.dead_letter_topic,
+            )
             _make(
                 subscriber.create_subscription,
                 name=subscriptions + s.name,

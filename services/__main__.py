@@ -1,9 +1,9 @@
 """The whole system in one process.
 
-python -m services                            serve it at http://localhost:8080
-python -m services replay IN.jsonl OUT.jsonl  run a file of customer events through it
-python -m services erase CUSTOMER_ID          forget a customer
-python -m services dead-letters list          what could not be handled, and why; also: show ID, replay [ID...]
+python -m services                            serve the REST interface at http://localhost:8080
+python -m services replay IN.jsonl OUT.jsonl  run a file of customer events through the system
+python -m services erase CUSTOMER_ID          erase a customer's data
+python -m services dead-letters list          list messages that could not be handled; also: show ID, replay [ID ...]
 """
 
 import argparse
@@ -25,18 +25,7 @@ from shared.settings import Settings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m services", description="The whole system in one process.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("serve", help="REST at http://localhost:8080 (the default)")
-    again = commands.add_parser("replay", help="run a file of customer events through the pipeline")
-    again.add_argument("events", type=Path, metavar="IN.jsonl", help="customer events, one JSON object a line")
-    again.add_argument("decisions", type=Path, metavar="OUT.jsonl", help="where the decisions go, one a line")
-    forget = commands.add_parser("erase", help="forget a customer: all that is stored of them, but that they opted out")
-    forget.add_argument("customer_id", metavar="CUSTOMER_ID")
-    forget.add_argument("--cloud", action="store_true", help="in Firestore, instead of on this machine")
-    _dead_letters(
-        commands.add_parser("dead-letters", help="what could not be handled: list it, show it, send it again")
-    )
+    parser = _parser()
     arguments = parser.parse_args()
     try:
         settings = Settings()
@@ -64,25 +53,67 @@ def main() -> None:
         except (ArtifactError, LookupError) as error:
             parser.error(str(error))
     else:
-        port = settings.port
-        print(f"http://localhost:{port} (its interface: http://localhost:{port}/docs); Ctrl-C ends it", flush=True)
-        uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=port, log_level="warning")
+        url = f"http://localhost:{settings.port}"
+        print(f"Serving at {url}, documentation at {url}/docs; press Ctrl-C to stop", flush=True)
+        uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=settings.port, log_level="warning")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m services",
+        description="The whole system in one process. Settings are environment variables; see shared/settings.py.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="serve the REST interface at http://localhost:8080 (the default)")
+
+    description = "Run a file of customer events through the system, starting from an empty state."
+    replay_parser = commands.add_parser(
+        "replay", help="run a file of events through the system", description=description
+    )
+    replay_parser.add_argument(
+        "events", type=Path, metavar="IN.jsonl", help="file of customer events, one JSON object per line"
+    )
+    replay_parser.add_argument(
+        "decisions",
+        type=Path,
+        metavar="OUT.jsonl",
+        help="file to write the decisions to, one per line; rejected events go to OUT.rejected.jsonl, with the reason",
+    )
+
+    description = "Erase all data of a customer. If they opted out, that is still known, by a hash of their id."
+    erase_parser = commands.add_parser("erase", help="erase all data of a customer", description=description)
+    erase_parser.add_argument("customer_id", metavar="CUSTOMER_ID", help="your id of the customer")
+    erase_parser.add_argument(
+        "--cloud", action="store_true", help="in Firestore, project RETENTION_PROJECT, instead of in RETENTION_STATE"
+    )
+
+    description = (
+        "Inspect and replay dead letters: messages that could not be handled. They are those of RETENTION_STATE, or of "
+        "Pub/Sub where PUBSUB_EMULATOR_HOST or --cloud is set."
+    )
+    letters_parser = commands.add_parser(
+        "dead-letters", help="list, show or replay messages that could not be handled", description=description
+    )
+    letters_parser.add_argument(
+        "--cloud", action="store_true", help="those of Pub/Sub, project RETENTION_PROJECT, instead of RETENTION_STATE"
+    )
+    actions = letters_parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="print a line for each: id, subscription and reason").set_defaults(ids=[])
+    actions.add_parser("show", help="print one as JSON").add_argument(
+        "ids", nargs=1, metavar="ID", help="id of the dead letter"
+    )
+    actions.add_parser("replay", help="publish their messages again").add_argument(
+        "ids", nargs="*", metavar="ID", help="ids of the dead letters; without any, all are replayed"
+    )
+    return parser
 
 
 async def _erase(customer_id: str, settings: Settings, cloud: bool) -> int:
-    async with (web.google_cloud if cloud else local.stored)(settings) as (_, store):
+    """Erase a customer. Returns the number of documents deleted. Raises `HashKeyError` for another store's key."""
+    async with (web.google_cloud if cloud else local.open_store)(settings) as (_, store):
         ledger = await Ledger.load(store)
         pseudonyms = await Pseudonyms.open(store, settings.hash_key)
         return await erase(customer_id, store, ledger, pseudonyms) if ledger else 0
-
-
-def _dead_letters(parser: argparse.ArgumentParser) -> None:
-    """Those of RETENTION_STATE; of Pub/Sub where PUBSUB_EMULATOR_HOST is set, or with --cloud."""
-    parser.add_argument("--cloud", action="store_true", help="those in Pub/Sub, project RETENTION_PROJECT")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="a line each: id, subscription, reason").set_defaults(ids=[])
-    actions.add_parser("show", help="all of one").add_argument("ids", nargs=1, metavar="ID")
-    actions.add_parser("replay", help="send them again, all or some").add_argument("ids", nargs="*", metavar="ID")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Work off the dead letters: say what failed and why, and send it again."""
+"""The command `dead-letters`: list messages that could not be handled, show one, or replay them."""
 
 import json
 from argparse import Namespace
@@ -14,28 +14,31 @@ from shared.store import DEAD_LETTERS, SQLiteStore
 
 
 class DeadLetterStore(Protocol):
-    async def kept(self) -> list[Envelope]: ...
+    async def read_all(self) -> list[Envelope]: ...
 
     async def replay(self, letters: Sequence[Envelope]) -> None:
-        """Publish their messages once more, and then keep those letters no longer.
+        """Publish the messages of these letters again, and delete the letters.
 
-        Every topic's subscribers hear it again, and know it by its id; what is still wrong becomes a new letter.
+        All subscribers of the topic receive them, and recognise them by their id. A message that still cannot be
+        handled becomes a new dead letter.
         """
 
     def close(self) -> None: ...
 
 
 class LocalDeadLetters:
-    """Those of one process, from its state. What is sent again goes through a system of this process's own."""
+    """The dead letters of the local bus, in the SQLite file of the settings. They are replayed in this process."""
 
     def __init__(self, settings: Settings) -> None:
         if not settings.state.is_file():
-            raise LookupError(f"there is no state at {settings.state}; RETENTION_STATE says where it is")
+            raise LookupError(f"there is no state at {settings.state}; set RETENTION_STATE to the file that has it")
         self._settings, self._store = settings, SQLiteStore(settings.state)
 
-    async def kept(self) -> list[Envelope]:
-        letters = self._store.all(DEAD_LETTERS)
-        return [Envelope(k["topic"], b64decode(k["data"]), k["attributes"], name) for name, k in letters.items()]
+    async def read_all(self) -> list[Envelope]:
+        return [
+            Envelope(document["topic"], b64decode(document["data"]), document["attributes"], letter_id)
+            for letter_id, document in self._store.all(DEAD_LETTERS).items()
+        ]
 
     async def replay(self, letters: Sequence[Envelope]) -> None:
         bus = LocalBus()
@@ -43,7 +46,8 @@ class LocalDeadLetters:
         await local.gateway(self._settings, bus, self._store)
         await bus.publish([original_message(letter) for letter in letters])
         await bus.drain()
-        await self._store.update([(DEAD_LETTERS, letter.id) for letter in letters], lambda found: dict.fromkeys(found))
+        keys = [(DEAD_LETTERS, letter.id) for letter in letters]
+        await self._store.update(keys, lambda documents: dict.fromkeys(documents))
         for service in services:
             service.stop()
 
@@ -52,43 +56,43 @@ class LocalDeadLetters:
 
 
 async def run(arguments: Namespace, settings: Settings) -> None:
-    """Raises LookupError where what is asked for is not there."""
-    with _opened(settings, arguments.cloud) as letters:
-        kept = {letter.id: letter for letter in await letters.kept()}
-        if unknown := [name for name in arguments.ids if name not in kept]:
+    """Run the action `arguments` ask for. Raises LookupError where a letter, or the store of them, does not exist."""
+    with _open(settings, arguments.cloud) as store:
+        letters = {letter.id: letter for letter in await store.read_all()}
+        if unknown := [letter_id for letter_id in arguments.ids if letter_id not in letters]:
             raise LookupError(f"no dead letter {', '.join(unknown)}")
-        chosen = [kept[name] for name in arguments.ids] or list(kept.values())
+        chosen = [letters[letter_id] for letter_id in arguments.ids] or list(letters.values())
         match arguments.action:
             case "list":
                 print("\n".join(map(_line, chosen)) or "no dead letters")
             case "show":
-                print("\n".join(map(_shown, chosen)))
+                print("\n".join(map(_as_json, chosen)))
             case "replay":
-                await letters.replay(chosen)
-                print(f"{len(chosen)} sent again; what still cannot be handled comes back, with its new reason")
+                await store.replay(chosen)
+                print(f"{len(chosen)} replayed. Messages that still cannot be handled become dead letters again.")
 
 
 @contextmanager
-def _opened(settings: Settings, cloud: bool) -> Iterator[DeadLetterStore]:
-    letters: DeadLetterStore
+def _open(settings: Settings, cloud: bool) -> Iterator[DeadLetterStore]:
+    store: DeadLetterStore
     if cloud or settings.pubsub_emulator_host:
         from shared.gcp import PubSubDeadLetters
 
-        letters = PubSubDeadLetters(settings.project)
+        store = PubSubDeadLetters(settings.project)
     else:
-        letters = LocalDeadLetters(settings)
+        store = LocalDeadLetters(settings)
     try:
-        yield letters
+        yield store
     finally:
-        letters.close()
+        store.close()
 
 
 def _line(letter: Envelope) -> str:
     return f"{letter.id}  {letter.attributes['subscription']}  {letter.attributes['reason']!a}"
 
 
-def _shown(letter: Envelope) -> str:
-    """As JSON in ASCII: a poison that speaks to terminals is not heard."""
+def _as_json(letter: Envelope) -> str:
+    """A dead letter as JSON in ASCII, so that control characters in it do not reach the terminal."""
     message = original_message(letter)
     data = message.data.decode(errors="backslashreplace")
     return json.dumps({"id": letter.id, **letter.attributes, "topic": message.topic, "data": data}, indent=2)

@@ -1,4 +1,4 @@
-"""The whole system in one process: the same handlers, on a bus in memory and a SQLite file."""
+"""The whole system in one process: the services' own handlers on an in-memory bus and a SQLite file."""
 
 import asyncio
 from base64 import b64encode
@@ -20,31 +20,30 @@ from shared.settings import Settings
 from shared.store import DEAD_LETTERS, Document, Documents, Key, SQLiteStore, Store
 from shared.topology import SUBSCRIPTIONS
 
-EVERY = 60.0
-"""Seconds between two looks at the calendar."""
+TICK_INTERVAL_SECONDS = 60.0
 
 
 async def pipeline(settings: Settings, bus: LocalBus, store: Store, clock: Clock = utc_now) -> list[Service]:
-    """The four services, listening, and somebody who keeps what they could not handle."""
+    """The four services without the gateway, subscribed to `bus`; dead letters are written to `store`."""
     services = [
         await build(settings, bus, store, clock)
         for build in (build_scorer, build_policy, build_messenger, build_shield)
     ]
     for service in services:
-        listen(service, bus)
+        subscribe(service, bus)
     for subscription in SUBSCRIPTIONS:
-        bus.subscribe(f"{subscription.dead}.keep", _keeper(store))
+        bus.subscribe(f"{subscription.dead_letter_topic}.keep", _dead_letter_writer(store))
     return services
 
 
-def listen(service: Service, bus: LocalBus) -> None:
+def subscribe(service: Service, bus: LocalBus) -> None:
     for subscription in service.subscriptions:
         bus.subscribe(subscription, service.receive)
 
 
 @asynccontextmanager
-async def stored(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
-    """What this machine remembers, and nothing at work on it."""
+async def open_store(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
+    """The store of this machine, and a bus without subscribers."""
     store = SQLiteStore(settings.state)
     try:
         yield LocalBus(), store
@@ -54,11 +53,11 @@ async def stored(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
-    """The pipeline, running; what is under way is finished before it stops."""
+    """The bus and the store of a running pipeline. At the end, messages on the bus are delivered before it stops."""
     bus, store = LocalBus(), SQLiteStore(settings.state)
     services = await pipeline(settings, bus, store)
     telemetry.log("LocalBus: messages in memory, for one process", state=str(settings.state))
-    running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick(services))
+    running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick_forever(services))
     try:
         yield bus, store
     finally:
@@ -72,45 +71,45 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
             store.close()
 
 
-async def tick(services: Sequence[Service]) -> None:
-    """Let services do what is due, again and again."""
+async def tick_forever(services: Sequence[Service]) -> None:
+    """Let each service do the work that is due, every TICK_INTERVAL_SECONDS. A failure is logged."""
     while True:
         for service in services:
             try:
                 await service.tick()
-            except Exception as error:  # the calendar goes on
+            except Exception as error:  # the next tick may succeed
                 telemetry.log_failure(service.name, "", error)
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(TICK_INTERVAL_SECONDS)
 
 
 async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:
-    """The gateway, hearing the decisions of this process."""
+    """The gateway, subscribed to the decisions of this process."""
     service = await build_gateway(settings, bus, store)
     assert isinstance(bus, LocalBus)
-    listen(service, bus)
+    subscribe(service, bus)
     return service
 
 
-def _keeper(store: Store) -> Receive:
-    async def keep(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
-        await store.update_all([([(DEAD_LETTERS, e.id)], partial(_kept, envelope=e)) for e in envelopes])
+def _dead_letter_writer(store: Store) -> Receive:
+    async def write(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
+        await store.update_all([([(DEAD_LETTERS, e.id)], partial(_write_dead_letter, envelope=e)) for e in envelopes])
         return [None] * len(envelopes)
 
-    return keep
+    return write
 
 
-def _kept(found: Documents, *, envelope: Envelope) -> dict[Key, Document]:
-    letter = {
-        "customer_id": envelope.attributes.get("customer_id") or _customer_in(envelope.data),
+def _write_dead_letter(documents: Documents, *, envelope: Envelope) -> dict[Key, Document]:
+    document = {
+        "customer_id": envelope.attributes.get("customer_id") or _customer_id(envelope.data),
         "topic": envelope.topic,
         "data": b64encode(envelope.data).decode(),
         "attributes": dict(envelope.attributes),
     }
-    return {(DEAD_LETTERS, envelope.id): letter}
+    return {(DEAD_LETTERS, envelope.id): document}
 
 
-def _customer_in(data: bytes) -> str | None:
-    """Whom it is about, as far as it can be read: so it goes when they are erased."""
+def _customer_id(data: bytes) -> str | None:
+    """The customer that a malformed message is about, if it can be read, so that it is erased with the customer."""
     try:
         customer_id = from_json(data)["customer_id"]
     except (ValueError, TypeError, LookupError):

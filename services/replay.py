@@ -1,4 +1,4 @@
-"""Run a file of customer events through the whole pipeline, in one process, and say what came of it."""
+"""The command `replay`: run a file of customer events through the whole pipeline in one process, and summarise it."""
 
 import logging
 import time
@@ -22,31 +22,34 @@ from shared.settings import Settings
 from shared.store import SQLiteStore
 from shared.topology import SUBSCRIPTIONS
 
-TOGETHER = 512
-"""Events published at once: they wait for each other, as on a busy day."""
+BATCH_SIZE = 512
+"""Events published at once; each waits for the others, as under load."""
 
 
-class Account:
-    """What has come out so far. Keeps lines and numbers, not messages: they would be many."""
+class Results:
+    """The decisions and dead letters so far. Keeps bytes and counts instead of parsed messages, to save memory."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, bytes] = {}
+        self.decisions: dict[str, bytes] = {}
+        """JSON by event id."""
         self.counts: Counter[str] = Counter()
         self.offers: Counter[int] = Counter()
+        """Number of contacts at each discount, in percent."""
         self.rejected: list[Envelope] = []
-        self.waited: list[float] = []
-        self._since = 0.0
+        self.latencies: list[float] = []
+        """Seconds from publishing an event to its decision."""
+        self._published_at = 0.0
 
-    def publishing(self) -> None:
-        self._since = time.perf_counter()
+    def start_batch(self) -> None:
+        self._published_at = time.perf_counter()
 
-    async def decided(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
+    async def receive_decisions(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
         for envelope in envelopes:
             event_id = envelope.attributes["event_id"]
-            if event_id in self.lines:  # at least once is not just once
+            if event_id in self.decisions:  # delivery is at least once
                 continue
-            self.lines[event_id] = envelope.data
-            self.waited.append(time.perf_counter() - self._since)
+            self.decisions[event_id] = envelope.data
+            self.latencies.append(time.perf_counter() - self._published_at)
             decision = from_json(envelope.data)
             self.counts["violations"] += not decision["safety"]["passed"]
             if decision["decision"]["contact"]:
@@ -55,74 +58,72 @@ class Account:
                 self.offers[decision["decision"]["offer_percentage"]] += 1
         return [None] * len(envelopes)
 
-    async def buried(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
+    async def receive_dead_letters(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
         self.rejected += envelopes
         return [None] * len(envelopes)
 
 
 async def run(events: Path, decisions: Path, settings: Settings) -> dict[str, object]:
-    """Writes a decision a line to `decisions`, and what was rejected beside it with the reason; returns the summary.
+    """Write one decision per line to `decisions`, and rejected events with their reasons to a file beside it.
 
-    State is new: the budget is whole and nobody has been contacted.
+    Starts from an empty state: the whole budget is left and nobody has been contacted. Returns the summary.
     """
-    telemetry.start(logging.ERROR)  # what is counted is told in the summary
-    account, bus = Account(), LocalBus()
+    telemetry.start(logging.ERROR)  # warnings are counted in the summary
+    results, bus = Results(), LocalBus()
     with TemporaryDirectory() as folder:
         store = SQLiteStore(Path(folder) / "state.sqlite")
         await local.pipeline(settings, bus, store)
         tune_garbage_collector()
-        bus.subscribe("decisions.replay", account.decided)
+        bus.subscribe("decisions.replay", results.receive_decisions)
         for subscription in SUBSCRIPTIONS:
-            bus.subscribe(f"{subscription.dead}.replay", account.buried)
-        lines = _lines(events)
-        progress = tqdm(total=sum(1 for _ in _lines(events)), unit=" events", smoothing=0)
+            bus.subscribe(f"{subscription.dead_letter_topic}.replay", results.receive_dead_letters)
+        envelopes = _envelopes(events)
+        progress = tqdm(total=sum(1 for _ in _envelopes(events)), unit=" events", smoothing=0)
         started = time.perf_counter()
-        while together := list(islice(lines, TOGETHER)):
-            account.publishing()
-            await bus.publish(together)
+        while batch := list(islice(envelopes, BATCH_SIZE)):
+            results.start_batch()
+            await bus.publish(batch)
             await bus.drain()
-            progress.update(len(together))
+            progress.update(len(batch))
         seconds = time.perf_counter() - started
         progress.close()
         balance = await (await Ledger.open(store, settings.budget, 1)).balance()
         store.close()
-    decisions.write_bytes(b"".join(line + b"\n" for line in account.lines.values()))
+    decisions.write_bytes(b"".join(line + b"\n" for line in results.decisions.values()))
     rejected = decisions.with_suffix(".rejected.jsonl")
     rejected.unlink(missing_ok=True)
-    if account.rejected:
-        rejected.write_bytes(b"".join(_rejected(envelope) + b"\n" for envelope in account.rejected))
-    return summary(account, seconds) | {
+    if results.rejected:
+        rejected.write_bytes(b"".join(_rejected_line(envelope) + b"\n" for envelope in results.rejected))
+    return summary(results, seconds) | {
         "spend": (balance.reserved + balance.committed) / 100,
         "budget_left": balance.free / 100,
     }
 
 
-def summary(account: Account, seconds: float) -> dict[str, object]:
-    """Seconds are of the whole run; p50 and p99 of one event, in milliseconds, waiting for the others included."""
-    cuts = quantiles(account.waited, n=100) if len(account.waited) > 1 else [0.0] * 99
+def summary(results: Results, seconds: float) -> dict[str, object]:
+    """Counts, and speed: `seconds` is the length of the run; p50 and p99 of an event's latency are in milliseconds."""
+    cuts = quantiles(results.latencies, n=100) if len(results.latencies) > 1 else [0.0] * 99
     return {
-        "decisions": len(account.lines),
-        "contacted": account.counts["contacted"],
-        "offers": ", ".join(f"{account.offers[percent]:,} of {percent} %" for percent in sorted(account.offers)),
-        "held_over_quiet_hours": account.counts["held"],
-        "violations": account.counts["violations"],
-        "rejected": len(account.rejected),
-        "events_per_second": round((len(account.lines) + len(account.rejected)) / seconds),
+        "decisions": len(results.decisions),
+        "contacted": results.counts["contacted"],
+        "offers": ", ".join(f"{results.offers[percent]:,} of {percent} %" for percent in sorted(results.offers)),
+        "held_over_quiet_hours": results.counts["held"],
+        "violations": results.counts["violations"],
+        "rejected": len(results.rejected),
+        "events_per_second": round((len(results.decisions) + len(results.rejected)) / seconds),
         "p50_ms": round(1000 * cuts[49], 1),
         "p99_ms": round(1000 * cuts[98], 1),
     }
 
 
-def _lines(file: Path) -> Iterator[Envelope]:
-    """Events as they would be published; one without an id is known by its line."""
+def _envelopes(file: Path) -> Iterator[Envelope]:
+    """The events of a file as they would be published; an event without an id is identified by its line number."""
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield Envelope(CustomerEvent.topic, line.strip(), {}, f"line {number}")
 
 
-def _rejected(envelope: Envelope) -> bytes:
-    where = envelope.attributes
-    return to_json(
-        {"line": where["message_id"], "reason": where["reason"], "event": envelope.data.decode(errors="replace")}
-    )
+def _rejected_line(letter: Envelope) -> bytes:
+    line, reason = letter.attributes["message_id"], letter.attributes["reason"]
+    return to_json({"line": line, "reason": reason, "event": letter.data.decode(errors="replace")})

@@ -1,4 +1,4 @@
-"""The shared kernel: what services may say to each other, and the ports they say and remember it through.
+"""The shared kernel: the messages between services, and the ports (bus, store, web) through which services work.
 
-What only one service needs does not live here.
+What only one service needs does not belong here.
 """

@@ -1,4 +1,4 @@
-"""A trained model is a folder of data files with a manifest. Knows nothing of what is in the files."""
+"""Artifacts: trained models as folders of data files with a manifest. Independent of what the files contain."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -11,22 +11,30 @@ MANIFEST = "manifest.json"
 
 
 class ArtifactError(Exception):
-    """An artifact is missing, damaged or not what the service was built for; the text says which and what to do."""
+    """An artifact is missing, damaged or of another version of the service. The text says which, and what to do."""
 
 
 class Manifest(FrozenModel):
-    """What was trained, from what, by which command, and how good it is."""
+    """The contents of an artifact, how it was made and how good it is."""
 
     version: str
     made_by: str
+    """The command that makes it again."""
     inputs: dict[str, tuple[str, ...]]
+    """The features of each model, in order."""
     data_sha256: dict[str, str]
+    """SHA-256 of each file that it was trained on."""
     metrics: dict[str, float]
     files: dict[str, str] = {}
+    """SHA-256 of each file of the artifact."""
 
 
 def read_manifest(folder: Path, inputs: Mapping[str, Sequence[str]], files: Collection[str] = ()) -> Manifest:
-    """The manifest of `folder`, once `files` are there, all match it, and its models take just `inputs`, in order."""
+    """The manifest of an artifact that has been checked.
+
+    Raises `ArtifactError` unless all of `files` are listed, every file has its checksum, and the models take exactly
+    `inputs` (features of each model, in order).
+    """
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
@@ -36,29 +44,29 @@ def read_manifest(folder: Path, inputs: Mapping[str, Sequence[str]], files: Coll
     for name, digest in manifest.files.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ArtifactError(f"{folder / name} is missing or not what {MANIFEST} says. Run: {manifest.made_by}")
-    if wrong := input_mismatch(manifest.inputs, inputs):
+    if mismatch := input_mismatch(manifest.inputs, inputs):
         raise ArtifactError(
-            f"{folder}: the model does not take what this service gives it: {wrong}. Run: {manifest.made_by}"
+            f"{folder}: the model's inputs are not those of this service: {mismatch}. Run: {manifest.made_by}"
         )
     return manifest
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest of all the other files in `folder` and below it."""
-    found = (f for f in sorted(folder.rglob("*")) if f.is_file() and f != folder / MANIFEST and f.suffix != ".md")
-    files = {f.relative_to(folder).as_posix(): sha256(f) for f in found}
+    """Write a manifest with the checksums of all files in `folder` and below, except Markdown; returns it."""
+    paths = (f for f in sorted(folder.rglob("*")) if f.is_file() and f != folder / MANIFEST and f.suffix != ".md")
+    files = {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
     manifest = manifest.model_copy(update={"files": files})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 
 def content_version(files: Mapping[str, bytes]) -> str:
-    """Of an artifact with these files; another for any other content."""
+    """Version of an artifact with these files: 12 hexadecimal digits of a hash of their contents."""
     return hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:12]
 
 
 def input_mismatch(trained: Mapping[str, Sequence[str]], served: Mapping[str, Sequence[str]]) -> str:
-    """In words, how the features a model was trained on differ from those it is served; empty if they do not."""
+    """How the features of models in training differ from those in service, for people; empty if they are equal."""
     for model in sorted(trained.keys() | served.keys()):
         a, b = list(trained.get(model, ())), list(served.get(model, ()))
         if a != b:

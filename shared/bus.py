@@ -1,8 +1,9 @@
-"""Where messages leave, and the bus of one process. Knows bytes and topics, not what they mean."""
+"""The port through which messages are published, and an in-memory bus. Independent of what the messages mean."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from gzip import compress, decompress
 from itertools import count, islice
 from random import Random
@@ -10,42 +11,45 @@ from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 GZIP_ABOVE_BYTES = 1024 * 1024
-"""Bytes from which a dead letter is packed."""
+"""Size above which the data of a dead letter is compressed."""
 MAX_ATTRIBUTES = 100
-"""Of a message, at most."""
+"""Most attributes that Pub/Sub allows on a message."""
 DEAD_LETTER_ATTRIBUTES = ("reason", "subscription", "message_id", "encoding")
-"""Attributes of a dead letter, besides those that it came with."""
+"""Attributes added to a dead letter; those of the original message are kept too."""
 REPLAY_OF = "replay_of"
-"""Attribute of what is sent again: the id of the message that failed first, by which it is still known."""
+"""Attribute of a replayed message: the id under which it was first published, which still identifies it."""
 
 
 class Envelope(NamedTuple):
-    """What travels. `id` is the bus's own, given at publishing."""
+    """A message as the bus carries it."""
 
     topic: str
     data: bytes
     attributes: Mapping[str, str] = {}
     id: str = ""
+    """Given by the bus when it is published."""
 
 
 class Bus(Protocol):
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
-        """Hand over all of them, in no order; returns their ids once the bus is answerable for them."""
+        """Publish messages, in any order. Returns their ids once the bus guarantees delivery."""
 
     async def check(self) -> None:
         """Raise if the bus cannot be reached."""
 
 
 Receive = Callable[[str, Sequence[Envelope]], Awaitable[Sequence[Exception | None]]]
-"""A subscription's name and what arrived on it; for each, None acknowledges and an exception asks for it again."""
+"""Takes the name of a subscription and a batch; returns None to acknowledge a message, or an exception to retry it."""
+
+Tap = Callable[[str, Envelope], bool]
+"""Takes the name of a subscription and an envelope about to be delivered; returns whether to deliver it."""
 
 
 class LocalBus:
-    """At least once, in memory: what is in flight is lost with the process.
+    """An in-memory bus with at-least-once delivery. Undelivered messages are lost when the process ends.
 
-    Carries bytes, so what cannot be serialised fails here too. Delivers everything `copies` times, and out of order
-    where `shuffle` is given: what the cloud does now and then, this does on purpose. After `attempts` refusals a
-    message goes to its subscription's dead-letter topic, like a message that cannot be handled.
+    For tests it can behave as Pub/Sub sometimes does: everything is delivered `copies` times, and in random order if
+    `shuffle` is given. A message that is refused `attempts` times goes to its subscription's dead-letter topic.
     """
 
     def __init__(self, *, copies: int = 1, shuffle: Random | None = None, batch: int = 256, attempts: int = 5) -> None:
@@ -56,12 +60,25 @@ class LocalBus:
         self._ids = map(f"{uuid4()}-{{}}".format, count(1))
         self._published = asyncio.Event()
         self._closing = False
+        self._tap: Tap | None = None
 
     def subscribe(self, subscription: str, receive: Receive) -> None:
-        """Deliver what is published on `TOPIC` from now on to `receive`; `subscription` is `TOPIC.NAME`."""
+        """Deliver what is published from now on to `receive`; `subscription` is TOPIC.NAME."""
         self._queues[subscription] = deque()
         self._receive[subscription] = receive
         self._subscribers.setdefault(subscription.rpartition(".")[0], []).append(subscription)
+
+    @contextmanager
+    def tap(self, tap: Tap) -> Iterator[None]:
+        """Within this context, show each envelope to `tap` before it is delivered. For tests.
+
+        Where `tap` returns False the envelope is not delivered, and counts as acknowledged.
+        """
+        outer, self._tap = self._tap, tap
+        try:
+            yield
+        finally:
+            self._tap = outer
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
         identified = [e if e.id else e._replace(id=next(self._ids)) for e in envelopes]
@@ -75,7 +92,7 @@ class LocalBus:
         pass
 
     async def run(self) -> None:
-        """Deliver until `close`, and then what is under way."""
+        """Deliver messages until `close` is called and nothing is left to deliver."""
         while True:
             await self._published.wait()
             self._published.clear()
@@ -88,22 +105,24 @@ class LocalBus:
         self._published.set()
 
     async def drain(self) -> None:
-        """Deliver until nobody has anything left to say."""
+        """Deliver messages, and those that they cause, until none is left."""
         while waiting := [s for s, queue in self._queues.items() if queue]:
             for subscription in waiting:
                 await self._deliver(subscription)
-                await asyncio.sleep(0)  # others share this process
+                await asyncio.sleep(0)  # let other tasks run
 
     async def _deliver(self, subscription: str) -> None:
         queue = self._queues[subscription]
         if self._shuffle:
             self._shuffle.shuffle(queue)
-        arrived = [queue.popleft() for _ in range(min(self._batch, len(queue)))]
+        batch = [queue.popleft() for _ in range(min(self._batch, len(queue)))]
+        if self._tap:
+            batch = [(envelope, attempt) for envelope, attempt in batch if self._tap(subscription, envelope)]
         try:
-            answers = await self._receive[subscription](subscription, [envelope for envelope, _ in arrived])
+            results = await self._receive[subscription](subscription, [envelope for envelope, _ in batch])
         except Exception as error:
-            answers = [error] * len(arrived)
-        for (envelope, attempt), refusal in zip(arrived, answers, strict=True):
+            results = [error] * len(batch)
+        for (envelope, attempt), refusal in zip(batch, results, strict=True):
             if refusal and attempt < self._attempts:
                 queue.append((envelope, attempt + 1))
             elif refusal:
@@ -111,26 +130,27 @@ class LocalBus:
 
 
 def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
-    """What failed for good, as it came, with the reason in its attributes.
+    """The dead letter of a message that failed for good: its data, with the reason in the attributes.
 
-    Pub/Sub limits an attribute to 1,024 bytes, a message to 100 of them, and both together to 10 MB: so a large one is
-    packed, and attributes beyond that are left behind.
+    Pub/Sub limits an attribute to 1,024 bytes, a message to 100 attributes, and all of it to 10 MB. So large data is
+    compressed, and surplus attributes are dropped.
     """
     large = len(envelope.data) > GZIP_ABOVE_BYTES
-    why = {
+    added = {
         "reason": reason.encode()[:1000].decode(errors="ignore"),
         "subscription": subscription,
         "message_id": envelope.id,
         "encoding": "gzip" if large else "identity",
     }
     data = compress(envelope.data) if large else envelope.data
-    theirs = dict(islice(envelope.attributes.items(), MAX_ATTRIBUTES - len(why)))
-    return Envelope(f"{subscription}.dead", data, {**theirs, **why})
+    original = dict(islice(envelope.attributes.items(), MAX_ATTRIBUTES - len(added)))
+    return Envelope(f"{subscription}.dead", data, {**original, **added})
 
 
 def original_message(letter: Envelope) -> Envelope:
-    """The message of a dead letter, to be published where it first was. However often that is, it is the same one."""
-    why = letter.attributes
-    theirs = {name: value for name, value in why.items() if name not in DEAD_LETTER_ATTRIBUTES}
-    data = decompress(letter.data) if why.get("encoding") == "gzip" else letter.data
-    return Envelope(why["subscription"].rpartition(".")[0], data, {REPLAY_OF: why["message_id"], **theirs})
+    """The message of a dead letter, to publish on its topic again. It stays identified by its first id."""
+    attributes = letter.attributes
+    original = {name: value for name, value in attributes.items() if name not in DEAD_LETTER_ATTRIBUTES}
+    data = decompress(letter.data) if attributes.get("encoding") == "gzip" else letter.data
+    topic = attributes["subscription"].rpartition(".")[0]
+    return Envelope(topic, data, {REPLAY_OF: attributes["message_id"], **original})

@@ -1,12 +1,12 @@
-"""Google's Pub/Sub, Firestore and identity behind our ports. The only module of the services that imports google.*.
+"""Adapters from the ports to Google's Pub/Sub, Firestore and identity. Services import google.* nowhere else.
 
-Their emulators are used where PUBSUB_EMULATOR_HOST and FIRESTORE_EMULATOR_HOST say so; Google's clients read them.
+Google's clients use the emulators where PUBSUB_EMULATOR_HOST and FIRESTORE_EMULATOR_HOST name them.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from math import inf
@@ -25,13 +25,15 @@ from shared.settings import Settings
 from shared.store import Change, Document, Documents, Key, Store
 from shared.topology import SUBSCRIPTIONS, TOPICS, Subscription
 
-PATIENCE = 20.0
-"""Seconds until a publish that Pub/Sub does not take is given up, and with it the message that caused it."""
-WAIT = 5.0
-"""Seconds to wait for a dead letter before there is none, and for Google's keys."""
+PUBLISH_TIMEOUT_SECONDS = 20.0
+"""Time after which a publish fails, so that the message that caused it is retried."""
+PULL_TIMEOUT_SECONDS = 5.0
+"""Time to wait for a dead letter before there is none."""
+FETCH_TIMEOUT_SECONDS = 5.0
+"""Time to wait for Google's keys."""
 ISSUERS = ("accounts.google.com", "https://accounts.google.com")
-FRESH, NEW = 3600.0, 60.0
-"""Seconds until Google's keys are fetched again; and, where a token names one that is not among them."""
+KEYS_MAX_AGE_SECONDS, KEYS_MIN_AGE_SECONDS = 3600.0, 60.0
+"""Age at which Google's keys are fetched again; and at which they are where a token names a key not among them."""
 TOGETHER = 64
 """Updates of a batch; Firestore takes 500 writes."""
 ATTEMPTS = 30
@@ -49,14 +51,16 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
 
 
 class PubSubBus:
-    """Messages published together travel together; each is confirmed on its own."""
+    """Publishes to Pub/Sub; the messages of one call are sent in batches and confirmed one by one."""
 
     def __init__(self, project: str) -> None:
         self._topics = f"projects/{project}/topics/"
-        again = retry.Retry(initial=0.1, maximum=5, timeout=PATIENCE, predicate=retry.if_transient_error)
+        retries = retry.Retry(
+            initial=0.1, maximum=5, timeout=PUBLISH_TIMEOUT_SECONDS, predicate=retry.if_transient_error
+        )
         self._client = pubsub_v1.PublisherClient(
-            batch_settings=pubsub_v1.types.BatchSettings(max_latency=0),  # a push waits for its answer: do not linger
-            publisher_options=pubsub_v1.types.PublisherOptions(retry=again, timeout=PATIENCE),
+            batch_settings=pubsub_v1.types.BatchSettings(max_latency=0),  # a push waits for the confirmation
+            publisher_options=pubsub_v1.types.PublisherOptions(retry=retries, timeout=PUBLISH_TIMEOUT_SECONDS),
         )
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
@@ -71,47 +75,51 @@ class PubSubBus:
 
 
 class PubSubDeadLetters:
-    """The dead letters that `deploy.topology` has kept. They are held while one looks at them, and then given back."""
+    """The dead letters in Pub/Sub. They are leased while this object is open, and then released."""
 
     def __init__(self, project: str) -> None:
         self._subscriptions = f"projects/{project}/subscriptions/"
         self._bus = PubSubBus(project)
         self._client = pubsub_v1.SubscriberClient()
-        self._held: dict[str, tuple[str, str]] = {}
+        self._leased: dict[str, tuple[str, str]] = {}
+        """Subscription and acknowledgement id of each letter."""
 
-    async def kept(self) -> list[Envelope]:
-        found = await asyncio.gather(*(asyncio.to_thread(self._pull, s) for s in SUBSCRIPTIONS))
-        return [letter for letters in found for letter in letters]
+    async def read_all(self) -> list[Envelope]:
+        by_subscription = await asyncio.gather(*(asyncio.to_thread(self._pull, s) for s in SUBSCRIPTIONS))
+        return [letter for letters in by_subscription for letter in letters]
 
     async def replay(self, letters: Sequence[Envelope]) -> None:
         for letter in letters:
             await self._bus.publish([original_message(letter)])
-            subscription, ack_id = self._held.pop(letter.id)
+            subscription, ack_id = self._leased.pop(letter.id)
             self._client.acknowledge(subscription=subscription, ack_ids=[ack_id])
 
     def close(self) -> None:
-        for subscription, ack_id in self._held.values():
+        for subscription, ack_id in self._leased.values():
             self._client.modify_ack_deadline(subscription=subscription, ack_ids=[ack_id], ack_deadline_seconds=0)
         self._client.close()
         self._bus.close()
 
     def _pull(self, s: Subscription) -> list[Envelope]:
-        """All of them: until none comes in a while, or those that are held come again."""
-        keep, found = f"{self._subscriptions}{s.dead}.keep", dict[str, Envelope]()
+        """Lease all dead letters of a subscription: pull until nothing comes, or only what is leased already."""
+        keep, letters = f"{self._subscriptions}{s.dead_letter_topic}.keep", dict[str, Envelope]()
         while True:
             try:
-                pulled = self._client.pull(subscription=keep, max_messages=1000, timeout=WAIT).received_messages
+                response = self._client.pull(subscription=keep, max_messages=1000, timeout=PULL_TIMEOUT_SECONDS)
+                pulled = response.received_messages
             except exceptions.DeadlineExceeded:
                 pulled = []
             except exceptions.NotFound as error:
                 raise LookupError(f"there is no subscription {keep}. Run: python -m deploy.topology") from error
-            new = [p for p in pulled if p.message.message_id not in found]
+            known = len(letters)
             for p in pulled:
-                name = p.message.message_id
-                self._held[name] = keep, p.ack_id
-                found[name] = Envelope(s.dead, p.message.data, dict(p.message.attributes), name)
-            if not new:
-                return list(found.values())
+                message_id = p.message.message_id
+                self._leased[message_id] = keep, p.ack_id
+                letters[message_id] = Envelope(
+                    s.dead_letter_topic, p.message.data, dict(p.message.attributes), message_id
+                )
+            if len(letters) == known:
+                return list(letters.values())
 
 
 class ContentionError(Exception):
@@ -224,38 +232,43 @@ def document_id(name: str) -> str:
     return name.translate(ESCAPED)
 
 
-class Tokens:
-    """Identity tokens. Google's keys are fetched seldom, whatever tokens come."""
+Certificates = Mapping[str, str]
+"""Certificates in PEM format, by key id."""
 
-    def __init__(self, certs_url: str) -> None:
-        self._url = certs_url
-        self._certs: Mapping[str, str] = {}
-        self._fetched = -inf
+
+def fetch_certificates(url: str) -> Certificates:
+    """Google's certificates at `url`. Raises ConnectionError where they cannot be fetched or read."""
+    try:
+        response = Request()(url, timeout=FETCH_TIMEOUT_SECONDS)
+        return dict(json.loads(response.data))
+    except (TransportError, ValueError) as error:
+        raise ConnectionError(f"no keys at {url}: {error}") from error
+
+
+class GoogleTokenVerifier:
+    """Verifies Google's identity tokens. Keys are fetched rarely, however many tokens are forged."""
+
+    def __init__(self, certs_url: str, fetch: Callable[[str], Certificates] = fetch_certificates) -> None:
+        self._url, self._fetch = certs_url, fetch
+        self._certificates: Certificates = {}
+        self._fetched_at = -inf
         self._fetching = asyncio.Lock()
 
     async def claims(self, token: str, audience: str) -> Mapping[str, Any]:
         try:
-            key = jwt.decode_header(token).get("kid")
-            claims: Mapping[str, Any] = jwt.decode(token, await self._keys(key), audience=audience)
-        except (TypeError, RecursionError) as error:  # a token may be anything
+            key_id = jwt.decode_header(token).get("kid")
+            claims: Mapping[str, Any] = jwt.decode(token, await self._keys(key_id), audience=audience)
+        except (TypeError, RecursionError) as error:  # the client's, for some malformed tokens
             raise ValueError(f"not a token: {error!r}") from error
         if claims.get("iss") not in ISSUERS:
             raise ValueError("not issued by Google")
         return claims
 
-    async def _keys(self, wanted: object) -> Mapping[str, str]:
-        """Certificates by id. A forger may name any key, so a new one is not asked for at every token."""
+    async def _keys(self, key_id: object) -> Certificates:
+        """The certificates, fetched again when old. An unknown `key_id` may be forged, so it seldom causes a fetch."""
         async with self._fetching:
-            age = time.monotonic() - self._fetched
-            if age > FRESH or (age > NEW and wanted not in self._certs):
-                self._certs = await asyncio.to_thread(_fetch, self._url)
-                self._fetched = time.monotonic()
-        return self._certs
-
-
-def _fetch(url: str) -> Mapping[str, str]:
-    try:
-        answer = Request()(url, timeout=WAIT)
-        return dict(json.loads(answer.data))
-    except (TransportError, ValueError) as error:
-        raise ConnectionError(f"no keys at {url}: {error}") from error
+            age = time.monotonic() - self._fetched_at
+            if age > KEYS_MAX_AGE_SECONDS or (age > KEYS_MIN_AGE_SECONDS and key_id not in self._certificates):
+                self._certificates = await asyncio.to_thread(self._fetch, self._url)
+                self._fetched_at = time.monotonic()
+        return self._certificates

@@ -1,4 +1,4 @@
-"""Who speaks: the account of a Google-signed identity token. Knows nothing of how tokens are made or verified."""
+"""Authentication of callers by Google-signed identity tokens. Independent of how tokens are verified."""
 
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Protocol
@@ -9,40 +9,49 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from shared.settings import Settings
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
-"""What stands behind `Authorization: Bearer`, if anything does."""
+"""The token of the header `Authorization: Bearer`, or None."""
 
 
-class Tokens(Protocol):
+class TokenVerifier(Protocol):
     async def claims(self, token: str, audience: str) -> Mapping[str, Any]:
-        """What the token says. ValueError unless Google signed it for `audience` and it holds now.
+        """The claims of a token. Raises ValueError unless Google signed it for `audience` and it is valid now.
 
-        OSError where that cannot be known.
+        Raises OSError where the keys to verify it cannot be fetched.
         """
 
 
 class TokenAuthenticator:
-    """Lets in whoever shows a token, made for `audience`, of one of `accounts`."""
+    """Accepts tokens that are made for `audience` and belong to one of `accounts`."""
 
-    def __init__(self, tokens: Tokens, audience: str, accounts: Collection[str]) -> None:
-        self._tokens, self._audience, self._accounts = tokens, audience, accounts
+    def __init__(self, verifier: TokenVerifier, audience: str, accounts: Collection[str]) -> None:
+        self._verifier, self._audience, self._accounts = verifier, audience, accounts
 
     async def authenticate(self, bearer: HTTPAuthorizationCredentials | None) -> str:
-        """The account; or 401 without a valid token, 403 where it is another account's, 503 where nobody can tell."""
+        """The caller's account.
+
+        Raises HTTPException: 401 without a valid token, 403 for another account, 503 where it cannot be verified.
+        """
         try:
-            claims = await self._tokens.claims(bearer.credentials if bearer else "", self._audience)
+            claims = await self._verifier.claims(bearer.credentials if bearer else "", self._audience)
         except ValueError as error:
-            expected = f"Authorization: Bearer, with an identity token that Google signed for {self._audience!r}"
             raise HTTPException(
-                401, f"needed: {expected}, and that holds now", {"WWW-Authenticate": "Bearer"}
+                401,
+                "Authorization: missing or invalid token. Send 'Bearer' and an identity token that Google signed for "
+                f"the audience {self._audience!r} and that has not expired.",
+                {"WWW-Authenticate": "Bearer"},
             ) from error
         except OSError as error:
-            raise HTTPException(503, "Google's keys cannot be had just now") from error
+            raise HTTPException(
+                503, "Authorization: the token cannot be verified, because Google's keys are unavailable. Try again."
+            ) from error
         if claims.get("email_verified") is not True or claims.get("email") not in self._accounts:
-            raise HTTPException(403, "the token is of an account that may not")
+            raise HTTPException(
+                403, "Authorization: the token's account is not allowed. Use an account that the settings list."
+            )
         return str(claims["email"])
 
 
 def token_authenticator(settings: Settings, audience: str, accounts: Collection[str]) -> TokenAuthenticator:
     from shared import gcp
 
-    return TokenAuthenticator(gcp.Tokens(settings.certs_url), audience, accounts)
+    return TokenAuthenticator(gcp.GoogleTokenVerifier(settings.certs_url), audience, accounts)

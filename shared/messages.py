@@ -172,11 +172,14 @@ class CustomerFacts(Customer):
     """Probability from 0 to 1 that the customer leaves, if you know it; used instead of the model's."""
 
 
-def _json_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Raises ValueError where `data` is not JSON, or is another type."""
-    value = from_json(data, allow_inf_nan=False)
+def json_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object. Raises ValueError where `data` is not JSON, or of another type."""
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"a message is a JSON object, this is a {type(value).__name__}")
+        raise ValueError(f"not a JSON object but {type(value).__name__}")
     return value
 
 
@@ -196,7 +199,7 @@ class CustomerEvent(CustomerFacts, Message):
         """Read an event. Without an `event_id` it is identified by the `message_id` that delivered it."""
         facts = {
             name: value
-            for name, value in _json_object(data).items()
+            for name, value in json_object(data).items()
             if not (isinstance(value, str) and not value.strip())
         }
         if facts.get("event_id") is None:
@@ -405,7 +408,7 @@ class Outcome(Message):
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
         """Read an outcome. The same outcome of the same event has the same id, whoever reports it, however often."""
-        fields = {name: value for name, value in _json_object(data).items() if value is not None}
+        fields = {name: value for name, value in json_object(data).items() if value is not None}
         identifying = fields.get("event_id") or message_id, fields.get("outcome"), fields.get("text")
         identity = "/".join(str(value) for value in identifying if value is not None)
         return cls.model_validate(fields | {"id": uuid5(ID_NAMESPACE, identity)})

@@ -1,6 +1,7 @@
-"""What stands for customers where their ids may not: in logs, and in the list of those never to be contacted again.
+"""Pseudonyms of customers, for logs and for the list of those who opted out.
 
-It is a keyed hash. Without the key nobody learns from it who they are, so the list can outlive all else known of them.
+A pseudonym is a keyed hash (HMAC-SHA-256) of the customer's id. Without the key it does not identify anybody, so the
+list may be kept when all other data of a customer are erased.
 """
 
 import hmac
@@ -11,14 +12,13 @@ from pydantic import SecretStr
 from shared.store import Key, Store
 
 SUPPRESSIONS = "suppressed"
-"""Who opted out, by pseudonym."""
+"""Collection with a document for each customer who opted out, under their pseudonym."""
 FINGERPRINT: Key = ("hash-key", "fingerprint")
-NOBODY = ""
-"""No customer's id."""
+"""Document with the pseudonym of the empty id, by which the key is recognised."""
 
 
 class HashKeyError(Exception):
-    """The key is not the one that the store's pseudonyms were made with: nobody who opted out would be found."""
+    """The key is not the one that the store's pseudonyms were made with, so opt-outs would not be found."""
 
 
 class Pseudonyms:
@@ -27,11 +27,13 @@ class Pseudonyms:
 
     @classmethod
     async def open(cls, store: Store, key: SecretStr) -> Self:
-        """The first key is the store's for ever; raises `HashKeyError` for any other."""
+        """Pseudonyms for the data in `store`. The first key that is used stays; raises `HashKeyError` for another."""
         pseudonyms = cls(key)
-        mine = {"of": pseudonyms.of(NOBODY)}
-        found = await store.update([FINGERPRINT], lambda found: {} if found[FINGERPRINT] else {FINGERPRINT: mine})
-        if found[FINGERPRINT] != mine:
+        fingerprint = {"of": pseudonyms.of("")}
+        found = await store.update(
+            [FINGERPRINT], lambda found: {} if found[FINGERPRINT] else {FINGERPRINT: fingerprint}
+        )
+        if found[FINGERPRINT] != fingerprint:
             raise HashKeyError("RETENTION_HASH_KEY is not the key that this store began with: opt-outs would be lost")
         return pseudonyms
 
@@ -39,5 +41,5 @@ class Pseudonyms:
         return hmac.digest(self._key, customer_id.encode(), "sha256").hex()
 
     def suppression_key(self, customer_id: str) -> Key:
-        """Where there is a document, the customer must not be contacted."""
+        """Key of the document whose existence forbids to contact the customer."""
         return SUPPRESSIONS, self.of(customer_id)

@@ -1,4 +1,4 @@
-"""A service: a name and its handlers. Knows neither the web nor Google."""
+"""A service: a name and a handler for each type of message it subscribes to. Independent of the web and of Google."""
 
 import asyncio
 import gc
@@ -14,13 +14,13 @@ from shared.messages import Message
 from shared.topology import subscriptions
 
 MAX_BYTES = 256 * 1024
-"""Of one message. The largest that a publisher could mean is a hundredth of it."""
+"""Size limit of a message, about a hundred times a large genuine one."""
 
 Handler = Callable[[Sequence[Any]], Awaitable[Sequence[Sequence[Message]]]]
-"""Messages that wait together in; for each of them, the messages that follow out. Idempotent: it may run again."""
+"""Takes a batch of messages; returns, for each, the messages to publish. Idempotent, because it may be retried."""
 
 Tick = Callable[[], Awaitable[Mapping[str, int]]]
-"""Does what is due by now, and says how much of it there was."""
+"""Does the work that is due by now; returns how much of each kind was done."""
 
 Clock = Callable[[], datetime]
 
@@ -30,10 +30,9 @@ def utc_now() -> datetime:
 
 
 def tune_garbage_collector() -> None:
-    """Call once everything is built.
+    """Exclude everything built so far from garbage collection, and collect less often. Call at the end of the start.
 
-    Models and modules stay, so no garbage is looked for among them; and it is looked for seldom, because the messages
-    of a batch live together and die together.
+    Models and modules stay for ever, and the messages of a batch are freed together, so scanning for cycles is wasted.
     """
     gc.collect()
     gc.freeze()
@@ -45,11 +44,11 @@ async def nothing_due() -> dict[str, int]:
 
 
 class UnprocessableError(ValueError):
-    """This message can never be handled, however often it comes."""
+    """The message can never be handled, however often it is delivered."""
 
 
 class NotReadyError(Exception):
-    """This message cannot be handled yet: what it follows from is still to come."""
+    """The message cannot be handled yet, because one that it depends on has not arrived."""
 
 
 class Service:
@@ -61,111 +60,115 @@ class Service:
         stop: Callable[[], None] = lambda: None,
         tick: Tick = nothing_due,
     ) -> None:
-        """`tick` is called now and then, and `stop` when nothing will be handled any more."""
+        """`tick` is called periodically, `stop` once at the end.
+
+        Raises ValueError where `handlers` are not for the topics that `shared.topology` subscribes the service to.
+        """
         self.name = name
         self.stop = stop
         self.tick = tick
         self.subscriptions = subscriptions(name)
         self._bus = bus
-        self._kinds = {kind.topic: (kind, handler) for kind, handler in handlers.items()}
-        if self._kinds.keys() != {s.topic for s in self.subscriptions.values()}:
-            raise ValueError(f"{name} listens to {list(self.subscriptions)} but handles {list(self._kinds)}")
+        self._handlers = {message_type.topic: (message_type, handler) for message_type, handler in handlers.items()}
+        if self._handlers.keys() != {s.topic for s in self.subscriptions.values()}:
+            raise ValueError(f"{name} subscribes to {list(self.subscriptions)} but handles {list(self._handlers)}")
 
     async def receive(self, subscription: str, envelopes: Sequence[Envelope]) -> list[Exception | None]:
-        """Handle what arrived and publish what follows. For each: None acknowledges, an exception asks for a retry.
+        """Handle a batch and publish what follows. Returns None to acknowledge a message, an exception to retry it.
 
-        What can never be handled is forwarded to the dead-letter topic with its reason, and acknowledged.
+        A message that can never be handled goes to the dead-letter topic with the reason, and is acknowledged.
         """
-        kind, handler = self._kinds[self.subscriptions[subscription].topic]
-        answers: list[Exception | None] = [None] * len(envelopes)
+        message_type, handler = self._handlers[self.subscriptions[subscription].topic]
+        results: list[Exception | None] = [None] * len(envelopes)
         messages: dict[int, Message] = {}
         for i, envelope in enumerate(envelopes):
             try:
                 if len(envelope.data) > MAX_BYTES:
                     raise UnprocessableError(f"{len(envelope.data):,} bytes; a message has at most {MAX_BYTES:,}")
-                messages[i] = kind.parse(envelope.data, envelope.attributes.get(REPLAY_OF, envelope.id))
+                messages[i] = message_type.parse(envelope.data, envelope.attributes.get(REPLAY_OF, envelope.id))
             except ValueError as error:
-                answers[i] = await self._bury(envelope, subscription, error)
+                results[i] = await self._dead_letter(envelope, subscription, error)
         try:
             await self._handle(handler, list(messages.values()))
-        except Exception:  # one of them; the others are innocent, and handlers are idempotent
+        except Exception:  # caused by any of them: handle each alone, which is safe because handlers are idempotent
             for i, message in messages.items():
                 try:
                     await self._handle(handler, [message])
                 except UnprocessableError as error:
-                    answers[i] = await self._bury(envelopes[i], subscription, error)
+                    results[i] = await self._dead_letter(envelopes[i], subscription, error)
                 except NotReadyError as error:
                     telemetry.count("early", service=self.name, event_id=message.event_id)
-                    answers[i] = error
+                    results[i] = error
                 except Exception as error:
                     telemetry.log_failure(self.name, message.event_id, error)
-                    answers[i] = error
-        return answers
+                    results[i] = error
+        return results
 
     async def _handle(self, handler: Handler, messages: Sequence[Message]) -> None:
-        following = [m for each in await handler(messages) for m in each] if messages else []
+        following = [m for result in await handler(messages) for m in result] if messages else []
         if following:
             await self._bus.publish([Envelope(m.topic, m.data, attributes(m)) for m in following])
 
-    async def _bury(self, envelope: Envelope, subscription: str, error: ValueError) -> Exception | None:
+    async def _dead_letter(self, envelope: Envelope, subscription: str, error: ValueError) -> Exception | None:
         reason = error_summary(error)
         telemetry.count("dead_letters", service=self.name, reason=reason)
         try:
             await self._bus.publish([dead_letter(envelope, subscription, reason)])
-        except Exception as refusal:  # not forwarded, so not acknowledged
-            return refusal
+        except Exception as failure:  # not published, so the message must not be acknowledged
+            return failure
         return None
 
 
 class OverloadedError(Exception):
-    """More wait already than may: ask again later."""
+    """Too many messages are waiting: try again later."""
 
 
 class Queue:
-    """Messages that arrive one by one while others are being handled: they wait, and are then handled together.
+    """Collects messages that arrive one by one while a batch is being handled; they form the next batch.
 
-    No more than `limit` are here at once. Who comes then is refused, so the sender slows down and memory is bounded.
+    At most `max_pending` messages are held at once. Further ones are refused, so that the sender slows down and memory
+    is bounded.
     """
 
-    def __init__(self, service: Service, together: int = 64, limit: int = 1_000) -> None:
-        self._service, self._together, self._limit = service, together, limit
-        self._here = 0
+    def __init__(self, service: Service, batch_size: int = 64, max_pending: int = 1_000) -> None:
+        self._service, self._batch_size, self._max_pending = service, batch_size, max_pending
+        self._pending = 0
         self._waiting: dict[str, list[tuple[Envelope, asyncio.Future[Exception | None]]]] = {}
-        self._working: dict[str, asyncio.Task[None]] = {}
+        self._workers: dict[str, asyncio.Task[None]] = {}
 
     async def receive(self, subscription: str, envelope: Envelope) -> Exception | None:
-        """None acknowledges; an exception asks for a retry."""
-        if self._here >= self._limit:
-            return OverloadedError(f"{self._limit:,} messages wait")
-        self._here += 1
-        answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(subscription, []).append((envelope, answer))
-        if subscription not in self._working:
-            self._working[subscription] = asyncio.create_task(self._work(subscription))
-        return await answer
+        """Wait until the message is handled. Returns None to acknowledge it, an exception to retry it."""
+        if self._pending >= self._max_pending:
+            return OverloadedError(f"{self._max_pending:,} messages wait")
+        self._pending += 1
+        result: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(subscription, []).append((envelope, result))
+        if subscription not in self._workers:
+            self._workers[subscription] = asyncio.create_task(self._work(subscription))
+        return await result
 
     async def _work(self, subscription: str) -> None:
         while waiting := self._waiting.pop(subscription, []):
-            for start in range(0, len(waiting), self._together):
-                some = waiting[start : start + self._together]
+            for start in range(0, len(waiting), self._batch_size):
+                batch = waiting[start : start + self._batch_size]
                 try:
-                    answers = await self._service.receive(subscription, [envelope for envelope, _ in some])
-                except Exception as error:  # nobody may wait for ever
-                    answers = [error] * len(some)
-                self._here -= len(some)
-                for (_, future), answer in zip(some, answers, strict=True):
-                    if not future.done():  # who asked may have gone
-                        future.set_result(answer)
-        del self._working[subscription]
+                    results = await self._service.receive(subscription, [envelope for envelope, _ in batch])
+                except Exception as error:  # or `receive` would wait for ever
+                    results = [error] * len(batch)
+                self._pending -= len(batch)
+                for (_, future), result in zip(batch, results, strict=True):
+                    if not future.done():  # cancelled, when the sender has gone
+                        future.set_result(result)
+        del self._workers[subscription]
 
 
 def attributes(message: Message) -> dict[str, str]:
-    """What a subscriber may filter by without reading the message."""
+    """Attributes by which subscribers can filter without reading the message."""
     return {"event_id": message.event_id, "customer_id": message.customer_id}
 
 
 def error_summary(error: ValueError) -> str:
-    """Which field is wrong, and how; never the value, which may be personal."""
+    """Which fields are wrong, and why. Never contains a value, which may be personal data."""
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(

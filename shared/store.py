@@ -1,4 +1,4 @@
-"""What is remembered: documents, changed optimistically; and the store of one machine, a SQLite file."""
+"""The port through which documents are stored, with optimistic updates, and a store in a SQLite file."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,17 @@ from typing import Any, Protocol
 from pydantic_core import from_json, to_json
 
 CUSTOMERS, PLANS, VERDICTS, DECISIONS = "customers", "plans", "verdicts", "decisions"
-"""What the policy remembers of each customer and decided for each event, the shield judged and the gateway heard.
+"""Collections: the policy's state of each customer and its plan for each event; the shield's verdicts; and the
+decisions that the gateway answers with.
 
-A document of these names its `customer_id`, and is `due` when something is next to be done about it, in seconds of Unix
-time; where nothing is, it is then forgotten.
+Their documents have a `customer_id`, and a time `due` (Unix time, in seconds) when something is next to be done about
+them; where nothing is, they are then deleted.
 """
 EARLY_OUTCOMES, DEAD_LETTERS = "early-outcomes", "dead-letters"
-"""Outcomes ahead of their decision; and in one process, what could never be handled."""
+"""Collections: outcomes that arrived before their decision; and with the local bus, the dead letters."""
 
 Key = tuple[str, str]
-"""Collection and id."""
+"""Collection and id of a document."""
 
 Document = dict[str, Any]
 Documents = Mapping[Key, Document | None]
@@ -40,23 +41,23 @@ class Store(Protocol):
         """Updates that wait together: each sees what those before it wrote, and they may share a commit."""
 
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
-        """Documents that are due by `now`, the longest due first."""
+        """Keys of at most `limit` documents that are due by `now`, those due longest first."""
 
     async def by_customer(self, collection: str, customer_id: str) -> list[Key]:
-        """All documents that name this customer."""
+        """Keys of all documents with this `customer_id`."""
 
     async def check(self) -> None:
         """Raise if the store cannot be reached."""
 
 
 async def customer_documents(store: Store, customer_id: str) -> list[Key]:
-    """All that is stored of a customer, but that they must not be contacted."""
+    """Keys of all documents about a customer, except that of their opt-out, which names a pseudonym only."""
     collections = CUSTOMERS, PLANS, VERDICTS, DECISIONS, EARLY_OUTCOMES, DEAD_LETTERS
     return [key for collection in collections for key in await store.by_customer(collection, customer_id)]
 
 
 class SQLiteStore:
-    """One file, one writer at a time. Updates that wait together share a commit."""
+    """A store in one SQLite file, with one writer at a time. The updates of one call share a commit."""
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         if isinstance(path, Path):
@@ -98,9 +99,14 @@ class SQLiteStore:
         return self._db.execute(query, (collection, customer_id)).fetchall()
 
     def all(self, collection: str) -> dict[str, Document]:
-        """By id, in the order they were written."""
+        """The documents of a collection by id, in the order they were written."""
         rows = self._db.execute("SELECT id, body FROM documents WHERE collection = ? ORDER BY rowid", [collection])
         return {name: from_json(body) for name, body in rows}
+
+    def snapshot(self) -> dict[Key, Document]:
+        """All documents of all collections. For tests."""
+        rows = self._db.execute("SELECT collection, id, body FROM documents ORDER BY collection, id")
+        return {(collection, name): from_json(body) for collection, name, body in rows}
 
     async def check(self) -> None:
         self._db.execute("SELECT 1 FROM documents LIMIT 1")

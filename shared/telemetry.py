@@ -1,4 +1,4 @@
-"""One JSON line an occurrence, as Cloud Logging reads them, and counters of what should be seen. No personal data."""
+"""Logging as JSON lines, which Cloud Logging reads, and counters of what operators should see. No personal data."""
 
 import json
 import logging
@@ -6,15 +6,15 @@ import sys
 from collections import Counter
 
 counts: Counter[str] = Counter()
-"""How often each thing happened in this process; `/healthz` shows them."""
+"""Counters of this process, which `/healthz` shows."""
 
 _logger = logging.getLogger("retention")
 
 
 def start(level: int = logging.INFO) -> None:
-    """Write lines to standard error from now on."""
+    """Write log lines of `level` and above to standard error from now on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JSON())
+    handler.setFormatter(_JSONFormatter())
     _logger.handlers = [handler]
     _logger.setLevel(level)
     _logger.propagate = False
@@ -25,18 +25,18 @@ def log(message: str, **fields: object) -> None:
 
 
 def count(name: str, **fields: object) -> None:
-    """Something that is handled but should be seen: counted, and a warning."""
+    """Count an occurrence that is handled but should be noticed, and log it as a warning."""
     counts[name] += 1
     _logger.warning(name, extra={"fields": fields})
 
 
 def log_failure(service: str, event_id: str, error: Exception) -> None:
-    """A handler could not do its work and will be asked again."""
+    """Log that a handler failed on a message, and count the retry that follows."""
     counts["retries"] += 1
     _logger.error("handler failed", exc_info=error, extra={"fields": {"service": service, "event_id": event_id}})
 
 
-class _JSON(logging.Formatter):
+class _JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"severity": record.levelname, "message": record.getMessage(), **getattr(record, "fields", {})}
         if record.exc_info:

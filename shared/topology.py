@@ -1,6 +1,6 @@
-"""Who listens to what. The wiring of the whole system, in one table.
+"""The topics, and which service subscribes to which: one table that wires the whole system.
 
-The local bus, the emulator, the cloud and the README's table come from it.
+The local bus, the emulator and the cloud are all set up from it.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from shared.messages import MESSAGE_TYPES
 
 
 class Subscription(NamedTuple):
-    """`service` hears what is said on `topic`. What it can never handle goes to the topic `dead`."""
+    """A service's subscription to a topic. Messages it can never handle go to the topic `dead_letter_topic`."""
 
     topic: str
     service: str
@@ -19,7 +19,7 @@ class Subscription(NamedTuple):
         return f"{self.topic}.{self.service}"
 
     @property
-    def dead(self) -> str:
+    def dead_letter_topic(self) -> str:
         return f"{self.name}.dead"
 
 
@@ -33,10 +33,10 @@ SUBSCRIPTIONS = (
 )
 
 TOPICS = tuple(MESSAGE_TYPES)
-INPUTS = ("customer-events", "outcomes")
-"""The topics that users publish to; the others are the services' own."""
+INPUT_TOPICS = ("customer-events", "outcomes")
+"""The topics that users publish to; only services publish to the others."""
 
 
 def subscriptions(service: str) -> dict[str, Subscription]:
-    """What `service` listens to, by the subscription's name."""
+    """The subscriptions of `service`, by name."""
     return {s.name: s for s in SUBSCRIPTIONS if s.service == service}

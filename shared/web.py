@@ -1,4 +1,4 @@
-"""A service as a web app: Pub/Sub pushes to it, and it says how it is. Knows nothing of Google's clients."""
+"""A service as a web application that Pub/Sub pushes to, with health checks. Independent of Google's clients."""
 
 import asyncio
 import base64
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared import identity, telemetry
 from shared.bus import Bus, Envelope
@@ -15,33 +15,42 @@ from shared.settings import Settings
 from shared.store import Store
 
 MAX_PUSH_BYTES = 15 * 1024 * 1024
-"""Of a push: Pub/Sub's largest message, 10 MB, in base64."""
+"""Size limit of a push request: Pub/Sub's largest message, 10 MB, in base64."""
+CHECK_TIMEOUT_SECONDS = 5
 
 Build = Callable[[Settings, Bus, Store], Awaitable[Service]]
 Connect = Callable[[Settings], AbstractAsyncContextManager[tuple[Bus, Store]]]
 
 
 class PubSubMessage(BaseModel):
-    """As Pub/Sub's REST interface writes it."""
+    """A message in the format of Pub/Sub's REST interface."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     data: str = ""
+    """The message, a JSON object, encoded in base64."""
     attributes: dict[str, str] = {}
+    """Names and values that subscribers can filter by."""
     message_id: str = Field(default="", alias="messageId")
+    """Set by Pub/Sub; ignored when you publish."""
 
     def envelope(self, topic: str) -> Envelope:
+        """The message as the bus carries it. Raises HTTPException 400 where `data` is not base64."""
         try:
             return Envelope(topic, base64.b64decode(self.data, validate=True), self.attributes, self.message_id)
         except ValueError as error:
-            raise HTTPException(400, f"data is not base64: {error}") from error
+            raise HTTPException(400, f"data: not base64 ({error}). Encode the message in base64.") from error
 
 
-class Push(BaseModel):
+class PushRequest(BaseModel):
+    """The body of a request by which Pub/Sub delivers a message."""
+
     message: PubSubMessage
     subscription: str
 
 
 def google_cloud(settings: Settings) -> AbstractAsyncContextManager[tuple[Bus, Store]]:
-    """Pub/Sub and Firestore, or their emulators where Google's own variables name them."""
+    """Pub/Sub and Firestore, or their emulators where Google's environment variables name them."""
     from shared import gcp
 
     return gcp.connect(settings)
@@ -50,18 +59,18 @@ def google_cloud(settings: Settings) -> AbstractAsyncContextManager[tuple[Bus, S
 def push_authenticator(settings: Settings) -> identity.TokenAuthenticator | None:
     if settings.push_account:
         return identity.token_authenticator(settings, settings.push_audience, [settings.push_account])
-    telemetry.log("no push account is set: whoever reaches this service may push to it")
+    telemetry.log("no push account is set: anybody who can reach this service can push to it")
     return None
 
 
 async def authenticate_push(request: Request, bearer: identity.Bearer) -> None:
-    """That it is the push account who asks, where one is set."""
+    """Raise HTTPException 401, 403 or 503 unless the caller is the push account, or none is set."""
     if authenticator := request.app.state.push_authenticator:
         await authenticator.authenticate(bearer)
 
 
 def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
-    """The service that `build` makes, once the app has started; `app.state` then holds what it was made of."""
+    """The application of the service that `build` makes. Once it has started, `app.state` holds what it consists of."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,16 +91,17 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
 
     @app.post("/", status_code=204, include_in_schema=False, dependencies=[Depends(authenticate_push)])
     async def push(request: Request) -> Response:
-        """One message by push. 2xx acknowledges; anything else, and Pub/Sub sends it again."""
+        """Receive one message from Pub/Sub. A 2xx status acknowledges it; with any other, Pub/Sub delivers it again."""
         body = await read_body(request, MAX_PUSH_BYTES)
         try:
-            pushed = Push.model_validate_json(body)
+            pushed = PushRequest.model_validate_json(body)
         except ValidationError as error:
             raise HTTPException(400, f"not a Pub/Sub push: {error_summary(error)}") from error
         subscription = pushed.subscription.rpartition("/")[2]
         service: Service = app.state.service
         if subscription not in service.subscriptions:
-            raise HTTPException(404, f"{service.name} listens to {list(service.subscriptions)}, not {subscription!r}")
+            expected = ", ".join(service.subscriptions)
+            raise HTTPException(404, f"subscription: {subscription!r} is not one of {service.name}'s: {expected}")
         envelope = pushed.message.envelope(service.subscriptions[subscription].topic)
         refusal = await app.state.queue.receive(subscription, envelope)
         if isinstance(refusal, OverloadedError):
@@ -99,25 +109,24 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
             return Response(status_code=429)
         return Response(status_code=503 if refusal else 204)
 
-    @app.get("/healthz")
+    @app.get("/healthz", summary="Liveness")
     async def healthz() -> dict[str, object]:
-        """The process is alive; what it has counted since it started."""
+        """Whether the process runs, and its counters since the start."""
         return {"status": "ok", "counts": telemetry.counts}
 
-    @app.get("/readyz")
+    @app.get("/readyz", summary="Readiness")
     async def readyz(response: Response) -> dict[str, str]:
-        """Models are loaded (or there would be no app), and bus and store answer."""
+        """Whether the models are loaded and the bus and the store can be reached; otherwise 503."""
         checks = {"bus": app.state.bus.check, "store": app.state.store.check}
-        found = await asyncio.gather(*(_checked(check) for check in checks.values()))
-        answers = dict(zip(checks, found, strict=True))
-        response.status_code = 200 if all(answer == "ok" for answer in found) else 503
-        return {"service": app.state.service.name, "models": "ok", **answers}
+        results = await asyncio.gather(*(_run_check(check) for check in checks.values()))
+        response.status_code = 200 if all(result == "ok" for result in results) else 503
+        return {"service": app.state.service.name, "models": "ok", **dict(zip(checks, results, strict=True))}
 
     return app
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, or 413 once it is longer than `limit` bytes."""
+    """The body of a request. Raises HTTPException 413 where it is longer than `limit` bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -126,9 +135,9 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def _checked(check: Callable[[], Awaitable[None]]) -> str:
+async def _run_check(check: Callable[[], Awaitable[None]]) -> str:
     try:
-        await asyncio.wait_for(check(), timeout=5)
+        await asyncio.wait_for(check(), timeout=CHECK_TIMEOUT_SECONDS)
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:200]
     return "ok"

@@ -1,12 +1,15 @@
-"""How the gateway is put together."""
+"""Composition of the gateway."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
+from typing import Annotated
 
 from fastapi import Depends, FastAPI
 
 from services.gateway.authentication import Authenticator
-from services.gateway.handler import remember
+from services.gateway.handler import save
+from services.gateway.rate_limit import RateLimiter
 from services.gateway.rest import router
 from shared import telemetry, web
 from shared.bus import Bus
@@ -18,12 +21,22 @@ from shared.store import Store
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     if not (settings.api_keys or settings.callers):
-        telemetry.log("no API key is set: whoever reaches the gateway may use it")
+        telemetry.log("no API key is set: anybody who can reach the gateway can use it")
     keep = timedelta(days=settings.keep_days)
-    return Service("gateway", bus, {Decision: partial(remember, store=store, keep=keep, clock=clock)})
+    return Service("gateway", bus, {Decision: partial(save, store=store, keep=keep, clock=clock)})
 
 
 def create(build: web.Build = build, connect: web.Connect = web.google_cloud) -> FastAPI:
+    """The service's web application, with the REST interface for those who may use it."""
     app = web.create_app(build, connect)
-    app.include_router(router, dependencies=[Depends(Authenticator(Settings()).authenticate)])
+    app.include_router(router, dependencies=[Depends(_access(Settings()))])
     return app
+
+
+def _access(settings: Settings) -> Callable[[str], Awaitable[None]]:
+    authenticator, limiter = Authenticator(settings), RateLimiter(settings.rate)
+
+    async def check_access(caller: Annotated[str, Depends(authenticator.authenticate)]) -> None:
+        limiter.check(caller)
+
+    return check_access

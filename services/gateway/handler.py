@@ -1,4 +1,4 @@
-"""Remember the decisions, so that they can be asked for, for as long as they are kept."""
+"""Store decisions, so that they can be asked for until they are deleted."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,25 +8,24 @@ from shared.service import Clock
 from shared.store import DECISIONS, Change, Document, Documents, Key, Store
 
 
-async def remember(
-    decisions: Sequence[Decision], *, store: Store, keep: timedelta, clock: Clock
-) -> list[list[Message]]:
+async def save(decisions: Sequence[Decision], *, store: Store, keep: timedelta, clock: Clock) -> list[list[Message]]:
+    """Handle decisions: store each that is not stored yet, to be deleted after `keep`. Nothing follows."""
     due = clock() + keep
-    await store.update_all([([_key(decision.event_id)], _kept(decision, due)) for decision in decisions])
+    await store.update_all([([_key(decision.event_id)], _save(decision, due)) for decision in decisions])
     return [[] for _ in decisions]
 
 
-async def recall(store: Store, event_id: str, now: datetime) -> str | None:
-    """The decision about that event, as JSON, once there is one and until it is to be forgotten."""
-    found = (await store.read([_key(event_id)]))[_key(event_id)]
-    return found["decision"] if found and now.timestamp() < found["due"] else None
+async def load(store: Store, event_id: str, now: datetime) -> str | None:
+    """The decision about an event, as JSON, or None where there is none yet or it is due to be deleted."""
+    document = (await store.read([_key(event_id)]))[_key(event_id)]
+    return document["decision"] if document and now.timestamp() < document["due"] else None
 
 
 def _key(event_id: str) -> Key:
     return DECISIONS, event_id
 
 
-def _kept(decision: Decision, due: datetime) -> Change:
+def _save(decision: Decision, due: datetime) -> Change:
     key = _key(decision.event_id)
     document: Document = {
         "decision": decision.data.decode(),
@@ -34,7 +33,7 @@ def _kept(decision: Decision, due: datetime) -> Change:
         "due": due.timestamp(),
     }
 
-    def change(found: Documents) -> dict[Key, Document]:
-        return {} if found[key] else {key: document}
+    def change(documents: Documents) -> dict[Key, Document]:
+        return {} if documents[key] else {key: document}
 
     return change

@@ -1,4 +1,4 @@
-"""The REST front: publish events, read what was decided about them, and forget customers."""
+"""The REST interface: publish events, read the decisions about them, and erase customers."""
 
 import asyncio
 import time
@@ -8,118 +8,212 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
-from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 
-from services.gateway.handler import recall
+from services.gateway.handler import load
 from shared.bus import Bus, Envelope
-from shared.messages import CustomerEvent, Decision, Outcome
+from shared.messages import CustomerEvent, Decision, Outcome, json_object
 from shared.service import MAX_BYTES, attributes, error_summary, utc_now
 from shared.settings import Settings
 from shared.store import Store, customer_documents
-from shared.topology import INPUTS, TOPICS
+from shared.topology import INPUT_TOPICS, TOPICS
 from shared.web import PubSubMessage, read_body
 
-MAX_PUBLISH = 14 * 1024 * 1024
-"""Bytes of a request: Pub/Sub takes 10 MB, and base64 makes it a third more."""
-Found = TypeVar("Found")
-FIRST_LOOK, LAST_LOOK = 0.002, 0.25
-"""Seconds between two looks for what is to come: at first, and at most."""
+MAX_PUBLISH_BYTES = 14 * 1024 * 1024
+"""Size limit of a publish request: the 10 MB that Pub/Sub takes, in base64."""
+FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.002, 0.25
+"""Time between two looks for a result: at first, and at most."""
+JSON = "application/json"
+Result = TypeVar("Result")
 
-router = APIRouter()
+router = APIRouter(
+    responses={
+        401: {"description": "The API key or the identity token is missing or invalid."},
+        403: {"description": "The caller is not allowed."},
+        429: {"description": "Too many requests: try again after the seconds in the header `Retry-After`."},
+    }
+)
 
 
-@router.post("/retain", status_code=200, openapi_extra={"requestBody": {"content": {"application/json": {"schema": {
-    "type": "object", "description": "a customer event, or {\"customer_facts\": {…}}"}}}}})  # fmt: skip
+def _event_schema() -> dict[str, Any]:
+    """JSON schema of a customer event as a caller sends it."""
+    schema = CustomerEvent.model_json_schema()
+    properties = {name: field for name, field in schema["properties"].items() if name != "id"}
+    nested = {"type": "object", "description": "Facts about the customer, as an alternative to the fields beside it."}
+    return {"type": "object", "properties": {**properties, "customer_facts": nested}}
+
+
+@router.post(
+    "/retain",
+    status_code=200,
+    summary="Decide about a customer",
+    responses={
+        200: {"model": Decision, "description": "The decision."},
+        202: {"description": "No decision yet: ask for it at the address in the header `Location`."},
+        409: {"description": "The `event_id` is already that of another customer's event."},
+        413: {"description": f"The event is longer than {MAX_BYTES:,} bytes."},
+        422: {"description": "The event is not valid; `detail` names the fields and says what is wrong."},
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": _event_schema()}}}},
+)
 async def retain(request: Request) -> Response:
-    """Publish one customer event and answer with its decision, or with 202 and the place to ask for it."""
+    """Publish a customer event, wait for its decision and return it.
+
+    Send the facts about the customer as one object, or under `customer_facts`, where `customer_id` may be left out: the
+    customer is then a new one. All facts are optional, and unknown fields are ignored.
+    """
     event = _event(await read_body(request, MAX_BYTES))
     await _bus(request).publish([Envelope(event.topic, event.data, attributes(event))])
     store: Store = request.app.state.store
-    if decision := await _until(request, lambda: recall(store, event.event_id, utc_now())):
+    if decision := await _poll(request, lambda: load(store, event.event_id, utc_now())):
         if Decision.model_validate_json(decision).customer_id != event.customer_id:
-            raise HTTPException(409, f"Event {event.event_id!r} is of another customer: an event has an id of its own.")
-        return Response(decision, media_type="application/json")
-    place = f"/decisions/{quote(event.event_id, safe='')}"
-    pending = {"event_id": event.event_id, "customer_id": event.customer_id, "status": "pending", "decision": place}
-    return Response(to_json(pending), 202, {"Location": place}, "application/json")
+            raise HTTPException(
+                409,
+                f"event_id: {event.event_id!r} is already the id of another customer's event. "
+                "Use a new id for each event.",
+            )
+        return Response(decision, media_type=JSON)
+    location = f"/decisions/{quote(event.event_id, safe='')}"
+    pending = {"event_id": event.event_id, "customer_id": event.customer_id, "status": "pending", "decision": location}
+    return Response(to_json(pending), 202, {"Location": location}, JSON)
 
 
-@router.get("/decisions/{event_id:path}")
-async def decision(request: Request, event_id: Annotated[str, Path(min_length=1, max_length=128)]) -> Response:
-    if found := await recall(request.app.state.store, event_id, utc_now()):
-        return Response(found, media_type="application/json")
-    raise HTTPException(404, f"No decision about event {event_id!r}. If it was published just now, ask again.")
+@router.get(
+    "/decisions/{event_id:path}",
+    summary="Read a decision",
+    responses={
+        200: {"model": Decision, "description": "The decision."},
+        404: {"description": "There is no decision about this event, or not yet."},
+    },
+)
+async def decision(
+    request: Request,
+    event_id: Annotated[str, Path(min_length=1, max_length=128, description="Id of the event, percent-encoded.")],
+) -> Response:
+    """Return the decision about an event. It is available until `RETENTION_KEEP_DAYS` after it was made."""
+    if decision := await load(request.app.state.store, event_id, utc_now()):
+        return Response(decision, media_type=JSON)
+    raise HTTPException(
+        404, f"event_id: there is no decision about {event_id!r}. If the event was published just now, ask again."
+    )
 
 
-@router.delete("/customers/{customer_id:path}")
-async def erase(request: Request, customer_id: Annotated[str, Path(min_length=1, max_length=128)]) -> Response:
-    """Forget a customer: all that is stored of them goes. That they opted out is known still, by a hash."""
+@router.delete(
+    "/customers/{customer_id:path}",
+    summary="Erase a customer",
+    responses={
+        200: {"description": "The customer's data are erased, or nothing was stored."},
+        202: {"description": "The erasure has begun: repeat the request to see whether it is done."},
+    },
+)
+async def erase(
+    request: Request,
+    customer_id: Annotated[
+        str, Path(min_length=1, max_length=128, description="Your id of the customer, percent-encoded.")
+    ],
+) -> Response:
+    """Erase all data that are stored about a customer. If they opted out, that stays known, by a hash of their id."""
     store: Store = request.app.state.store
-    if not (found := await customer_documents(store, customer_id)):
-        return Response(to_json({"status": "nothing is stored of this customer"}), media_type="application/json")
+    if not (documents := await customer_documents(store, customer_id)):
+        return Response(to_json({"status": "nothing is stored of this customer"}), media_type=JSON)
     outcome = Outcome.parse(to_json({"customer_id": customer_id, "outcome": "erased"}), str(uuid4()))
     await _bus(request).publish([Envelope(outcome.topic, outcome.data)])
 
-    async def gone() -> bool:
+    async def is_erased() -> bool:
         return not await customer_documents(store, customer_id)
 
-    if await _until(request, gone):
-        return Response(to_json({"status": "erased", "documents": len(found)}), media_type="application/json")
-    return Response(to_json({"status": "under way; ask again"}), 202, media_type="application/json")
+    if await _poll(request, is_erased):
+        return Response(to_json({"status": "erased", "documents": len(documents)}), media_type=JSON)
+    return Response(to_json({"status": "under way; ask again"}), 202, media_type=JSON)
 
 
-class Publish(BaseModel):
+class PublishRequest(BaseModel):
+    """Messages to publish, as in Pub/Sub's REST interface."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: list[PubSubMessage] = Field(min_length=1, max_length=1000)
+    """The messages, 1 to 1,000."""
 
 
-@router.post("/v1/projects/{project}/topics/{topic}:publish")
-async def publish(request: Request, project: str, topic: str) -> Response:
-    """Publish as to Pub/Sub itself: the same request, the same answer, the same form of errors."""
+def _publish_schema() -> dict[str, Any]:
+    """JSON schema of a publish request, without references, which OpenAPI would look for elsewhere."""
+    schema = PublishRequest.model_json_schema()
+    schema["properties"]["messages"]["items"] = schema.pop("$defs")[PubSubMessage.__name__]
+    return schema
+
+
+@router.post(
+    "/v1/projects/{project}/topics/{topic}:publish",
+    summary="Publish events or outcomes",
+    responses={
+        200: {"description": "The ids of the published messages, as `messageIds`, in order."},
+        400: {"description": "The request is not valid; nothing was published."},
+        403: {"description": "Only services publish to this topic."},
+        404: {"description": "There is no such project or topic."},
+        413: {"description": f"The request is longer than {MAX_PUBLISH_BYTES:,} bytes."},
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": _publish_schema()}}}},
+)
+async def publish(
+    request: Request,
+    project: Annotated[str, Path(description="Id of the project, `RETENTION_PROJECT`.")],
+    topic: Annotated[str, Path(description=f"One of: {', '.join(INPUT_TOPICS)}.")],
+) -> Response:
+    """Publish messages with the request, the response and the form of errors of Pub/Sub's own REST interface."""
     settings: Settings = request.app.state.settings
     if project != settings.project:
-        return _google_error(404, "NOT_FOUND", f"This is project {settings.project!r}, not {project!r}.")
+        return _google_error(404, "NOT_FOUND", f"There is no project {project!r} here, only {settings.project!r}.")
     if topic not in TOPICS:
-        return _google_error(404, "NOT_FOUND", f"There is no topic {topic!r}. Publish to one of: {', '.join(INPUTS)}.")
-    if topic not in INPUTS:
         return _google_error(
-            403, "PERMISSION_DENIED", f"{topic!r} is the services' own. Publish to {', '.join(INPUTS)}."
+            404, "NOT_FOUND", f"There is no topic {topic!r}. Publish to one of: {', '.join(INPUT_TOPICS)}."
+        )
+    if topic not in INPUT_TOPICS:
+        return _google_error(
+            403,
+            "PERMISSION_DENIED",
+            f"Only services publish to {topic!r}. Publish to one of: {', '.join(INPUT_TOPICS)}.",
         )
     try:
-        sent = Publish.model_validate_json(await read_body(request, MAX_PUBLISH))
-        envelopes = [message.envelope(topic)._replace(id="") for message in sent.messages]
+        publish_request = PublishRequest.model_validate_json(await read_body(request, MAX_PUBLISH_BYTES))
+        envelopes = [message.envelope(topic)._replace(id="") for message in publish_request.messages]
         if any(len(envelope.data) > MAX_BYTES for envelope in envelopes):
-            raise HTTPException(400, f"a message has at most {MAX_BYTES:,} bytes")
+            raise HTTPException(400, f"data: a message has at most {MAX_BYTES:,} bytes")
     except ValidationError as error:
         return _google_error(400, "INVALID_ARGUMENT", error_summary(error))
     except HTTPException as error:
         return _google_error(error.status_code, "INVALID_ARGUMENT", error.detail)
-    return Response(to_json({"messageIds": await _bus(request).publish(envelopes)}), media_type="application/json")
+    return Response(to_json({"messageIds": await _bus(request).publish(envelopes)}), media_type=JSON)
 
 
 def _event(body: bytes) -> CustomerEvent:
-    """The event in a request, flat or under `customer_facts`. Who has no id is nobody we have met before."""
+    """The event in a request body, flat or under `customer_facts`; without a customer id, of a new customer.
+
+    Raises HTTPException 422 where it is not valid.
+    """
     try:
-        given = from_json(body, allow_inf_nan=False)
-        if not isinstance(given, dict):
-            raise ValueError(f"the body is a JSON object, this is a {type(given).__name__}")
-        facts: Any = given.get("customer_facts", {})
+        fields = json_object(body)
+        facts: Any = fields.get("customer_facts", {})
         if not isinstance(facts, dict):
-            raise ValueError("customer_facts: a JSON object of facts about the customer")
+            raise ValueError(f"customer_facts: not a JSON object but {type(facts).__name__}")
         message_id = str(uuid4())
-        flat = {"customer_id": f"anonymous-{message_id}", **given, **facts} if facts else given
-        return CustomerEvent.parse(to_json(flat), message_id)
+        event = {"customer_id": f"anonymous-{message_id}", **fields, **facts} if facts else fields
+        return CustomerEvent.parse(to_json(event), message_id)
     except ValueError as error:
         raise HTTPException(422, error_summary(error)) from error
 
 
-async def _until(request: Request, look: Callable[[], Awaitable[Found]]) -> Found:
-    """What `look` finds, if it comes in time. Any instance may do the work, so it is looked for in the store."""
-    pause, end = FIRST_LOOK, time.monotonic() + request.app.state.settings.answer_seconds
-    while not (found := await look()) and time.monotonic() < end:
+async def _poll(request: Request, look: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of `look` once it is true, or its last one when RETENTION_ANSWER_SECONDS are over.
+
+    Another instance may do the work, so its result is looked for in the store.
+    """
+    pause, end = FIRST_POLL_SECONDS, time.monotonic() + request.app.state.settings.answer_seconds
+    while not (result := await look()) and time.monotonic() < end:
         await asyncio.sleep(pause)
-        pause = min(LAST_LOOK, pause * 1.5)
-    return found
+        pause = min(LAST_POLL_SECONDS, pause * 1.5)
+    return result
 
 
 def _bus(request: Request) -> Bus:
@@ -128,6 +222,4 @@ def _bus(request: Request) -> Bus:
 
 
 def _google_error(code: int, status: str, message: str) -> Response:
-    return Response(
-        to_json({"error": {"code": code, "message": message, "status": status}}), code, {}, "application/json"
-    )
+    return Response(to_json({"error": {"code": code, "message": message, "status": status}}), code, {}, JSON)

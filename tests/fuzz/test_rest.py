@@ -25,7 +25,7 @@ from shared.bus import Bus, LocalBus
 from shared.messages import Outcome
 from shared.settings import Settings
 from shared.store import SQLiteStore, Store
-from shared.topology import INPUTS, SUBSCRIPTIONS
+from shared.topology import INPUT_TOPICS, SUBSCRIPTIONS
 from tests.fuzz.mutants import DOOR, EXAMPLES, enveloped, messages
 from tests.support.emulators import free_port
 from tests.support.processes import process, wait
@@ -91,7 +91,7 @@ def test_whatever_is_asked_is_decided_or_refused(client: httpx.Client) -> None:
     tried()
 
 
-@pytest.mark.parametrize("topic", INPUTS)
+@pytest.mark.parametrize("topic", INPUT_TOPICS)
 def test_whatever_is_published_is_taken_or_refused(client: httpx.Client, topic: str) -> None:
     @DOOR
     @given(enveloped(messages(topic), messages=list))

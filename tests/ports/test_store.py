@@ -1,4 +1,4 @@
-"""One suite for every store."""
+"""Tests that every store must pass."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,19 +27,24 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, project: str) ->
         sqlite.close()
 
 
-def put(key: Key, document: Document):
-    return lambda found: {key: document}
+def put(key: Key, document: Document) -> Change:
+    return lambda documents: {key: document}
 
 
-def add_one(found: Documents) -> dict[Key, Document]:
-    return {A: {"n": (found[A] or {"n": 0})["n"] + 1}}
+def n(document: Document | None) -> int:
+    """The field n of a document; 0 where there is none."""
+    return document["n"] if document else 0
 
 
-async def test_what_was_never_written_is_none(store: Store) -> None:
+def add_one(documents: Documents) -> dict[Key, Document]:
+    return {A: {"n": n(documents[A]) + 1}}
+
+
+async def test_a_document_that_does_not_exist_is_none(store: Store) -> None:
     assert await store.read([A, B]) == {A: None, B: None}
 
 
-async def test_what_was_written_is_read_back_unchanged(store: Store) -> None:
+async def test_a_document_is_read_back_unchanged(store: Store) -> None:
     document = {
         "text": "Zoë ☂",
         "n": 3,
@@ -60,40 +65,41 @@ async def test_writing_replaces_the_whole_document(store: Store) -> None:
 
 
 async def test_a_change_may_write_nothing(store: Store) -> None:
-    assert await store.update([A], lambda found: {}) == {A: None}
+    assert await store.update([A], lambda documents: {}) == {A: None}
     assert await store.read([A]) == {A: None}
 
 
 @pytest.mark.parametrize("name", ["a/b", ".", "..", "__x__", "ü ☂", "a" * 128, "😀" * 128, "/" * 128, "a%2Fb", "100%"])
-async def test_any_id_is_an_id(store: Store, name: str) -> None:
+async def test_any_text_is_a_valid_id(store: Store, name: str) -> None:
     key = ("things", name)
     await store.update([key], put(key, {"name": name}))
     assert (await store.read([key, A])) == {key: {"name": name}, A: None}
 
 
-async def test_changes_at_the_same_time_are_all_seen(store: Store) -> None:
+async def test_concurrent_updates_are_all_applied(store: Store) -> None:
     await asyncio.gather(*(store.update([A], add_one) for _ in range(20)))
     assert await store.read([A]) == {A: {"n": 20}}
 
 
-async def test_changes_that_wait_together_are_all_made(store: Store) -> None:
-    found = await store.update_all([([A], add_one)] * 8)
-    assert sorted(f[A]["n"] for f in found) == list(range(1, 9))
+async def test_each_update_of_a_batch_sees_those_before_it(store: Store) -> None:
+    results = await store.update_all([([A], add_one)] * 8)
+    assert sorted(n(documents[A]) for documents in results) == list(range(1, 9))
 
 
-async def test_groups_of_changes_at_the_same_time_are_all_seen(store: Store) -> None:
+async def test_concurrent_batches_of_updates_are_all_applied(store: Store) -> None:
     await asyncio.gather(*(store.update_all([([A], add_one)] * 5) for _ in range(4)))
     assert await store.read([A]) == {A: {"n": 20}}
 
 
-async def test_all_of_a_change_is_made_or_nothing(store: Store) -> None:
-    """What was read moves meanwhile: the change starts over with what is there by then.
+async def test_an_update_of_two_documents_is_atomic(store: Store) -> None:
+    """Where a document has changed since it was read, the update is repeated with the new one.
 
-    On a busy machine the emulator shows one document before a change and the other after it; nothing of that is kept.
+    On a busy machine the emulator may read one document from before an update and the other from after it; such a
+    mixture must not be written.
     """
 
-    def move(found: Documents) -> dict[Key, Document]:
-        return {A: {"n": found[A]["n"] - 1}, B: {"n": found[B]["n"] + 1}}
+    def move(documents: Documents) -> dict[Key, Document]:
+        return {A: {"n": n(documents[A]) - 1}, B: {"n": n(documents[B]) + 1}}
 
     await store.update_all([([A], put(A, {"n": 10})), ([B], put(B, {"n": 0}))])
     await asyncio.gather(*(store.update([A, B], move) for _ in range(10)))
@@ -101,7 +107,7 @@ async def test_all_of_a_change_is_made_or_nothing(store: Store) -> None:
 
 
 async def test_a_change_that_fails_writes_nothing(store: Store) -> None:
-    def fail(found: Documents) -> dict[Key, Document]:
+    def fail(documents: Documents) -> dict[Key, Document]:
         raise LookupError("not today")
 
     with pytest.raises(LookupError):
@@ -110,11 +116,11 @@ async def test_a_change_that_fails_writes_nothing(store: Store) -> None:
     await store.update([A], add_one)  # and the store still works
 
 
-async def test_a_store_that_is_there_says_so(store: Store) -> None:
+async def test_the_check_of_a_store_that_can_be_reached_passes(store: Store) -> None:
     await store.check()
 
 
-async def test_a_file_remembers_after_the_process(tmp_path: Path) -> None:
+async def test_a_file_keeps_documents_after_it_is_closed(tmp_path: Path) -> None:
     first = SQLiteStore(tmp_path / "state.sqlite")
     await first.update([A], add_one)
     first.close()
@@ -127,7 +133,7 @@ NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
 
 def dated(*names: str | int) -> list[tuple[list[Key], Change]]:
-    """Of each name a document of that customer; a number is due so many seconds after noon."""
+    """Updates that write a document of each customer; a number is due that many seconds after noon."""
     keys = [("things", str(name)) for name in names]
     return [
         (
@@ -138,7 +144,7 @@ def dated(*names: str | int) -> list[tuple[list[Key], Change]]:
     ]
 
 
-async def test_what_is_due_is_found_the_longest_due_first(store: Store) -> None:
+async def test_due_documents_are_found_the_longest_due_first(store: Store) -> None:
     await store.update_all(dated(0, 1, -3, "never", -20))
     other = ("others", "x")
     await store.update([other], put(other, {"due": NOON.timestamp() - 1}))
@@ -147,7 +153,7 @@ async def test_what_is_due_is_found_the_longest_due_first(store: Store) -> None:
     assert await store.due("things", NOON - timedelta(days=1), 10) == []
 
 
-async def test_what_is_no_longer_due_is_no_longer_found(store: Store) -> None:
+async def test_a_document_that_is_no_longer_due_is_not_found(store: Store) -> None:
     await store.update_all(dated(0))
     key = ("things", "0")
     await store.update([key], put(key, {"due": NOON.timestamp() + 60}))
@@ -155,7 +161,7 @@ async def test_what_is_no_longer_due_is_no_longer_found(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["a/b", "__x__", "ü ☂", "100%"])
-async def test_what_names_a_customer_is_found(store: Store, name: str) -> None:
+async def test_documents_are_found_by_customer(store: Store, name: str) -> None:
     mine, others = ("things", f"1 of {name}"), ("things", "2")
     await store.update_all([([mine], put(mine, {"customer_id": name})), ([others], put(others, {"customer_id": "o"}))])
     await store.update_all([([A], add_one)])
@@ -163,27 +169,33 @@ async def test_what_names_a_customer_is_found(store: Store, name: str) -> None:
     assert await store.by_customer("other", name) == []
 
 
-async def test_what_is_removed_was_never_there(store: Store) -> None:
+async def test_a_deleted_document_leaves_no_trace(store: Store) -> None:
     await store.update_all(dated(0))
     key = ("things", "0")
-    assert await store.update([key, A], lambda found: {key: None}) == {key: None, A: None}
+    assert await store.update([key, A], lambda documents: {key: None}) == {key: None, A: None}
     assert await store.read([key]) == {key: None}
     assert await store.due("things", NOON, 10) == await store.by_customer("things", "0") == []
     await store.update([key], put(key, {"n": 2}))
     assert await store.read([key]) == {key: {"n": 2}}
 
 
-async def test_removing_what_is_not_there_is_nothing(store: Store) -> None:
-    assert await store.update([A], lambda found: {A: None}) == {A: None}
+async def test_deleting_a_document_that_does_not_exist_does_nothing(store: Store) -> None:
+    assert await store.update([A], lambda documents: {A: None}) == {A: None}
 
 
-async def test_what_changes_at_the_same_time_is_not_removed_unseen(store: Store) -> None:
-    """A's number is taken to B again and again while others add to it: nothing of it is lost."""
+async def test_a_document_that_changes_concurrently_is_not_deleted_unread(store: Store) -> None:
+    """A's number is moved to B repeatedly while others add to it: none of it is lost."""
 
-    def take(found: Documents) -> dict[Key, Document | None]:
-        n = {key: (document or {"n": 0})["n"] for key, document in found.items()}
-        return {A: None, B: {"n": n[A] + n[B]}}
+    def move_all(documents: Documents) -> dict[Key, Document | None]:
+        return {A: None, B: {"n": n(documents[A]) + n(documents[B])}}
 
-    await asyncio.gather(*(store.update(*task) for _ in range(10) for task in (([A], add_one), ([A, B], take))))
-    await store.update([A, B], take)
+    await asyncio.gather(*(store.update(*task) for _ in range(10) for task in (([A], add_one), ([A, B], move_all))))
+    await store.update([A, B], move_all)
     assert await store.read([A, B]) == {A: None, B: {"n": 10}}
+
+
+async def test_a_snapshot_has_the_documents_of_all_collections() -> None:
+    store, other = SQLiteStore(), ("others", "a")
+    await store.update_all([([A], put(A, {"n": 1})), ([other], put(other, {"n": 2}))])
+    assert store.snapshot() == {A: {"n": 1}, other: {"n": 2}}
+    store.close()

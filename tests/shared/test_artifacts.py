@@ -17,14 +17,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_written_is_read(folder: Path) -> None:
+def test_a_written_manifest_is_read_back(folder: Path) -> None:
     manifest = read_manifest(folder, INPUTS)
     assert manifest.metrics == {"auc": 0.8}
     assert list(manifest.files) == ["model.json"]
 
 
 @pytest.mark.parametrize(
-    ("inputs", "words"),
+    ("inputs", "mismatch"),
     [
         ({"risk": ("tenure", "age")}, r"missing \['contract'\], unknown \['age'\]"),
         ({"risk": ("contract", "tenure")}, "another order"),
@@ -32,8 +32,10 @@ def test_what_is_written_is_read(folder: Path) -> None:
         ({**INPUTS, "accept": ("age",)}, "unknown"),
     ],
 )
-def test_a_service_with_other_features_is_refused(folder: Path, inputs: dict[str, tuple[str, ...]], words: str) -> None:
-    with pytest.raises(ArtifactError, match=words):
+def test_a_model_with_other_features_than_the_services_is_refused(
+    folder: Path, inputs: dict[str, tuple[str, ...]], mismatch: str
+) -> None:
+    with pytest.raises(ArtifactError, match=mismatch):
         read_manifest(folder, inputs)
 
 

@@ -18,16 +18,16 @@ def test_a_pseudonym_is_the_keyed_hash_of_the_id() -> None:
     assert Pseudonyms(LOCAL_HASH_KEY).of("Zoë-1") != expected
 
 
-async def test_a_store_keeps_to_the_key_it_began_with() -> None:
+async def test_a_store_rejects_another_hash_key_than_its_first() -> None:
     store = SQLiteStore()
-    first, again = await Pseudonyms.open(store, KEY), await Pseudonyms.open(store, KEY)
+    first, second = await Pseudonyms.open(store, KEY), await Pseudonyms.open(store, KEY)
 
-    assert first.suppression_key("c") == again.suppression_key("c")
+    assert first.suppression_key("c") == second.suppression_key("c")
     with pytest.raises(HashKeyError, match="RETENTION_HASH_KEY is not the key that this store began with"):
         await Pseudonyms.open(store, LOCAL_HASH_KEY)
 
 
-def test_the_key_is_a_secret_of_some_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hash_key_is_secret_and_at_least_16_characters_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETENTION_HASH_KEY", KEY.get_secret_value())
     assert Settings().hash_key == KEY
     assert KEY.get_secret_value() not in repr(Settings())

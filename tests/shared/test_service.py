@@ -12,15 +12,15 @@ from shared.service import MAX_BYTES, OverloadedError, Queue, Service, Unprocess
 EVENTS = "customer-events.scorer"
 
 
-class Recorder:
-    """A bus that keeps what is published, unless told to refuse."""
+class RecordingBus:
+    """A bus that records published messages, or fails when told to."""
 
     def __init__(self) -> None:
         self.published: list[Envelope] = []
-        self.refusing = False
+        self.failing = False
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
-        if self.refusing:
+        if self.failing:
             raise OSError("no bus today")
         self.published += envelopes
         return ["id"] * len(envelopes)
@@ -29,30 +29,33 @@ class Recorder:
         pass
 
 
-async def double(events: Sequence[CustomerEvent]) -> list[list[Message]]:
-    """A handler that scores everybody alike, and knows a few who cannot be."""
-    if any(e.name == "Impossible" for e in events):
+async def score(events: Sequence[CustomerEvent]) -> list[list[Message]]:
+    """A handler that scores everybody alike, and fails for two names."""
+    if any(event.name == "Impossible" for event in events):
         raise UnprocessableError("nobody is called that")
-    if any(e.name == "Later" for e in events):
+    if any(event.name == "Later" for event in events):
         raise OSError("not now")
-    return [[ScoredCustomer.caused_by(e, churn_risk=0.5, accept_probs=(0.1,) * 4)] for e in events]
+    return [[ScoredCustomer.caused_by(event, churn_risk=0.5, accept_probs=(0.1,) * 4)] for event in events]
 
 
 @pytest.fixture
-def bus() -> Recorder:
-    return Recorder()
+def bus() -> RecordingBus:
+    return RecordingBus()
 
 
 @pytest.fixture
-def service(bus: Recorder) -> Service:
-    return Service("scorer", bus, {CustomerEvent: double})
+def service(bus: RecordingBus) -> Service:
+    return Service("scorer", bus, {CustomerEvent: score})
 
 
-def event(data: str | bytes, name: str = "1") -> Envelope:
-    return Envelope("customer-events", data if isinstance(data, bytes) else data.encode(), {"source": "crm"}, name)
+def event(data: str | bytes, message_id: str = "1") -> Envelope:
+    data = data if isinstance(data, bytes) else data.encode()
+    return Envelope("customer-events", data, {"source": "crm"}, message_id)
 
 
-async def test_what_follows_is_published_before_the_message_is_acknowledged(service: Service, bus: Recorder) -> None:
+async def test_the_messages_that_follow_are_published_before_the_event_is_acknowledged(
+    service: Service, bus: RecordingBus
+) -> None:
     assert await service.receive(EVENTS, [event('{"customer_id": "c", "event_id": "e"}')]) == [None]
     [scored] = bus.published
     assert scored.topic == "scored-customers"
@@ -60,9 +63,9 @@ async def test_what_follows_is_published_before_the_message_is_acknowledged(serv
     assert ScoredCustomer.parse(scored.data, "").event_id == "e"
 
 
-async def test_a_redelivery_repeats_itself(service: Service, bus: Recorder) -> None:
+async def test_a_redelivered_event_publishes_the_same_message_again(service: Service, bus: RecordingBus) -> None:
     for _ in range(2):
-        await service.receive(EVENTS, [event('{"customer_id": "c"}', name="m")])
+        await service.receive(EVENTS, [event('{"customer_id": "c"}', message_id="m")])
     assert bus.published[0] == bus.published[1]
 
 
@@ -92,8 +95,8 @@ async def test_a_redelivery_repeats_itself(service: Service, bus: Recorder) -> N
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_what_can_never_be_handled_is_kept_with_its_reason(
-    service: Service, bus: Recorder, data: bytes, reason: str
+async def test_an_invalid_message_becomes_a_dead_letter_with_its_reason(
+    service: Service, bus: RecordingBus, data: bytes, reason: str
 ) -> None:
     assert await service.receive(EVENTS, [event(data)]) == [None]
     [letter] = bus.published
@@ -103,90 +106,92 @@ async def test_what_can_never_be_handled_is_kept_with_its_reason(
     assert letter.attributes["source"] == "crm"
 
 
-async def test_a_reason_never_tells_what_the_value_was(service: Service, bus: Recorder) -> None:
+async def test_the_reason_of_a_dead_letter_never_contains_the_value(service: Service, bus: RecordingBus) -> None:
     await service.receive(EVENTS, [event('{"customer_id": "c", "tenure": "Sam Smith, 12 Elm Street"}')])
     assert "Elm" not in str(bus.published[0].attributes)
 
 
-async def test_a_bad_message_among_good_ones_stops_none_of_them(service: Service, bus: Recorder) -> None:
-    good = [event(f'{{"customer_id": "c{n}"}}', name=str(n)) for n in range(3)]
-    assert await service.receive(EVENTS, [good[0], event("bad"), good[1], good[2]]) == [None] * 4
+async def test_an_invalid_message_in_a_batch_does_not_stop_the_valid_ones(service: Service, bus: RecordingBus) -> None:
+    valid = [event(f'{{"customer_id": "c{n}"}}', message_id=str(n)) for n in range(3)]
+    assert await service.receive(EVENTS, [valid[0], event("invalid"), valid[1], valid[2]]) == [None] * 4
     assert sorted(e.topic for e in bus.published) == ["customer-events.scorer.dead", *["scored-customers"] * 3]
 
 
-async def test_a_handler_that_fails_for_one_asks_for_that_one_again(service: Service, bus: Recorder) -> None:
+async def test_only_the_message_that_the_handler_fails_on_is_retried(service: Service, bus: RecordingBus) -> None:
     names = ["Sam", "Later", "Impossible", "Ada"]
-    answers = await service.receive(EVENTS, [event(f'{{"customer_id": "c", "name": "{n}"}}', n) for n in names])
-    assert [type(a) for a in answers] == [type(None), OSError, type(None), type(None)]
+    results = await service.receive(
+        EVENTS, [event(f'{{"customer_id": "c", "name": "{name}"}}', name) for name in names]
+    )
+    assert [type(result) for result in results] == [type(None), OSError, type(None), type(None)]
     assert [e.topic for e in bus.published] == ["scored-customers", "customer-events.scorer.dead", "scored-customers"]
     assert bus.published[1].attributes["reason"] == "nobody is called that"
 
 
-async def test_what_could_not_be_published_is_not_acknowledged(service: Service, bus: Recorder) -> None:
-    bus.refusing = True
-    answers = await service.receive(EVENTS, [event('{"customer_id": "c"}'), event("bad")])
-    assert [type(a) for a in answers] == [OSError, OSError]
+async def test_a_message_is_not_acknowledged_when_publishing_fails(service: Service, bus: RecordingBus) -> None:
+    bus.failing = True
+    results = await service.receive(EVENTS, [event('{"customer_id": "c"}'), event("invalid")])
+    assert [type(result) for result in results] == [OSError, OSError]
 
 
 async def test_dead_letters_are_counted(service: Service) -> None:
     before = telemetry.counts["dead_letters"]
-    await service.receive(EVENTS, [event("bad")])
+    await service.receive(EVENTS, [event("invalid")])
     assert telemetry.counts["dead_letters"] == before + 1
 
 
-async def test_the_largest_message_is_still_taken(service: Service, bus: Recorder) -> None:
+async def test_a_message_of_the_largest_size_is_accepted(service: Service, bus: RecordingBus) -> None:
     start = b'{"customer_id": "c", "x": "'
     await service.receive(EVENTS, [event(start + b"a" * (MAX_BYTES - len(start) - 2) + b'"}')])
     assert bus.published[0].topic == "scored-customers"
 
 
-def test_a_service_must_handle_just_what_it_listens_to(bus: Recorder) -> None:
-    with pytest.raises(ValueError, match="listens to"):
-        Service("scorer", bus, {Outcome: double})
-    with pytest.raises(ValueError, match="listens to"):
-        Service("policy", bus, {ScoredCustomer: double})
+def test_a_service_must_handle_exactly_the_topics_it_subscribes_to(bus: RecordingBus) -> None:
+    with pytest.raises(ValueError, match="subscribes to"):
+        Service("scorer", bus, {Outcome: score})
+    with pytest.raises(ValueError, match="subscribes to"):
+        Service("policy", bus, {ScoredCustomer: score})
 
 
-async def test_messages_that_arrive_meanwhile_are_handled_together_and_answered_each() -> None:
-    """The first is handled alone; those that came meanwhile go together; who failed is told, and only who failed."""
-    together: list[int] = []
+async def test_messages_that_arrive_while_others_are_handled_form_the_next_batch() -> None:
+    """Each gets its own result."""
+    batch_sizes: list[int] = []
 
     async def slow(events: Sequence[CustomerEvent]) -> list[list[Message]]:
-        together.append(len(events))
+        batch_sizes.append(len(events))
         await asyncio.sleep(0.01)
-        return await double(events)
+        return await score(events)
 
-    queue = Queue(Service("scorer", Recorder(), {CustomerEvent: slow}), together=4)
+    queue = Queue(Service("scorer", RecordingBus(), {CustomerEvent: slow}), batch_size=4)
     names = ["Sam", "Ada", "Later", "Bob", "Eve", "Zoë"]
     first = asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}')))
     await asyncio.sleep(0.001)
-    rest = [queue.receive(EVENTS, event(f'{{"customer_id": "c", "name": "{n}"}}', n)) for n in names]
-    answers = await asyncio.gather(first, *rest)
-    assert [type(a) for a in answers] == [type(None)] * 3 + [OSError] + [type(None)] * 3
-    assert together[:2] == [1, 4]
-    assert together[-1] == 2
-    assert await queue.receive(EVENTS, event("bad")) is None
+    rest = [queue.receive(EVENTS, event(f'{{"customer_id": "c", "name": "{name}"}}', name)) for name in names]
+    results = await asyncio.gather(first, *rest)
+    assert [type(result) for result in results] == [type(None)] * 3 + [OSError] + [type(None)] * 3
+    assert batch_sizes[:2] == [1, 4]
+    assert batch_sizes[-1] == 2
+    assert await queue.receive(EVENTS, event("invalid")) is None
 
 
-async def test_who_does_not_wait_for_the_answer_stops_nobody() -> None:
-    queue = Queue(Service("scorer", Recorder(), {CustomerEvent: double}))
-    gone = asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}')))
+async def test_a_sender_that_stops_waiting_does_not_block_others() -> None:
+    queue = Queue(Service("scorer", RecordingBus(), {CustomerEvent: score}))
+    cancelled = asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}')))
     await asyncio.sleep(0)
-    gone.cancel()
+    cancelled.cancel()
     assert await queue.receive(EVENTS, event('{"customer_id": "d"}')) is None
 
 
-async def test_what_is_too_much_to_keep_waiting_is_refused_at_once_and_taken_later() -> None:
-    open_ = asyncio.Event()
+async def test_a_full_queue_refuses_messages_at_once_until_it_has_room() -> None:
+    released = asyncio.Event()
 
-    async def held(events: Sequence[CustomerEvent]) -> list[list[Message]]:
-        await open_.wait()
-        return await double(events)
+    async def blocked(events: Sequence[CustomerEvent]) -> list[list[Message]]:
+        await released.wait()
+        return await score(events)
 
-    queue = Queue(Service("scorer", Recorder(), {CustomerEvent: held}), limit=3)
+    queue = Queue(Service("scorer", RecordingBus(), {CustomerEvent: blocked}), max_pending=3)
     waiting = [asyncio.create_task(queue.receive(EVENTS, event('{"customer_id": "c"}', str(n)))) for n in range(3)]
     await asyncio.sleep(0)
     assert isinstance(await queue.receive(EVENTS, event("{}", "one too many")), OverloadedError)
-    open_.set()
+    released.set()
     assert await asyncio.gather(*waiting) == [None] * 3
     assert await queue.receive(EVENTS, event('{"customer_id": "c"}')) is None

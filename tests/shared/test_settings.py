@@ -9,7 +9,7 @@ from shared import telemetry
 from shared.settings import Settings
 
 
-def test_the_environment_sets_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETENTION_BUDGET", "20000")
     monkeypatch.setenv("RETENTION_TIME_ZONES", '["Europe/Madrid"]')
     assert Settings().budget == 20_000
@@ -20,13 +20,13 @@ def test_the_environment_sets_what_is_set(monkeypatch: pytest.MonkeyPatch) -> No
     ("name", "value"),
     [("POLICY", "magic"), ("BUDGET", "-1"), ("TIME_ZONES", '["Mars/Phobos"]'), ("HOLDOUT_SHARE", "2")],
 )
-def test_a_setting_that_cannot_be_meant_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"RETENTION_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         Settings()
 
 
-def test_shared_is_this_projects() -> None:
+def test_the_package_shared_is_this_repositorys() -> None:
     assert shared.__file__ is not None
     assert shared.__file__.endswith("shared/__init__.py")
 

@@ -81,7 +81,7 @@ def test_what_is_shown_does_not_speak_to_the_terminal(state: Path, dead_letters:
 
 def test_what_is_sent_again_gets_its_one_decision_and_is_kept_no_longer(state: Path, dead_letters: Command) -> None:
     lived(state, UNLUCKY)
-    assert dead_letters("replay").startswith("1 sent again")
+    assert dead_letters("replay").startswith("1 replayed")
     assert "no dead letters" in dead_letters("list")
     [decision] = remembered(state)
     assert decision.customer_id == "unlucky"
@@ -148,7 +148,7 @@ def test_letters_on_pubsub_are_looked_at_without_taking_them_and_sent_again(
         assert sorted(line.split("  ")[2] for line in lines) == ["'2,000,000 bytes'", "'no disk'"]
         assert sorted(dead_letters("list").splitlines()) == sorted(lines), "who looks takes nothing away"
         name = next(line.split()[0] for line in lines if "bytes" in line)
-        assert dead_letters("replay", name).startswith("1 sent again")
+        assert dead_letters("replay", name).startswith("1 replayed")
         [left] = dead_letters("list").splitlines()
         assert "no disk" in left
         pulled = subscriber.pull(subscription=mine, max_messages=10, timeout=10).received_messages

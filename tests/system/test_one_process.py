@@ -143,7 +143,7 @@ def test_a_customer_is_erased_at_the_command_line(
 
 
 async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "EVERY", 0.001)
+    monkeypatch.setattr(local, "TICK_INTERVAL_SECONDS", 0.001)
     ticks = asyncio.Queue[str]()
 
     async def fail() -> dict[str, int]:
@@ -155,7 +155,7 @@ async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPa
         return {}
 
     services = [Service("gateway", LocalBus(), {Decision: print}, tick=tick) for tick in (fail, work)]
-    ticking = asyncio.create_task(local.tick(services))
+    ticking = asyncio.create_task(local.tick_forever(services))
     assert [await asyncio.wait_for(ticks.get(), 10) for _ in range(4)] == ["failing", "working"] * 2
     ticking.cancel()
 

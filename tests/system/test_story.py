@@ -181,15 +181,15 @@ async def test_who_opted_out_is_never_contacted_again(house: System) -> None:
 async def test_who_opts_out_while_the_message_is_drafted_does_not_get_it(house: System) -> None:
     """The policy has decided; the shield reads consent last, gives the budget back, and the contact never was."""
     held: list[Envelope] = []
-    real = house.bus._receive["planned-contacts.messenger"]
 
-    async def hold(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
-        held.extend(envelopes)
-        return [None] * len(envelopes)
+    def hold(subscription: str, envelope: Envelope) -> bool:
+        if subscription != "planned-contacts.messenger":
+            return True
+        held.append(envelope)
+        return False
 
-    house.bus._receive["planned-contacts.messenger"] = hold
-    await house.publish({**SAM, "event_id": "a"})
-    house.bus._receive["planned-contacts.messenger"] = real
+    with house.bus.tap(hold):
+        await house.publish({**SAM, "event_id": "a"})
     await house.publish({"event_id": "a", "customer_id": SAM["customer_id"], "outcome": "opted-out"}, topic="outcomes")
     await house.bus.publish(held)
     await house.bus.drain()
@@ -305,29 +305,24 @@ async def test_an_id_alone_is_enough_for_a_decision(house: System) -> None:
 
 async def test_redelivery_anywhere_along_the_way_changes_nothing(house: System) -> None:
     """Each service's input is sent again, alone, after all is done."""
-    heard: dict[str, list[Envelope]] = {}
+    delivered: dict[str, list[Envelope]] = {
+        "customer-events.scorer": [],
+        "scored-customers.policy": [],
+        "planned-contacts.messenger": [],
+        "drafted-messages.shield": [],
+    }
 
-    def tap(subscription: str):
-        real = house.bus._receive[subscription]
+    def record(subscription: str, envelope: Envelope) -> bool:
+        delivered.get(subscription, []).append(envelope)
+        return True
 
-        async def receive(name: str, envelopes: Sequence[Envelope]):
-            heard.setdefault(subscription, []).extend(envelopes)
-            return await real(name, envelopes)
-
-        return receive
-
-    for subscription in (
-        "customer-events.scorer",
-        "scored-customers.policy",
-        "planned-contacts.messenger",
-        "drafted-messages.shield",
-    ):
-        house.bus._receive[subscription] = tap(subscription)
-    first = by_event(await house.publish(*crowd(40)))
+    with house.bus.tap(record):
+        first = by_event(await house.publish(*crowd(40)))
     balance = await house.balance()
     house.now += timedelta(hours=9)
-    for envelopes in list(heard.values()):
-        await house.bus.publish(list(envelopes))
+    assert all(delivered.values())
+    for envelopes in delivered.values():
+        await house.bus.publish(envelopes)
         await house.bus.drain()
     assert by_event(house.heard) == first
     assert len(house.heard) > 2 * len(first)

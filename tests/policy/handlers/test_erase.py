@@ -18,7 +18,7 @@ async def erased(at: PolicyContext, customer_id: str = "customer-1") -> int:
 
 def everything(at: PolicyContext) -> str:
     assert isinstance(at.store, SQLiteStore)
-    return str(at.store._db.execute("SELECT collection, id, CAST(body AS TEXT) FROM documents").fetchall())
+    return str(at.store.snapshot())
 
 
 async def test_every_trace_goes_and_others_stay() -> None:

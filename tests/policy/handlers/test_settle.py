@@ -4,7 +4,6 @@ from itertools import combinations, permutations
 from typing import Any
 
 import pytest
-from pydantic_core import from_json
 
 from services.policy.budget.ledger import Shard
 from services.policy.customer.state import CustomerState
@@ -13,7 +12,7 @@ from services.policy.handlers.settle import PATIENCE, settle, status_of
 from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.service import NotReadyError, UnprocessableError
-from shared.store import CUSTOMERS, Documents
+from shared.store import CUSTOMERS, Documents, SQLiteStore
 from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, context, outcome, scored
 
 WORDS = ("accepted", "declined", "churned", "retained", "delivered", "bounced", "opted-out", "replied", "withheld")
@@ -79,8 +78,8 @@ async def test_an_outcome_told_thrice_counts_once(word: str) -> None:
 
 def kept(at: PolicyContext) -> Documents:
     """All that is kept, but for times of the clock."""
-    rows = at.store._db.execute("SELECT collection, id, body FROM documents ORDER BY 1, 2").fetchall()
-    return {(place, name): from_json(body) for place, name, body in rows if place != "budget"}
+    assert isinstance(at.store, SQLiteStore)
+    return {key: document for key, document in at.store.snapshot().items() if key[0] != "budget"}
 
 
 @pytest.mark.parametrize("words", [*combinations(WORDS, 2), *combinations(WORDS, 3)])
