@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from services.messenger.prompt import render
 from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry
-from shared.messages import Brief, Candidate, DraftedMessage, Message, PlannedContact
+from shared.messages import Brief, Candidate, DraftedMessage, PlannedContact
 from shared.service import Clock, UnprocessableError
 
 
-async def draft(plans: Sequence[PlannedContact], *, writer: Writer, clock: Clock) -> list[list[Message]]:
+async def draft(plans: Sequence[PlannedContact], *, writer: Writer, clock: Clock) -> list[list[DraftedMessage]]:
     """One drafted message for each plan."""
     written = await writer.write([plan.brief for plan in plans])
     return [[_drafted(plan, texts, writer, clock)] for plan, texts in zip(plans, written, strict=True)]

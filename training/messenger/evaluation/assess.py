@@ -168,9 +168,9 @@ async def _decided(writer: Writer, customers: Sequence[Brief]) -> list[Decision]
     shield = ShieldContext(store, Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), lambda: NOON)
     for some in tqdm(_parts([*enumerate(customers)]), unit=" batches", disable=None):
         drafted = await draft([_planned(*each) for each in some], writer=writer, clock=lambda: NOON)
-        said += await check([m for [m] in drafted], context=shield)  # type: ignore[misc]
+        said += await check([m for [m] in drafted], context=shield)
     store.close()
-    return [decision for decision, *_ in said]  # type: ignore[misc]
+    return [decision for decision, *_ in said]
 
 
 def _planned(number: int, brief: Brief) -> PlannedContact:
