@@ -14,7 +14,7 @@ from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseMo
 from services.scorer.features import ACCEPT_FACTS, RISK_FACTS
 from services.scorer.model import ScorerModel
 from shared.messages import CustomerFacts
-from training.scorer.evaluate import tables
+from training.scorer.data import public_tables
 
 SEED = 42
 TRAINING, HELD_OUT = 3, 2
@@ -34,7 +34,7 @@ def population(
     mirror: Path, data: Path, artifacts: Path, response_model: ResponseModel = RESPONSE_MODEL, seed: int = SEED
 ) -> Population:
     """Raises `SourceError` and `ArtifactError`."""
-    telco, bank = tables(mirror, data)
+    telco, bank = public_tables(mirror, data)
     model, rng = ScorerModel.load(artifacts / "scorer"), np.random.default_rng(seed)
     sides = {}
     for tested, times in ((False, TRAINING), (True, HELD_OUT)):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL, WIDTH, canvas, styled, svg
 from training.scorer.curves import POINTS, by_block, lift, precision_recall, reliability, roc
 from training.scorer.evaluation import Evaluation, InTime
-from training.scorer.logistic_recalibration import BLOCK
+from training.scorer.logistic_recalibration import BLOCK_SIZE
 from training.scorer.metrics import BINS
 
 SERIES = {
@@ -115,10 +115,10 @@ def time_chart(run: InTime) -> str:
     }
     ends = []
     for title, (values, colour, line) in lines.items():
-        share = by_block(values, BLOCK)
-        axes.plot(np.arange(len(share)) * BLOCK, share, line, color=colour, label=title)
+        share = by_block(values, BLOCK_SIZE)
+        axes.plot(np.arange(len(share)) * BLOCK_SIZE, share, line, color=colour, label=title)
         ends.append(f"{title} from {share[0]:.0%} to {share[-1]:.0%}")
-    axes.set(xlabel=f"calls in order of time, in blocks of {BLOCK}", ylabel="share of yes", ylim=(0, None))
+    axes.set(xlabel=f"calls in order of time, in blocks of {BLOCK_SIZE}", ylabel="share of yes", ylim=(0, None))
     axes.yaxis.set_major_formatter(PERCENT)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(axis="y")

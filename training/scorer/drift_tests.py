@@ -1,4 +1,4 @@
-"""What a window of customers shows: facts that moved or are gone, probabilities that are off, ranking that is lost."""
+"""Tests on recent customers: facts that have shifted or are missing, calibration that is off, ranking that is lost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,37 +16,40 @@ from services.scorer.monitor import Histogram
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-CHANCE = 0.01
-"""Of a false alarm, by each kind of evidence."""
-WATCH, DRIFTED = 0.1, 0.25
-"""PSI from which a fact is usually watched, and from which it is said to have shifted (Siddiqi 2006)."""
-RISE = 0.25
-"""In the share of customers without a fact: a smaller one is told in the table alone."""
-GAP = 0.02
-"""Between predicted and observed: a smaller one is not worth a new curve."""
-ENOUGH = 100
-"""Outcomes of either sort that judging a ranking takes (Collins, Ogundimu and Altman 2016)."""
-PERIODS = 10
+ALPHA = 0.01
+"""Probability of a false alarm, of each kind of test."""
+WATCH_PSI, DRIFT_PSI = 0.1, 0.25
+"""PSI from which a fact is usually watched, and from which it counts as shifted (Siddiqi 2006)."""
+MIN_MISSING_RISE = 0.25
+"""Rise in the share of customers without a fact that matters; a smaller one only shows in the table."""
+MIN_CALIBRATION_GAP = 0.02
+"""Difference between predicted and observed share that is worth a recalibration."""
+MIN_OUTCOMES = 100
+"""Outcomes of each class needed to judge a ranking (Collins, Ogundimu and Altman 2016)."""
+MAX_PERIODS = 10
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How a fact moved among those who have it (where one side never has it, not at all), and how many lack it."""
+    """How a fact has shifted among the customers who have it, and how many customers lack it."""
 
     psi: float
-    chance: float
-    """Of so large a PSI where nothing moved."""
+    """0 where training or the recent customers never have the fact."""
+    p_value: float
+    """Of so large a PSI where nothing has shifted."""
     missing_before: float
-    """Share of all customers; 1 where training never had the fact."""
+    """Share of all training customers; 1 where training never had the fact."""
     missing: float
-    """Now. What was sent but cannot be read, as a category that training has not seen, is missing too."""
-    missing_chance: float
-    """Of so large a difference between the two shares where nothing moved."""
+    """Share of recent customers, including values that could not be read, such as unknown categories."""
+    missing_p_value: float
+    """Of so large a difference between the two shares where nothing has changed."""
     never_sent: bool
 
 
 @dataclass(frozen=True)
 class Period:
+    """Mean predicted probability and observed share of the outcomes of one stretch of time."""
+
     outcomes: int
     predicted: float
     observed: float
@@ -55,100 +58,107 @@ class Period:
 
 @dataclass(frozen=True)
 class Ranking:
-    """AUC with its interval, and the AUC to expect of these customers if nothing but their base rate has moved."""
+    """AUC with its interval, and the AUC to expect of these customers if nothing but their base rate has changed."""
 
     auc: float
     low: float
     high: float
-    promised: float
+    expected: float
 
 
 def psi(expected: Sequence[int], actual: Sequence[int]) -> tuple[float, float]:
-    """Population stability index between two histograms, and the chance of one so large where nothing moved.
+    """Population stability index between two histograms over the same bins, and its p-value.
 
     The sum of (a - e) ln(a / e) over the shares of customers in each bin (Siddiqi 2006); a bin that is empty on one
     side counts as half a customer there. Between samples of n and m from one distribution over k bins it is about
-    chi2(k - 1) (1/n + 1/m) (Yurdakul and Naranjo 2020). 0 and 1 where a side has no customers to compare.
+    chi2(k - 1) (1/n + 1/m) (Yurdakul and Naranjo 2020). 0 and 1 where one side has no customers.
     """
     if not (any(expected) and any(actual)):
         return 0.0, 1.0
-    both = np.array([expected, actual], float)
-    both = np.maximum(both[:, both.any(axis=0)], 0.5)
-    sizes = both.sum(axis=1)
-    e, a = both / sizes[:, None]
+    counts = np.array([expected, actual], float)
+    counts = np.maximum(counts[:, counts.any(axis=0)], 0.5)
+    sizes = counts.sum(axis=1)
+    e, a = counts / sizes[:, None]
     value = float(np.sum((a - e) * np.log(a / e)))
     return value, float(chi2.sf(value / np.sum(1 / sizes), max(len(e) - 1, 1)))
 
 
-def shifts(
-    before: Mapping[str, Histogram], now: Mapping[str, Sequence[int]], unknown: Mapping[str, int]
+def fact_shifts(
+    reference: Mapping[str, Histogram], counts: Mapping[str, Sequence[int]], unknown: Mapping[str, int]
 ) -> dict[str, Shift]:
-    """Of each fact that was counted; `unknown` are its categories that could not be read. Missing is no bin."""
-    found = {}
-    for name, counts in now.items():
-        trained = before[name]["counts"]
-        had, have = sum(trained[:-1]), sum(counts[:-1])
-        found[name] = Shift(
-            *psi(trained[:-1], counts[:-1]),
-            missing_before=1 - had / max(sum(trained), 1),
-            missing=1 - have / max(sum(counts), 1),
-            missing_chance=psi([had, trained[-1]], [have, counts[-1]])[1],
-            never_sent=not have and not unknown.get(name),
+    """The shift of each fact from training's `reference` to the recent `counts` by bin, of which the last is missing.
+
+    `unknown` counts the categories that could not be read, by fact.
+    """
+    shifts = {}
+    for name, recent in counts.items():
+        trained = reference[name]["counts"]
+        known_before, known = sum(trained[:-1]), sum(recent[:-1])
+        value, p_value = psi(trained[:-1], recent[:-1])
+        shifts[name] = Shift(
+            psi=value,
+            p_value=p_value,
+            missing_before=1 - known_before / max(sum(trained), 1),
+            missing=1 - known / max(sum(recent), 1),
+            missing_p_value=psi([known_before, trained[-1]], [known, recent[-1]])[1],
+            never_sent=not known and not unknown.get(name),
         )
-    return found
+    return shifts
 
 
-def drifted(found: Mapping[str, Shift], psi: float = DRIFTED) -> list[str]:
-    """Facts whose PSI is large and, over all the facts together (Bonferroni), no chance."""
-    return [name for name, shift in found.items() if shift.psi >= psi and shift.chance < CHANCE / len(found)]
+def shifted_facts(shifts: Mapping[str, Shift], min_psi: float = DRIFT_PSI) -> list[str]:
+    """Facts whose PSI is large and significant over all facts together (Bonferroni)."""
+    return [name for name, shift in shifts.items() if shift.psi >= min_psi and shift.p_value < ALPHA / len(shifts)]
 
 
-def lacking(found: Mapping[str, Shift]) -> list[str]:
-    """Facts that most of training had and that many more customers lack now, beyond chance likewise."""
+def newly_missing_facts(shifts: Mapping[str, Shift]) -> list[str]:
+    """Facts that most training customers had and that many more lack now, significantly (Bonferroni)."""
     return [
         name
-        for name, shift in found.items()
+        for name, shift in shifts.items()
         if shift.missing_before < 0.5
-        and shift.missing - shift.missing_before > RISE
-        and shift.missing_chance < CHANCE / len(found)
+        and shift.missing - shift.missing_before > MIN_MISSING_RISE
+        and shift.missing_p_value < ALPHA / len(shifts)
     ]
 
 
-def calibration_in_time(probabilities: Probabilities, labels: Labels, periods: int = PERIODS) -> list[Period]:
-    """Predicted and observed in equal parts of both [n], which are in order of time.
+def calibration_by_period(probabilities: Probabilities, labels: Labels, max_periods: int = MAX_PERIODS) -> list[Period]:
+    """Predicted and observed in periods of equal size; `probabilities` and `labels` [n] are in order of time.
 
-    A period is off where the gap is large, and beyond chance: a z-test of how many it happened to under what was
-    predicted, at a level that the periods share (Bonferroni). There are fewer periods where each would have a variance
-    below 10, too little for that test, and none where all together have.
+    A period is off where the gap is large and significant: a z-test of the number of ones against the predictions, at
+    a level that the periods share (Bonferroni). There are fewer periods where one would have a variance below 10, too
+    little for that test, and none where all together have less.
     """
-    periods = min(periods, int(np.sum(probabilities * (1 - probabilities)) / 10))
+    periods = min(max_periods, int(np.sum(probabilities * (1 - probabilities)) / 10))
     if not periods:
         return []
-    critical = NormalDist().inv_cdf(1 - CHANCE / 2 / periods)
-    found = []
+    critical = NormalDist().inv_cdf(1 - ALPHA / 2 / periods)
+    results = []
     for p, y in zip(np.array_split(probabilities, periods), np.array_split(labels, periods), strict=True):
         gap = abs(y.mean() - p.mean())
-        off = gap >= GAP and gap * len(p) > critical * np.sqrt(np.sum(p * (1 - p)))
-        found.append(Period(len(p), float(p.mean()), float(y.mean()), bool(off)))
-    return found
+        off = gap >= MIN_CALIBRATION_GAP and gap * len(p) > critical * np.sqrt(np.sum(p * (1 - p)))
+        results.append(Period(len(p), float(p.mean()), float(y.mean()), bool(off)))
+    return results
 
 
 def ranking(probabilities: Probabilities, labels: Labels) -> Ranking | None:
-    """How well probabilities [n] rank labels [n]; None where there are too few outcomes to say.
+    """How well probabilities [n] rank labels [n]; None where there are too few outcomes.
 
-    The interval is DeLong's (1988), from ranks (Sun and Xu 2014). What is promised is the model-based concordance (van
-    Klaveren et al. 2016) of the probabilities, once their odds are multiplied so that their mean is what was observed.
+    The interval is DeLong's (1988), from ranks (Sun and Xu 2014). The expected AUC is the model-based concordance (van
+    Klaveren et al. 2016) of the probabilities, once their odds are multiplied so that their mean is the observed share.
     It is low where customers are alike, as those are whom a policy picked to contact: no model ranks them well.
     """
-    yes, no = probabilities[labels == 1], probabilities[labels == 0]
-    if min(len(yes), len(no)) < ENOUGH:
+    positive, negative = probabilities[labels == 1], probabilities[labels == 0]
+    m, n = len(positive), len(negative)
+    if min(m, n) < MIN_OUTCOMES:
         return None
-    ranks = rankdata(np.concatenate([yes, no]))
-    above = (ranks[: len(yes)] - rankdata(yes)) / len(no)  # of each yes: the share of no's that it is ranked above
-    below = 1 - (ranks[len(yes) :] - rankdata(no)) / len(yes)
-    reach = NormalDist().inv_cdf(1 - CHANCE / 2) * np.sqrt(above.var(ddof=1) / len(yes) + below.var(ddof=1) / len(no))
-    odds = logit(probabilities.clip(1e-6, 1 - 1e-6))
-    p = expit(odds + brentq(lambda more: expit(odds + more).mean() - labels.mean(), -30, 30))
-    promised = roc_auc_score(np.repeat([1, 0], len(p)), np.tile(p, 2), sample_weight=np.concatenate([p, 1 - p]))
+    ranks = rankdata(np.concatenate([positive, negative]))
+    above = (ranks[:m] - rankdata(positive)) / n  # of each positive: the share of negatives that rank below it
+    below = 1 - (ranks[m:] - rankdata(negative)) / m
+    standard_error = np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
+    half_width = float(NormalDist().inv_cdf(1 - ALPHA / 2) * standard_error)
+    log_odds = logit(probabilities.clip(1e-6, 1 - 1e-6))
+    p = expit(log_odds + brentq(lambda shift: expit(log_odds + shift).mean() - labels.mean(), -30, 30))
+    expected = roc_auc_score(np.repeat([1, 0], len(p)), np.tile(p, 2), sample_weight=np.concatenate([p, 1 - p]))
     auc = float(above.mean())
-    return Ranking(auc, auc - float(reach), auc + float(reach), float(promised))
+    return Ranking(auc, auc - half_width, auc + half_width, float(expected))

@@ -17,33 +17,17 @@ from services.scorer.model import INPUTS
 from services.scorer.monitor import bin_counts, reference_histograms
 from shared.artifacts import read_manifest
 from shared.settings import Settings
-from training.data.pipeline import load, prepare
-from training.data.sources import BANK, TELCO, SourceError
+from training.data.sources import SourceError
 from training.data.split import SPLITS
 from training.scorer import report
+from training.scorer.data import CHECKSUMS, public_tables
 from training.scorer.drift_tests import psi
 from training.scorer.evaluation import REPEATS, Study, evaluate, in_time
 from training.scorer.fit import fit
 from training.scorer.targets import Target, accept, accept_all, encoded, risk
 
-CHECKSUMS = {source.path: source.sha256 for source in (TELCO, BANK)}
 EXPLAINED = 5_000
 """Customers, drawn at random, whose SHAP values tell what the model leans on."""
-
-
-def tables(mirror: Path, data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Telco's customers and the bank's calls, made if they are not there. Raises `SourceError`."""
-    for name in ("telco", "bank"):
-        prepare(name, mirror if mirror.is_dir() else None, data)
-    telco, bank = (whole({split: load(name, data, split) for split in SPLITS}) for name in ("telco", "bank"))
-    return telco, bank
-
-
-def whole(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """All rows in the order of their file, with their `split`."""
-    return pd.concat([rows.assign(split=split) for split, rows in splits.items()]).sort_values(
-        "position", ignore_index=True
-    )
 
 
 def study(telco: pd.DataFrame, bank: pd.DataFrame, repeats: int = REPEATS) -> Study:
@@ -99,7 +83,7 @@ def main() -> None:
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
     args = parser.parse_args()
     try:
-        found = study(*tables(args.mirror, args.data))
+        found = study(*public_tables(args.mirror, args.data))
     except SourceError as error:
         sys.exit(str(error))
     report.write(found, args.reports, CHECKSUMS)

@@ -7,7 +7,7 @@ import numpy as np
 
 from training.scorer.baselines import PEERS
 from training.scorer.fit import FOLDS, ByName, Folds, learn, out_of_fold, split
-from training.scorer.logistic_recalibration import BLOCK, WINDOW, rolling
+from training.scorer.logistic_recalibration import BLOCK_SIZE, WINDOW_SIZE, rolling_recalibration
 from training.scorer.metrics import auc, ece, ece_by_chance
 from training.scorer.targets import Target, subset, views
 from training.statistics import Estimate, bootstrap_interval, cross_validation_interval
@@ -101,23 +101,25 @@ def in_time(target: Target) -> InTime:
     """Learn from the first four fifths, calibrate out of fold, test on the last; `target.rows` are in order of time."""
     labels, seed = target.labels, target.recipe.seed
     start = len(labels) * 4 // 5
-    lead = start - WINDOW  # the first window is from before the test: a model has to speak of it that has not seen it
+    lead = (
+        start - WINDOW_SIZE
+    )  # the first window is from before the test: a model has to speak of it that has not seen it
     fixed = learn(subset(target, np.arange(start)))(target.rows[start:])
     before = learn(subset(target, np.arange(lead)))(target.rows[lead:start])
-    rates = [labels[at - WINDOW : at].mean() for at in range(start, len(labels), BLOCK)]
+    rates = [labels[at - WINDOW_SIZE : at].mean() for at in range(start, len(labels), BLOCK_SIZE)]
     probabilities = {
         "time_fixed": fixed,
-        "time": rolling(np.concatenate([before, fixed]), labels[lead:]),
-        "time_rate": np.repeat(rates, BLOCK)[: len(fixed)],
+        "time": rolling_recalibration(np.concatenate([before, fixed]), labels[lead:]),
+        "time_rate": np.repeat(rates, BLOCK_SIZE)[: len(fixed)],
     }
     found = {}
     for name, each in probabilities.items():
         for metric in (auc, ece):
             of = f"{target.name}.{name}_{metric.__name__}"
-            found[of] = bootstrap_interval(metric, each[None], labels[start:], seed, block_size=BLOCK)
+            found[of] = bootstrap_interval(metric, each[None], labels[start:], seed, block_size=BLOCK_SIZE)
     both = np.stack([probabilities["time"], probabilities["time_rate"]], axis=1)
     found[f"{target.name}.time_gain_auc"] = bootstrap_interval(
-        gain, both[None], labels[start:], seed, block_size=BLOCK, minimum=-1
+        gain, both[None], labels[start:], seed, block_size=BLOCK_SIZE, minimum=-1
     )
     return InTime(target.name, labels[start:], probabilities, found)
 

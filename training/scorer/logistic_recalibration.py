@@ -1,7 +1,6 @@
-"""Recalibration as outcomes come in: the curve of yesterday's customers, put over today's probabilities.
+"""Logistic recalibration (Cox 1958): log-odds times a slope plus an intercept, fitted on the latest outcomes.
 
-Logistic recalibration (Cox 1958): log-odds times a slope plus an intercept, both learnt from the latest outcomes. It
-has two numbers to learn where an isotonic curve has many, so few outcomes are enough, and it keeps the order.
+Two parameters, where an isotonic curve has many: few outcomes are enough, and the order of customers stays.
 """
 
 from typing import NamedTuple
@@ -10,14 +9,14 @@ import numpy as np
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-WINDOW, BLOCK = 1000, 250
-"""Outcomes that a curve is learnt from, and predictions that it is used for."""
-EDGE = 1e-4
-"""No probability is nearer to 0 or 1 than this."""
+WINDOW_SIZE, BLOCK_SIZE = 1000, 250
+"""Outcomes that a recalibration is fitted on, and predictions that it is then used for."""
+MIN_PROBABILITY = 1e-4
+"""Probabilities closer to 0 or 1 count as this far away."""
 
 
-class Line(NamedTuple):
-    """Over log-odds. Above 0 the slope keeps the order of customers."""
+class Recalibration(NamedTuple):
+    """From probabilities to recalibrated ones. With a slope above 0 the order of customers stays."""
 
     slope: float
     intercept: float
@@ -25,26 +24,28 @@ class Line(NamedTuple):
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
         return expit(self.slope * log_odds(probabilities) + self.intercept)
 
-    def words(self) -> str:
+    def __str__(self) -> str:
         return f"log-odds × {self.slope:.2f} {self.intercept:+.2f}"
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    return logit(probabilities.clip(EDGE, 1 - EDGE))
+    return logit(probabilities.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY))
 
 
-def line(probabilities: np.ndarray, labels: np.ndarray) -> Line:
-    """By what became of those of whom `probabilities` [n] were said: their `labels`, of both kinds."""
+def fit_recalibration(probabilities: np.ndarray, labels: np.ndarray) -> Recalibration:
+    """From predicted `probabilities` [n] and their outcomes `labels` [n], which must hold both classes."""
     model = LogisticRegression().fit(log_odds(probabilities)[:, None], labels)
-    return Line(float(model.coef_[0, 0]), float(model.intercept_[0]))
+    return Recalibration(float(model.coef_[0, 0]), float(model.intercept_[0]))
 
 
-def rolling(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """All but the first WINDOW of the probabilities [n], in order of time; each block by the outcomes before it."""
-    blocks = range(WINDOW, len(labels), BLOCK)
-    return np.concatenate(
-        [
-            line(probabilities[at - WINDOW : at], labels[at - WINDOW : at])(probabilities[at : at + BLOCK])
-            for at in blocks
-        ]
-    )
+def rolling_recalibration(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Recalibrated probabilities [n - WINDOW_SIZE], each block by the outcomes of the window before it.
+
+    `probabilities` and `labels` [n] are in order of time; the first window is only fitted on.
+    """
+    blocks = []
+    for start in range(WINDOW_SIZE, len(labels), BLOCK_SIZE):
+        window = slice(start - WINDOW_SIZE, start)
+        recalibration = fit_recalibration(probabilities[window], labels[window])
+        blocks.append(recalibration(probabilities[start : start + BLOCK_SIZE]))
+    return np.concatenate(blocks)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from training.report.page import document, heading, paragraph, points, table
 from training.scorer.charts import SERIES
 from training.scorer.evaluation import Evaluation, Metrics, Study
-from training.scorer.logistic_recalibration import BLOCK
+from training.scorer.logistic_recalibration import BLOCK_SIZE
 from training.scorer.metrics import BINS
 from training.scorer.sections import later, section, shown
 from training.statistics import Estimate
@@ -156,7 +156,8 @@ def foot(evaluation: Evaluation, checksums: Mapping[str, str]) -> str:
         f"ECE: over {BINS} bins of equal width and all rows of a repeat, mean over the repeats; interval by bootstrap "
         "over the rows, less the bias of resampling. Over all rows the errors of five calibrators cancel in part, so "
         "the ECE in a fold stands beside it, with what true probabilities would show there by chance.",
-        f"Later in time: AUC and ECE of one run over the last fifth; intervals by bootstrap over blocks of {BLOCK}.",
+        "Later in time: AUC and ECE of one run over the last fifth; intervals by bootstrap over blocks of "
+        f"{BLOCK_SIZE}.",
         "Peers, from the same rows: a logistic regression on imputed and scaled features; scikit-learn's "
         "CalibratedClassifierCV (isotonic, shuffled folds) around the default XGBoost.",
         *(f"Data: {path}, sha256 {checksum}" for path, checksum in checksums.items()),

@@ -6,9 +6,9 @@ from training.report.page import figures, folded, heading, paragraph, points, ta
 from training.scorer import charts
 from training.scorer.charts import SERIES
 from training.scorer.curves import by_block, reliability
-from training.scorer.drift_tests import DRIFTED, WATCH
+from training.scorer.drift_tests import DRIFT_PSI, WATCH_PSI
 from training.scorer.evaluation import Evaluation, InTime, Metrics, Study
-from training.scorer.logistic_recalibration import BLOCK, WINDOW
+from training.scorer.logistic_recalibration import BLOCK_SIZE, WINDOW_SIZE
 from training.scorer.metrics import BINS
 from training.scorer.targets import Target
 from training.statistics import Estimate
@@ -115,14 +115,15 @@ def moved(shifts: Mapping[str, Mapping[str, float]]) -> str:
         for fact, psi in sorted(largest.items(), key=lambda item: -item[1])
     ]
     return table(
-        f"PSI of each fact, against the training split: from {WATCH} a fact is watched, from {DRIFTED} it has shifted",
+        f"PSI of each fact, against the training split: from {WATCH_PSI} a fact is watched, from {DRIFT_PSI} it has "
+        "shifted",
         ["fact", *shifts, "verdict"],
         rows,
     )
 
 
 def moved_in_words(psi: float) -> str:
-    return "shifted" if psi >= DRIFTED else "watch" if psi >= WATCH else "steady"
+    return "shifted" if psi >= DRIFT_PSI else "watch" if psi >= WATCH_PSI else "steady"
 
 
 def later(runs: Sequence[InTime], metrics: Metrics) -> str:
@@ -132,14 +133,14 @@ def later(runs: Sequence[InTime], metrics: Metrics) -> str:
         for run in runs
         for name, said in IN_TIME.items()
     ]
-    observed = by_block(runs[0].labels, BLOCK)
+    observed = by_block(runs[0].labels, BLOCK_SIZE)
     return (
         heading("Later in time")
         + paragraph(
-            "Learnt from the first four fifths of the bank's calls, tested on the last. There the share of yes in a "
-            f"block of {BLOCK} calls lies between {observed.min():.0%} and {observed.max():.0%}. To recalibrate is to "
-            f"learn, before each block, a line through the log-odds (Cox 1958) from the latest {WINDOW:,} outcomes, "
-            "all taken to be known by then."
+            "Trained on the first four fifths of the bank's calls, tested on the last. There the share of yes in a "
+            f"block of {BLOCK_SIZE} calls lies between {observed.min():.0%} and {observed.max():.0%}. Recalibration "
+            "fits, before each block, a line through the log-odds (Cox 1958) to the latest "
+            f"{WINDOW_SIZE:,} outcomes, all taken to be known by then."
         )
         + paragraph(
             "The rate alone is the honest yardstick: where the share of yes moves, much of the AUC comes from knowing "

@@ -23,7 +23,8 @@ from training.data.sources import BANK, TELCO, SourceError
 from training.scorer import report
 from training.scorer.artifact import FACTS, SAID, Half, flat, kept, save
 from training.scorer.card import TELCO_CUSTOMERS, customers_of, said_of
-from training.scorer.evaluate import CHECKSUMS, study, tables, whole
+from training.scorer.data import CHECKSUMS, joined, public_tables
+from training.scorer.evaluate import study
 from training.scorer.evaluation import REPEATS, Metrics, alone, evaluate
 from training.scorer.fit import learn
 from training.scorer.metrics import auc, ece, ece_by_chance
@@ -56,7 +57,7 @@ class Args:
 
 def train(args: Args) -> Manifest:
     """Both models. Raises `SourceError` and `FloorError`; the old artifact is kept then."""
-    telco, bank = (sample(table, args.customers) for table in tables(args.mirror, args.data))
+    telco, bank = (sample(table, args.customers) for table in public_tables(args.mirror, args.data))
     studied = study(telco, bank, args.repeats)
     report.write(studied, args.reports, CHECKSUMS)
     halves = {
@@ -72,7 +73,7 @@ def train_risk(customers: Path, mapping: Path, args: Args) -> Manifest:
     print(*said_of(theirs), sep="\n")
     for fact, values in theirs.strange.items():
         print(f"{fact}: not known are, for example, {', '.join(values)}: say under [values.{fact}] what they are.")
-    table = whole(split.by_label(theirs.rows, "churned"))
+    table = joined(split.by_label(theirs.rows, "churned"))
     target = risk(table)
     measured_on = subset(target, np.random.default_rng(target.recipe.seed).permutation(len(table))[:MEASURED])
     metrics = evaluate(measured_on, args.repeats).metrics

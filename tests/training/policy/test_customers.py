@@ -12,7 +12,7 @@ from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
 from shared.messages import CustomerFacts
 from training.policy.customers import HELD_OUT, TRAINING, Population, customers, lent, population, scored
-from training.scorer.evaluate import tables
+from training.scorer.data import public_tables
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def people(data: Path, made: Path) -> Population:
 
 
 def test_nobody_is_both_to_learn_from_and_to_be_judged_on(people: Population, data: Path, made: Path) -> None:
-    telco, _ = tables(data, made)
+    telco, _ = public_tables(data, made)
     tested = telco["split"].eq("test")
 
     assert set(people.people["customer_id"]) == set(telco["customer_id"][tested])

@@ -2,6 +2,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
@@ -11,15 +12,28 @@ import pytest
 
 from services.scorer.features import ACCEPT_FACTS, RISK_FACTS, encoder
 from services.scorer.model import INPUTS, ScorerModel
-from services.scorer.monitor import COUNTS_MESSAGE, REFERENCE_FILE, SCORES, FeatureMonitor, reference_histograms
+from services.scorer.monitor import (
+    COUNTS_MESSAGE,
+    REFERENCE_FILE,
+    SCORES,
+    FeatureMonitor,
+    Histogram,
+    reference_histograms,
+)
 from shared.artifacts import ARTIFACTS, read_manifest, write_manifest
 from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerFacts, Decision, Metadata, Outcome
 from training.scorer import drift
-from training.scorer.outcome_log import HORIZON, acceptance, became, churn, decided, saw
+from training.scorer.outcome_log import (
+    HORIZON,
+    acceptance_labels,
+    churn_labels,
+    decisions_of_version,
+    feature_counts,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-BINS = {"age": {"edges": [40.0], "counts": [60, 40, 10]}}
+BINS: dict[str, Histogram] = {"age": {"edges": [40.0], "counts": [60, 40, 10]}}
 
 
 def decision(event_id: str, at: datetime = START, customer_id: str | None = None, **metadata: object) -> Decision:
@@ -37,9 +51,10 @@ def decision(event_id: str, at: datetime = START, customer_id: str | None = None
     )
 
 
-def outcome(event_id: str, what: str, at: datetime | None = None, customer_id: str | None = None) -> Outcome:
+def outcome(event_id: str, kind: str, at: datetime | None = None, customer_id: str | None = None) -> Outcome:
     customer = customer_id or f"customer of {event_id}"
-    return Outcome(id=ID_NAMESPACE, event_id=event_id, customer_id=customer, outcome=what, occurred_at=at)
+    fields = {"id": ID_NAMESPACE, "event_id": event_id, "customer_id": customer, "outcome": kind, "occurred_at": at}
+    return Outcome.model_validate(fields)
 
 
 def written(file: Path, *lines: object) -> Path:
@@ -47,26 +62,26 @@ def written(file: Path, *lines: object) -> Path:
     return file
 
 
-def said(counts: list[int], version: str = "v1", **more: object) -> dict[str, object]:
+def counts_line(counts: Sequence[float], version: str = "v1", **more: object) -> dict[str, object]:
     return {"message": COUNTS_MESSAGE, "version": version, "customers": sum(counts), "counts": {"age": counts}, **more}
 
 
-def test_what_instances_said_adds_up_from_standard_error_and_from_cloud_logging(tmp_path: Path) -> None:
+def test_counts_of_all_instances_add_up_from_standard_error_and_from_cloud_logging(tmp_path: Path) -> None:
     log = written(
         tmp_path / "log",
         {"severity": "INFO", "message": "ready", "service": "scorer"},
-        said([1, 2, 3], unknown={"job": 4}),
-        {"insertId": "x", "jsonPayload": said([10.0, 20.0, 30.0], unknown={"job": 1.0}), "severity": "INFO"},
+        counts_line([1, 2, 3], unknown={"job": 4}),
+        {"insertId": "x", "jsonPayload": counts_line([10.0, 20.0, 30.0], unknown={"job": 1.0}), "severity": "INFO"},
         {"insertId": "x", "textPayload": "Started"},
     )
-    skipped = Counter()
-    total = saw(log, "v1", BINS, skipped)
+    skipped = Counter[str]()
+    total = feature_counts(log, "v1", BINS, skipped)
     assert (total.customers, total.counts, total.unknown) == (66, {"age": (11, 22, 33)}, {"job": 5})
     assert skipped == {}
 
 
 def test_bad_lines_of_the_log_are_counted_by_reason(tmp_path: Path) -> None:
-    good = said([1, 2, 3], unknown={})
+    good = counts_line([1, 2, 3], unknown={})
     log = written(
         tmp_path / "log",
         "INFO:     Uvicorn running",
@@ -79,12 +94,12 @@ def test_bad_lines_of_the_log_are_counted_by_reason(tmp_path: Path) -> None:
         "",
         good,
     )
-    skipped = Counter()
-    assert saw(log, "v1", BINS, skipped).customers == 6
+    skipped = Counter[str]()
+    assert feature_counts(log, "v1", BINS, skipped).customers == 6
     assert skipped == {
-        "log: not readable": 4,
+        "log: not readable, first in line 1": 4,
         "log: other bins than the artifact's": 2,
-        "log: said by version v0": 1,
+        "log: counted by version v0": 1,
     }
 
 
@@ -92,22 +107,18 @@ def test_a_decision_counts_once_in_order_of_time_and_bad_lines_are_counted(tmp_p
     late, early = decision("late", START + DAY), decision("early")
     old = early.model_copy(update={"versions": {"scorer": "v0"}, "event_id": "old"})
     timeless = early.model_copy(update={"times": {}, "event_id": "timeless"})
-    lines = [each.model_dump_json() for each in (late, early, late, old, timeless)]
-    skipped = Counter()
-    found = decided(written(tmp_path / "d", *lines, "{}", "\ufffd"), "v1", skipped)
-    assert [each.event_id for each in found] == ["early", "late"]
-    assert skipped == {"d: scored by version v0": 1, "d: without a time": 1, "d: not readable": 2}
+    lines = [decision.model_dump_json() for decision in (late, early, late, old, timeless)]
+    skipped = Counter[str]()
+    decisions = decisions_of_version(written(tmp_path / "d", *lines, "{}", "\ufffd"), "v1", skipped)
+    assert [decision.event_id for decision in decisions] == ["early", "late"]
+    assert skipped == {
+        "d: scored by version v0": 1,
+        "d: without a time": 1,
+        "d: not readable, first in line 6": 2,
+    }
 
 
-def test_outcomes_are_read_as_their_publisher_wrote_them(tmp_path: Path) -> None:
-    skipped = Counter()
-    line = {"event_id": "e", "customer_id": "c", "outcome": "accepted"}
-    [found] = became(written(tmp_path / "o", line, line | {"outcome": "asleep"}), skipped)
-    assert (found.event_id, found.outcome) == ("e", "accepted")
-    assert skipped == {"o: not readable": 1}
-
-
-def test_acceptance_is_of_those_contacted_who_answered() -> None:
+def test_acceptance_is_labelled_for_contacts_that_were_answered() -> None:
     contacts = [decision(name, contact=True, accept_prob=p) for name, p in zip("abcde", np.arange(5) / 10, strict=True)]
     answers = [
         outcome("b", "declined"),
@@ -117,11 +128,11 @@ def test_acceptance_is_of_those_contacted_who_answered() -> None:
         outcome("d", "withheld"),
         outcome("held out", "accepted"),
     ]
-    probabilities, labels = acceptance([*contacts, decision("held out")], answers)
+    probabilities, labels = acceptance_labels([*contacts, decision("held out")], answers)
     assert (probabilities.tolist(), labels.tolist()) == ([0.0, 0.1], [1, 0])
 
 
-def test_churn_is_of_the_held_out_whose_horizon_has_passed() -> None:
+def test_churn_is_labelled_for_the_holdout_once_the_horizon_has_passed() -> None:
     held_out = [decision("leaves", churn_risk=0.6), decision("stays", churn_risk=0.1)]
     others = [
         decision("contacted", contact=True),
@@ -129,37 +140,37 @@ def test_churn_is_of_the_held_out_whose_horizon_has_passed() -> None:
         decision("known by the caller", churn_risk_source="caller"),
         decision("too young", START + 2 * DAY),
     ]
-    left = [outcome("leaves", "churned", START + 5 * DAY), outcome("contacted", "churned", START + HORIZON + DAY)]
-    probabilities, labels = churn([*held_out, *others], left)
+    churns = [outcome("leaves", "churned", START + 5 * DAY), outcome("contacted", "churned", START + HORIZON + DAY)]
+    probabilities, labels = churn_labels([*held_out, *others], churns)
     assert (probabilities.tolist(), labels.tolist()) == ([0.6, 0.1], [1, 0])
 
 
 def test_a_customer_counts_once_a_horizon_and_a_later_churn_is_not_of_an_earlier_risk() -> None:
     days = [0, 10, 30, 70]
-    mine = [decision(f"day {day}", START + day * DAY, "c", churn_risk=day / 100) for day in days]
-    left = [outcome("another", "churned", START + 45 * DAY, "c"), outcome("end", "declined", START + 200 * DAY)]
-    probabilities, labels = churn(mine, left)
+    decisions = [decision(f"day {day}", START + day * DAY, "c", churn_risk=day / 100) for day in days]
+    churns = [outcome("another", "churned", START + 45 * DAY, "c"), outcome("end", "declined", START + 200 * DAY)]
+    probabilities, labels = churn_labels(decisions, churns)
     assert (probabilities.tolist(), labels.tolist()) == ([0.0, 0.3, 0.7], [0, 1, 0])
 
 
-def test_a_churn_without_a_time_is_of_its_event() -> None:
-    mine = [decision("first", START, "c"), decision("second", START + 40 * DAY, "c")]
+def test_a_churn_without_a_time_has_that_of_its_events_decision() -> None:
+    decisions = [decision("first", START, "c"), decision("second", START + 40 * DAY, "c")]
     end = outcome("end", "declined", START + 100 * DAY)
-    assert churn(mine, [outcome("second", "churned", None, "c"), end]).labels.tolist() == [0, 1]
+    assert churn_labels(decisions, [outcome("second", "churned", None, "c"), end]).labels.tolist() == [0, 1]
 
 
-def test_where_no_churn_is_reported_nothing_is_known() -> None:
-    assert len(churn([decision("e")], [outcome("e", "declined", START + 2 * HORIZON)]).labels) == 0
+def test_where_no_churn_is_reported_there_are_no_labels() -> None:
+    assert len(churn_labels([decision("e")], [outcome("e", "declined", START + 2 * HORIZON)]).labels) == 0
 
 
-def test_a_model_leans_on_facts_as_a_whole() -> None:
-    leaning = drift.leans_on(ARTIFACTS / "scorer" / "risk.ubj")
-    assert {"contract", "tenure", "internet_service"} <= set(leaning) <= set(RISK_FACTS)
+def test_a_model_relies_on_facts_by_the_gain_of_all_their_features() -> None:
+    important = drift.important_facts(ARTIFACTS / "scorer" / "risk.ubj")
+    assert {"contract", "tenure", "internet_service"} <= set(important) <= set(RISK_FACTS)
 
 
 @pytest.fixture
 def artifact(tmp_path: Path, customers: list[CustomerFacts]) -> Path:
-    """The committed models, with bins of these customers and an AUC that nobody falls below."""
+    """The committed models, with bins of these customers and a trained AUC that none falls below."""
     folder = copytree(ARTIFACTS / "scorer", tmp_path / "scorer")
     manifest = read_manifest(folder, INPUTS)
     _, rows, scores = scored(customers)
@@ -178,7 +189,7 @@ def artifact(tmp_path: Path, customers: list[CustomerFacts]) -> Path:
 @pytest.fixture
 def customers() -> list[CustomerFacts]:
     rng = np.random.default_rng(0)
-    contracts = np.array([*RISK_FACTS["contract"]])[rng.integers(3, size=2000)]
+    contracts = np.array([*(RISK_FACTS["contract"] or ())])[rng.integers(3, size=2000)]
     return [
         CustomerFacts(tenure=int(months), contract=str(contract))
         for months, contract in zip(rng.integers(73, size=2000), contracts, strict=True)
@@ -187,15 +198,15 @@ def customers() -> list[CustomerFacts]:
 
 def scored(customers: list[CustomerFacts]) -> tuple[ScorerModel, tuple[np.ndarray, np.ndarray], np.ndarray]:
     model = ScorerModel.load(ARTIFACTS / "scorer")
-    found = model.score(customers)
+    results = model.score(customers)
     accept = encoder(ACCEPT_FACTS, Counter())(customers)
     rows = np.column_stack([np.repeat(accept, len(OFFERS), axis=0), np.tile(range(len(OFFERS)), len(customers))])
-    scores = np.array([[each.churn_risk, each.accept_probs[0]] for each in found], np.float32)
+    scores = np.array([[score.churn_risk, score.accept_probs[0]] for score in results], np.float32)
     return model, (encoder(RISK_FACTS, Counter())(customers), rows.astype(np.float32)), scores
 
 
 def log(folder: Path, artifact: Path, customers: list[CustomerFacts], unread: int = 3) -> Path:
-    """`unread` of the customers have a contract that is not known."""
+    """The scorer's log of these customers, of whom `unread` have a contract that is no known category."""
     model, rows, scores = scored(customers)
     monitor = FeatureMonitor(json.loads((artifact / REFERENCE_FILE).read_text()), Counter(contract=unread))
     monitor.observe(*rows, scores[:, 0], np.repeat(scores[:, 1:], len(OFFERS), axis=1))
@@ -216,94 +227,93 @@ def test_counts_alone_leave_the_verdict_unknown(
 ) -> None:
     file = log(tmp_path, artifact, customers)
     assert run(monkeypatch, "--seen", file, "--artifact", artifact) == 2
-    told = capsys.readouterr().out
-    assert told.startswith("2,000 customers scored by version ")
-    assert "contract              0.000      0.0%        0.0%         3" in told
-    assert "never sent: monthly_charges, total_charges" in told
-    assert "risk: unknown\n  too few outcomes" in told
+    output = capsys.readouterr().out
+    assert output.startswith("2,000 customers scored by version ")
+    assert "contract              0.000      0.0%        0.0%         3" in output
+    assert "never sent: monthly_charges, total_charges" in output
+    assert "risk: unknown\n  too few outcomes" in output
 
 
-def test_customers_of_another_kind_ask_for_training(
+def test_customers_unlike_those_of_training_call_for_retraining(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    new = [customer for customer in customers if customer.tenure < 12]
+    new = [customer for customer in customers if (customer.tenure or 0) < 12]
     assert run(monkeypatch, "--seen", log(tmp_path, artifact, new), "--artifact", artifact) == 1
-    told = capsys.readouterr().out
-    assert "risk: retrain" in told
-    assert "facts that the model leans on have drifted: tenure" in told
-    assert "accept: unknown" in told
+    output = capsys.readouterr().out
+    assert "risk: retrain" in output
+    assert "facts that the model relies on have shifted: tenure" in output
+    assert "accept: unknown" in output
 
 
-def test_a_fact_that_stops_half_way_asks_for_the_feed(
+def test_a_fact_that_is_no_longer_sent_calls_for_a_check_of_the_feed(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    broken = [CustomerFacts(contract=each.contract) for each in customers[20:]]
+    broken = [CustomerFacts(contract=customer.contract) for customer in customers[20:]]
     assert run(monkeypatch, "--seen", log(tmp_path, artifact, customers[:20] + broken), "--artifact", artifact) == 1
-    told = capsys.readouterr().out
-    assert "risk: check\n  tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?" in told
-    assert re.search(r"^tenure .* 99.0%        0.0%         0  missing$", told, re.MULTILINE)
-    assert "accept: unknown\n  too few" in told
+    output = capsys.readouterr().out
+    assert "risk: check\n  tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?" in output
+    assert re.search(r"^tenure .* 99.0%        0.0%         0  missing$", output, re.MULTILINE)
+    assert "accept: unknown\n  too few" in output
 
 
-@pytest.mark.parametrize(("unread", "word", "code"), [(0, "unknown", 2), (2000, "check", 1)])
-def test_a_fact_never_sent_asks_for_nothing_and_one_never_understood_does(
+@pytest.mark.parametrize(("unread", "action", "code"), [(0, "unknown", 2), (2000, "check", 1)])
+def test_a_fact_never_sent_calls_for_nothing_and_one_never_readable_for_a_check(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     unread: int,
-    word: str,
+    action: str,
     code: int,
 ) -> None:
-    seen = log(tmp_path, artifact, [CustomerFacts(tenure=each.tenure) for each in customers], unread)
+    seen = log(tmp_path, artifact, [CustomerFacts(tenure=customer.tenure) for customer in customers], unread)
     assert run(monkeypatch, "--seen", seen, "--artifact", artifact) == code
-    told = capsys.readouterr().out
-    assert f"risk: {word}" in told
-    assert ("facts that the model leans on were never sent: contract" in told) == (not unread)
-    assert ("never sent: monthly_charges, total_charges, contract" in told) == (not unread)
+    output = capsys.readouterr().out
+    assert f"risk: {action}" in output
+    assert ("facts that the model relies on were never sent: contract" in output) == (not unread)
+    assert ("never sent: monthly_charges, total_charges, contract" in output) == (not unread)
 
 
-@pytest.mark.parametrize(("times", "word", "code"), [(1, "fine", 0), (2, "recalibrate", 1)])
-def test_outcomes_decide(
+@pytest.mark.parametrize(("times", "action", "code"), [(1, "fine", 0), (2, "recalibrate", 1)])
+def test_with_outcomes_the_verdict_is_about_calibration_and_ranking(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     times: int,
-    word: str,
+    action: str,
     code: int,
 ) -> None:
     version, rng = read_manifest(artifact, INPUTS).version, np.random.default_rng(1)
     decisions, outcomes = [], []
     for i, p in enumerate(rng.beta(1, 4, 3000).tolist()):
-        for kind, what, often in (("holdout", "churned", times), ("contact", "accepted", 1)):
-            made = decision(
-                f"{kind} {i}", START + i * timedelta(minutes=1), churn_risk=p, accept_prob=p, **{kind: True}
-            )
+        for group, kind, factor in (("holdout", "churned", times), ("contact", "accepted", 1)):
+            at, contact = START + i * timedelta(minutes=1), group == "contact"
+            made = decision(f"{group} {i}", at, churn_risk=p, accept_prob=p, contact=contact)
             decisions.append(made.model_copy(update={"versions": {"scorer": version}}).model_dump_json())
-            if rng.random() < often * p:
-                outcomes.append(outcome(made.event_id, what, START + 3 * DAY).model_dump_json())
-            elif kind == "contact":
+            if rng.random() < factor * p:
+                outcomes.append(outcome(made.event_id, kind, START + 3 * DAY).model_dump_json())
+            elif contact:
                 outcomes.append(outcome(made.event_id, "declined", START + 60 * DAY).model_dump_json())
     seen = log(tmp_path, artifact, customers)
     files = written(tmp_path / "d", *decisions), written(tmp_path / "o", *outcomes, "{")
     arguments = ["--seen", seen, "--artifact", artifact, "--decisions", files[0], "--outcomes", files[1]]
     assert run(monkeypatch, *arguments, "--json", tmp_path / "out.json") == code
-    told, out = capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
-    assert "o: not readable: 1 lines skipped" in told
-    assert [out["verdicts"][model]["word"] for model in ("risk", "accept")] == [word, "fine"]
-    assert sum(period["outcomes"] for period in out["verdicts"]["risk"]["periods"]) == 3000
-    assert out["shifts"]["tenure"]["psi"] == 0
+    output, report = capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
+    assert f"left out: 1, o: not readable, first in line {len(outcomes) + 1}" in output
+    assert [report["verdicts"][model]["word"] for model in ("risk", "accept")] == [action, "fine"]
+    assert sum(period["outcomes"] for period in report["verdicts"]["risk"]["periods"]) == 3000
+    assert report["shifts"]["tenure"]["psi"] == 0
 
 
 def test_a_missing_file_is_named(

@@ -19,10 +19,10 @@ from training.scorer import evaluation as evaluating
 from training.scorer import targets
 from training.scorer import train as training
 from training.scorer.card import plain
-from training.scorer.evaluate import tables
+from training.scorer.data import public_tables
 from training.scorer.evaluation import evaluate, in_time
 from training.scorer.fit import calibrate, fit, isotonic, learn, predict, split
-from training.scorer.logistic_recalibration import WINDOW, rolling
+from training.scorer.logistic_recalibration import WINDOW_SIZE, rolling_recalibration
 from training.scorer.metrics import auc, ece, ece_by_chance
 from training.scorer.targets import Recipe, Target, accept_all, limited, masked
 from training.scorer.train import Args, FloorError, check, make, train, train_risk
@@ -162,7 +162,7 @@ def test_nobody_speaks_of_a_customer_they_have_learnt_from(monkeypatch: pytest.M
     assert all(not learnt & spoken for learnt, spoken in asked)
     fixed, lead = asked[-2:]
     assert (max(fixed[0]), min(fixed[1])) == (4799, 4800)
-    assert (max(lead[0]), min(lead[1]), max(lead[1])) == (4800 - WINDOW - 1, 4800 - WINDOW, 4799)
+    assert (max(lead[0]), min(lead[1]), max(lead[1])) == (4800 - WINDOW_SIZE - 1, 4800 - WINDOW_SIZE, 4799)
 
 
 def test_a_calibrator_learns_from_what_trees_say_of_others() -> None:
@@ -190,12 +190,12 @@ def test_each_block_is_recalibrated_by_the_outcomes_before_it() -> None:
     p = rng.uniform(0.02, 0.2, 6000)
     rate = np.where(np.arange(6000) < 3000, 1, 3)
     labels = (rng.random(6000) < p * rate).astype(int)
-    said = rolling(p, labels)
-    assert len(said) == 6000 - WINDOW
+    said = rolling_recalibration(p, labels)
+    assert len(said) == 6000 - WINDOW_SIZE
     assert ece(said[-1500:], labels[-1500:]) < 0.05 < ece(p[-1500:], labels[-1500:])
     after = labels.copy()
     after[4000:] = 1 - after[4000:]
-    np.testing.assert_array_equal(rolling(p, after)[: 4000 - WINDOW], said[: 4000 - WINDOW])
+    np.testing.assert_array_equal(rolling_recalibration(p, after)[: 4000 - WINDOW_SIZE], said[: 4000 - WINDOW_SIZE])
 
 
 def test_in_time_the_last_fifth_is_predicted_from_before() -> None:
@@ -223,7 +223,7 @@ def test_without_data_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Mon
     def unreachable(*_: object) -> None:
         raise SourceError("telco: no copy")
 
-    monkeypatch.setattr("training.scorer.evaluate.prepare", unreachable)
+    monkeypatch.setattr("training.scorer.data.prepare", unreachable)
     with pytest.raises(SourceError):
         train(Args(mirror=tmp_path, data=tmp_path / "data", out=tmp_path / "scorer", reports=tmp_path / "reports"))
     assert not (tmp_path / "scorer").exists()
@@ -255,7 +255,7 @@ def test_the_service_says_what_training_measured_of_customers_known_whole_and_in
     """The test split by the service that loads the artifact has the metrics that its manifest gives."""
     folder, made = small
     model = ScorerModel.load(folder / "scorer")
-    telco, _ = tables(data, folder / "data")
+    telco, _ = public_tables(data, folder / "data")
     test = telco.sample(SMALL, random_state=42).query("split == 'test'")
     customers = [
         CustomerFacts.model_validate({k: v for k, v in row.items() if k in RISK_FACTS})
@@ -340,7 +340,7 @@ def test_the_bins_that_the_scorer_counts_in_are_of_its_own_training(small) -> No
 
 
 def test_what_was_known_before_a_call_is_more_than_an_event_carries(data: Path, small) -> None:
-    _, bank = tables(data, small[0] / "data")
+    _, bank = public_tables(data, small[0] / "data")
     target = accept_all(bank.head(500))
     assert {"calls", "euribor3m", "month=may"} <= set(target.features)
     assert "duration" not in bank.columns
@@ -431,7 +431,7 @@ def test_the_study_says_whether_the_artifact_was_measured_the_same(
     folder, made = small
     metrics = {name: Estimate(made.metrics[name], 0, 1) for name in ("risk.auc", "accept.auc")}
     written = []
-    monkeypatch.setattr(studying, "tables", lambda *_: ())
+    monkeypatch.setattr(studying, "public_tables", lambda *_: ())
     monkeypatch.setattr(studying.report, "write", lambda *given: written.append(given))
     monkeypatch.setattr("sys.argv", ["study", "--reports", str(folder)])
     monkeypatch.setenv("RETENTION_ARTIFACTS", str(folder))

@@ -1,14 +1,13 @@
-"""What would another policy have earned? Estimated from what this one did, before it is let near a customer.
+"""Off-policy evaluation: what another policy would have earned, estimated from the log of the policy that served.
 
 python -m training.policy.ope TABLE.csv|.parquet
 
 A row is a decision: `action` (0, 1, …), `propensity` (the probability with which that action was drawn), `reward`, and
-`target_0`, `target_1`, …, the other policy's probabilities of each action; all other columns of
-numbers, or of true and false, are contexts.
-Exits with 0 and the estimates, or with 1 and the reason why this log cannot tell.
+`target_0`, `target_1`, …, the other policy's probabilities of each action; all other columns of numbers, or of true and
+false, are contexts. Exits with 0 and the estimates, or with 1 and the reason why the log is not enough to tell.
 
-Rows count as independent, and a decision as changing no later context: a customer who comes up often is one row, with
-the sum of what they brought.
+Rows count as independent, and a decision as changing no later context: put a customer who comes up often into one row,
+with the sum of their rewards.
 """
 
 from argparse import ArgumentParser
@@ -18,102 +17,127 @@ from typing import Any
 
 import numpy as np
 
-from training.policy.ope.bandit_log import Log, TableError, read
-from training.policy.ope.estimators import REGRESSOR, cross_fitted, effective, influences, weigh
+from training.policy.ope.bandit_log import BanditLog, TableError, read_table
+from training.policy.ope.estimators import (
+    REWARD_REGRESSOR,
+    cross_fitted_rewards,
+    effective_sample_size,
+    estimator_terms,
+    importance_weights,
+)
 from training.statistics import Estimate, skewed_mean_interval
 
-FLOOR = 100
-"""Least effective sample size."""
-REWARDS = 50
-"""Least effective number of rewards that are not the usual one: below it the intervals cover too seldom."""
-UNSEEN = 0.01
-"""Most that the target may take, on average, of actions that are nowhere in the log."""
-CHANCE = 0.001
-"""Of refusing a log for the mean of its weights where nothing is wrong with it."""
+MIN_SAMPLE_SIZE = 100
+"""Effective sample size below which a log is refused."""
+MIN_REWARDS = 50
+"""Least effective number of rewards other than the median one: below it the intervals cover too seldom."""
+MAX_UNTRIED_PROBABILITY = 0.01
+"""Largest mean probability that the target may give to an action that is nowhere in the log."""
+FALSE_REFUSAL_RATE = 0.001
+"""Probability of refusing a sound log because of the mean of its weights."""
+TOLERANCE = 1e-6
+
+ADVICE = "Log for longer, explore more, or evaluate a target closer to the logged policy."
 
 
 class OverlapError(Exception):
-    """The log says too little of the target; the text says what was found and what to do."""
+    """The log and the target have too little in common; the text says what was measured and what to do."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The target's mean reward a decision, three times."""
+class OPEResult:
+    """Estimates of the target's mean reward a decision."""
 
     ips: Estimate
-    """Inverse propensity (Horvitz and Thompson 1952): unbiased, and the widest."""
+    """Inverse propensity scoring: unbiased, with the widest interval."""
     snips: Estimate
-    """Self-normalised (Swaminathan and Joachims 2015): the rewards' zero does not matter."""
+    """Self-normalised inverse propensity scoring: does not depend on where the rewards' zero is."""
     dr: Estimate
-    """Doubly robust (Dudík et al. 2011): a regression, put right by weighted residuals."""
+    """Doubly robust: a regression of the reward, corrected by its weighted residuals."""
     gain: Estimate
-    """`dr` less what the log's own policy brought in the same rows."""
-    effective: float
-    """Sample size."""
-    largest: float
-    """Weight."""
+    """`dr` less the mean reward of the logged policy in the same rows."""
+    sample_size: float
+    """Effective sample size."""
+    max_weight: float
+    """Largest importance weight."""
 
 
-def estimate(log: Log, target: np.ndarray, regressor: Any = REGRESSOR, floor: float = FLOOR) -> Judged:
-    """Of the policy that takes the actions with the probabilities `target` [n, k], in the log's contexts.
+def estimate(
+    log: BanditLog, target: np.ndarray, regressor: Any = REWARD_REGRESSOR, min_sample_size: float = MIN_SAMPLE_SIZE
+) -> OPEResult:
+    """Estimates for the policy whose probabilities of each action, in the log's contexts, are `target` [n, k].
 
-    `regressor` has scikit-learn's fit and predict, and learns rewards from [contexts, one-hot action].
-    Raises `TableError` and `OverlapError`, the latter also for an effective sample size below `floor`.
+    `regressor` has scikit-learn's fit and predict, and learns rewards from [contexts, one-hot action]. Raises
+    `TableError`, and `OverlapError` where the log is not enough to tell.
     """
-    weights = weigh(log, target)
-    _refuse(log, target, weights, floor)
-    found = influences(log, target, weights, cross_fitted(log, target.shape[1], regressor))
-    intervals = {name: skewed_mean_interval(values) for name, values in found.items()}
-    return Judged(**intervals, effective=effective(weights), largest=float(weights.max()))
+    weights = importance_weights(log, target)
+    _check_certain_actions(log, weights)
+    _check_untried_actions(log, target)
+    _check_sample_sizes(log, weights, min_sample_size)
+    _check_mean_weight(weights)
+    terms = estimator_terms(log, target, weights, cross_fitted_rewards(log, target.shape[1], regressor))
+    intervals = {name: skewed_mean_interval(values) for name, values in terms.items()}
+    return OPEResult(**intervals, sample_size=effective_sample_size(weights), max_weight=float(weights.max()))
 
 
-def _refuse(log: Log, target: np.ndarray, weights: np.ndarray, floor: float) -> None:
-    n, certain = len(weights), log.propensities == 1
-    if other := int(np.sum(certain & (weights < 1 - 1e-6))):
-        who = (
-            "Every propensity is 1: the log's policy was greedy" if certain.all() else "A propensity of 1 is certainty"
-        )
+def _check_certain_actions(log: BanditLog, weights: np.ndarray) -> None:
+    """Where an action was certain, the log cannot tell of any other."""
+    certain = log.propensities == 1
+    if differing := int(np.sum(certain & (weights < 1 - TOLERANCE))):
+        cause = "Every propensity is 1: the logged policy was greedy" if certain.all() else "Some propensities are 1"
         raise OverlapError(
-            f"{who}, and in {other:,} of {n:,} rows the target may act otherwise, of which the log says nothing."
-            " Log actions drawn by chance for a while; where only one is allowed, the target must take it too."
+            f"{cause}, and in {differing:,} of {len(weights):,} rows the target may act otherwise there, of which the"
+            " log says nothing. Log actions drawn at random for a while; where only one is allowed, the target must"
+            " take it too."
         )
-    taken = np.bincount(log.actions.astype(int), minlength=target.shape[1])
-    for action in np.flatnonzero((taken == 0) & (target.mean(axis=0) > UNSEEN)):
+
+
+def _check_untried_actions(log: BanditLog, target: np.ndarray) -> None:
+    counts = np.bincount(log.actions.astype(int), minlength=target.shape[1])
+    for action in np.flatnonzero((counts == 0) & (target.mean(axis=0) > MAX_UNTRIED_PROBABILITY)):
         raise OverlapError(
             f"The target takes action {action} with a probability of {target[:, action].mean():.3f}, and the log never"
-            " did. Log a policy that tries it, or judge a target without it."
+            " does. Log a policy that tries it, or evaluate a target without it."
         )
-    if (size := effective(weights)) < floor:
+
+
+def _check_sample_sizes(log: BanditLog, weights: np.ndarray, min_sample_size: float) -> None:
+    if (size := effective_sample_size(weights)) < min_sample_size:
         raise OverlapError(
-            f"{n:,} rows are worth {size:.0f} of the target's own, fewer than {floor:g}; the largest weight is"
-            f" {weights.max():.1f}. Log for longer, explore more, or judge a target nearer to the logged policy."
+            f"The effective sample size of {len(weights):,} rows is {size:.0f}, below {min_sample_size:g}; the largest"
+            f" weight is {weights.max():.1f}. {ADVICE}"
         )
     usual = float(np.median(log.rewards))
-    if (size := effective(weights * np.abs(log.rewards - usual))) < REWARDS:
+    if (size := effective_sample_size(weights * np.abs(log.rewards - usual))) < MIN_REWARDS:
         raise OverlapError(
-            f"The rewards other than {usual:g} are worth {size:.0f} of the target's own, fewer than {REWARDS}: chance"
-            " made their mean. Log for longer, explore more, or judge a target nearer to the logged policy."
+            f"The effective number of rewards other than {usual:g} is {size:.0f}, below {MIN_REWARDS}: chance makes"
+            f" their mean. {ADVICE}"
         )
-    value, low, high = skewed_mean_interval(weights, CHANCE)
-    if not low - 1e-6 <= 1 <= high + 1e-6:
+
+
+def _check_mean_weight(weights: np.ndarray) -> None:
+    """Weights have a mean of 1 where the propensities are right and the log is complete."""
+    mean, low, high = skewed_mean_interval(weights, FALSE_REFUSAL_RATE)
+    if not low - TOLERANCE <= 1 <= high + TOLERANCE:
         raise OverlapError(
-            f"The weights' mean is {value:.3f} ({low:.3f} to {high:.3f}) and should be 1. Are the propensities those"
-            " that actions were drawn with, are rows missing by what was done, or may the target do more than it could?"
+            f"The weights' mean is {mean:.3f} ({low:.3f} to {high:.3f}) and should be 1. Check that the propensities"
+            " are those that actions were drawn with, that no rows are missing because of their action, and that the"
+            " target takes no action that was not allowed."
         )
 
 
 def main() -> int:
     parser = ArgumentParser(prog="python -m training.policy.ope", description=__doc__.partition("\n")[0])
-    parser.add_argument("table", type=Path)
+    parser.add_argument("table", type=Path, help="the decisions, .csv or .parquet")
     try:
-        found = estimate(*read(parser.parse_args().table))
+        result = estimate(*read_table(parser.parse_args().table))
     except (TableError, OSError) as error:
         parser.error(str(error))
     except OverlapError as error:
         print(f"refused: {error}")
         return 1
     for name in ("ips", "snips", "dr", "gain"):
-        value, low, high = getattr(found, name)
+        value, low, high = getattr(result, name)
         print(f"{name:6} {value:10.3f}  {low:10.3f} to {high:10.3f}")
-    print(f"effective sample size {found.effective:,.0f}, largest weight {found.largest:.1f}")
+    print(f"effective sample size {result.sample_size:,.0f}, largest weight {result.max_weight:.1f}")
     return 0

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from training.policy.ope.bandit_log import Log, TableError
-from training.policy.ope.estimators import effective, influences, weigh
+from training.policy.ope.bandit_log import BanditLog, TableError
+from training.policy.ope.estimators import effective_sample_size, estimator_terms, importance_weights
 
-LOG = Log(
+LOG = BanditLog(
     contexts=np.zeros((4, 1)),
     actions=np.array([0, 1, 0, 1]),
     propensities=np.array([0.5, 0.5, 0.8, 0.2]),
@@ -14,21 +14,21 @@ TARGET = np.array([[0.5, 0.5], [0.0, 1.0], [0.6, 0.4], [0.8, 0.2]])
 """Weights 1, 2, 3/4, 1."""
 
 
-def test_each_estimator_is_as_worked_by_hand() -> None:
-    weights = weigh(LOG, TARGET)
+def test_the_terms_of_each_estimator_equal_those_worked_out_by_hand() -> None:
+    weights = importance_weights(LOG, TARGET)
     assert weights == pytest.approx([1, 2, 0.75, 1])
-    found = influences(LOG, TARGET, weights, expected=np.tile([1.0, 3.0], (4, 1)))
-    assert found["ips"] == pytest.approx([1, 8, 0, 2])
+    terms = estimator_terms(LOG, TARGET, weights, expected_rewards=np.tile([1.0, 3.0], (4, 1)))
+    assert terms["ips"] == pytest.approx([1, 8, 0, 2])
     value = 11 / 4.75
-    assert found["snips"].mean() == pytest.approx(value)
-    assert found["snips"][1] == pytest.approx(value + 2 * (4 - value) / 1.1875)
-    assert found["dr"] == pytest.approx([2 + 0, 3 + 2 * 1, 1.8 - 0.75, 1.4 - 1])
-    assert found["gain"] == pytest.approx([1, 1, 1.05, -1.6])
-    assert effective(weights) == pytest.approx(4.75**2 / 6.5625)
+    assert terms["snips"].mean() == pytest.approx(value)
+    assert terms["snips"][1] == pytest.approx(value + 2 * (4 - value) / 1.1875)
+    assert terms["dr"] == pytest.approx([2 + 0, 3 + 2 * 1, 1.8 - 0.75, 1.4 - 1])
+    assert terms["gain"] == pytest.approx([1, 1, 1.05, -1.6])
+    assert effective_sample_size(weights) == pytest.approx(4.75**2 / 6.5625)
 
 
-def test_a_target_is_a_probability_for_each_action() -> None:
+def test_a_target_that_is_no_distribution_over_the_actions_is_refused() -> None:
     with pytest.raises(TableError, match=r"row 3 has \[0.8 0.3\]"):
-        weigh(LOG, TARGET + 0.1 * np.outer([0, 0, 0, 1], [0, 1]))
+        importance_weights(LOG, TARGET + 0.1 * np.outer([0, 0, 0, 1], [0, 1]))
     with pytest.raises(TableError, match=r"\[4, 2 or more\].* \(4, 1\)"):
-        weigh(LOG, TARGET[:, :1])
+        importance_weights(LOG, TARGET[:, :1])

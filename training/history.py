@@ -1,0 +1,139 @@
+"""Decisions and outcomes that the services have published, read from JSON lines and joined by customer.
+
+The one reading of history for the estimate of another policy (`policy.ope.dataset`), the lift (`policy.ope.lift`), and
+the scorer's drift and recalibration (`scorer.outcome_log`). Lines that cannot be used stop nothing: they are counted by
+reason in a `Counter`, with the file and the first line concerned.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from shared.messages import CustomerEvent, Decision, Outcome
+
+Parsed = TypeVar("Parsed")
+TimeOf = Callable[[Decision], datetime]
+"""Dates a decision. Raises KeyError where it has no such time."""
+
+
+class HistoryError(Exception):
+    """Decisions and outcomes do not tell what was asked; the text says why and what to do."""
+
+
+def decided_at(decision: Decision) -> datetime:
+    """When the decision was made. Raises KeyError where that is not logged."""
+    return decision.times["decided_at"]
+
+
+def scored_at(decision: Decision) -> datetime:
+    """When the event occurred, else when it was scored. Raises KeyError where neither is logged."""
+    return decision.times.get("occurred_at") or decision.times["scored_at"]
+
+
+def read_lines(file: Path, parse: Callable[[bytes], Parsed], skipped: Counter[str]) -> Iterator[Parsed]:
+    """What `parse` returns for each line; blank lines, and those for which it raises ValueError, are left out."""
+    unreadable = []
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                parsed = [parse(line)] if line.strip() else []
+            except ValueError:
+                unreadable.append(number)
+            else:
+                yield from parsed
+    if unreadable:
+        skipped[f"{file.name}: not readable, first in line {unreadable[0]}"] += len(unreadable)
+
+
+def read_decisions(file: Path, time_of: TimeOf, skipped: Counter[str]) -> list[Decision]:
+    """The decisions that `time_of` can date, in the order of the file."""
+    decisions = []
+    for decision in read_lines(file, Decision.model_validate_json, skipped):
+        try:
+            time_of(decision)
+        except KeyError:
+            skipped[f"{file.name}: without a time"] += 1
+        else:
+            decisions.append(decision)
+    return decisions
+
+
+def read_outcomes(file: Path, skipped: Counter[str]) -> list[Outcome]:
+    """The outcomes as their publisher wrote them, in the order of the file."""
+    return list(read_lines(file, lambda line: Outcome.parse(line, ""), skipped))
+
+
+def read_bills(file: Path | None, skipped: Counter[str]) -> dict[str, float]:
+    """The monthly charges by customer, from customer events that carry them; the last one counts."""
+    events = read_lines(file, lambda line: CustomerEvent.parse(line, ""), skipped) if file else ()
+    return {event.customer_id: event.monthly_charges for event in events if event.monthly_charges is not None}
+
+
+def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
+    """One line of text for each reason that something was left out."""
+    return [f"left out: {count:,}, {reason}" for reason, count in skipped.items()]
+
+
+def in_order_of_time(decisions: Iterable[Decision], time_of: TimeOf) -> list[Decision]:
+    """One decision an event, by time. A redelivered event repeats its decision; the first counts."""
+    by_event: dict[str, Decision] = {}
+    for decision in decisions:
+        by_event.setdefault(decision.event_id, decision)
+    return sorted(by_event.values(), key=time_of)
+
+
+class Period(NamedTuple):
+    """A customer from one decision on, for a given time."""
+
+    retained: timedelta
+    """Until the customer was reported as churned; all of the time if they were not."""
+    discounts: float
+    """Sum of the discounts accepted, each as a share of a monthly bill."""
+    contacts: int
+
+
+class History:
+    """Decisions and their outcomes, joined by customer."""
+
+    def __init__(
+        self, decisions: Iterable[Decision], outcomes: Sequence[Outcome], time_of: TimeOf = decided_at
+    ) -> None:
+        """Raises `HistoryError` where no customer is reported as churned: then it is not known who stayed, either."""
+        ordered = in_order_of_time(decisions, time_of)
+        self._time_of = time_of
+        self.by_customer: dict[str, list[Decision]] = defaultdict(list)
+        """In order of time, one decision an event."""
+        for decision in ordered:
+            self.by_customer[decision.customer_id].append(decision)
+        times = {decision.event_id: time_of(decision) for decision in ordered}
+        self._accepted = {outcome.event_id for outcome in outcomes if outcome.outcome == "accepted"}
+        self._churned: dict[str, list[datetime]] = defaultdict(list)
+        for outcome in outcomes:  # a churn without a time of its own has that of its event's decision
+            if outcome.outcome == "churned" and (at := outcome.occurred_at or times.get(outcome.event_id)):
+                self._churned[outcome.customer_id].append(at)
+        if not self._churned:
+            raise HistoryError(
+                "no outcome says who churned, so it is not known who stayed: report customers who leave as `churned`"
+            )
+        self._end = max([*times.values(), *(outcome.occurred_at for outcome in outcomes if outcome.occurred_at)])
+
+    def is_over(self, end: datetime) -> bool:
+        """Whether the log goes on until `end`."""
+        return end <= self._end
+
+    def first_churn(self, customer_id: str, since: datetime) -> datetime | None:
+        """When the customer was first reported as churned, at `since` or later."""
+        return min((at for at in self._churned.get(customer_id, ()) if at >= since), default=None)
+
+    def period(self, decisions: Sequence[Decision], duration: timedelta) -> Period:
+        """The time from the first of one customer's `decisions` on, which are in order of time."""
+        start = self._time_of(decisions[0])
+        made = [decision for decision in decisions if self._time_of(decision) < start + duration]
+        churned = self.first_churn(decisions[0].customer_id, start)
+        return Period(
+            retained=min(duration, churned - start) if churned else duration,
+            discounts=sum(d.decision.offer_percentage / 100 for d in made if d.event_id in self._accepted),
+            contacts=sum(decision.decision.contact for decision in made),
+        )
