@@ -1,6 +1,6 @@
-"""Make the topics and push subscriptions of `shared/topology.py`, where they are not there yet.
+"""Create the topics and push subscriptions of `shared/topology.py`, where they do not exist yet.
 
-python -m deploy.topology    in the emulator that PUBSUB_EMULATOR_HOST names, else in the cloud
+python -m deploy.topology    in the emulator that PUBSUB_EMULATOR_HOST names, otherwise in Google Cloud
 """
 
 import time
@@ -12,50 +12,49 @@ from google.cloud import pubsub_v1
 from shared.settings import Settings
 from shared.topology import SUBSCRIPTIONS, TOPICS
 
-ACK_SECONDS = 60
-"""Longer than any service takes over a message: who is asked again while still at work does it twice."""
-PATIENCE = 60
-"""Seconds to wait for Pub/Sub itself to answer."""
+ACK_DEADLINE_SECONDS = 60
+"""Longer than any service takes over a message, or Pub/Sub would deliver it again while it is being handled."""
+STARTUP_TIMEOUT_SECONDS = 60
+"""Time to wait for a Pub/Sub emulator that is starting."""
+REQUEST_TIMEOUT_SECONDS = 10
 
 
 def apply(project: str, push_url: Callable[[str], str], token: Mapping[str, str] | None = None) -> None:
-    """`push_url` names each service's address, `token` whose identity a push shows, and to whom.
+    """Create what is missing, and set where subscriptions push to.
 
-    Done again, it changes nothing but where pushes go, and with which token.
+    `push_url` maps the name of a service to its URL. `token` is the identity token that pushes carry, as its
+    `service_account_email` and `audience`. Repeating it changes only the URLs and the token.
     """
     publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
     topics, subscriptions = f"projects/{project}/topics/", f"projects/{project}/subscriptions/"
     with subscriber:
         for topic in (*TOPICS, *(s.dead_letter_topic for s in SUBSCRIPTIONS)):
-            _make(publisher.create_topic, name=topics + topic)
+            _create(publisher.create_topic, name=topics + topic)
         for s in SUBSCRIPTIONS:
-            push = {"push_endpoint": push_url(s.service)} | ({"oidc_token": token} if token else {})
-            # What nobody subscribes to is lost, so somebody keeps the dead letters.
-            _make(
-                subscriber.create_subscription,
-                name=f"{subscriptions}{s.dead_letter_topic}.keep",
-                topic=topics + s.dead_letter_topic,
-            )
-            _make(
+            push_config = {"push_endpoint": push_url(s.service)} | ({"oidc_token": token} if token else {})
+            # Messages on a topic without a subscription are lost, so dead letters get one.
+            keep = f"{subscriptions}{s.dead_letter_topic}.keep"
+            _create(subscriber.create_subscription, name=keep, topic=topics + s.dead_letter_topic)
+            _create(
                 subscriber.create_subscription,
                 name=subscriptions + s.name,
                 topic=topics + s.topic,
-                push_config=push,
-                ack_deadline_seconds=ACK_SECONDS,
+                push_config=push_config,
+                ack_deadline_seconds=ACK_DEADLINE_SECONDS,
                 # No retry_policy: with one, the emulator loses what it could not push. Push backs off by itself.
             )
-            subscriber.modify_push_config(subscription=subscriptions + s.name, push_config=push)
+            subscriber.modify_push_config(subscription=subscriptions + s.name, push_config=push_config)
 
 
-def _make(create: Callable[..., object], **request: object) -> None:
-    """Create it, unless it is there; wait for a Pub/Sub that is only just starting."""
-    end = time.monotonic() + PATIENCE
+def _create(create: Callable[..., object], **request: object) -> None:
+    """Create a resource unless it exists, once Pub/Sub answers. Raises its error after STARTUP_TIMEOUT_SECONDS."""
+    end = time.monotonic() + STARTUP_TIMEOUT_SECONDS
     while True:
         try:
-            create(request=request, timeout=10)
-            print("made", request["name"], flush=True)
+            create(request=request, timeout=REQUEST_TIMEOUT_SECONDS)
+            print("created", request["name"], flush=True)
         except exceptions.AlreadyExists:
-            print("kept", request["name"], flush=True)
+            print("exists", request["name"], flush=True)
         except (exceptions.ServiceUnavailable, exceptions.RetryError, exceptions.DeadlineExceeded):
             if time.monotonic() > end:
                 raise

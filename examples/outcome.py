@@ -1,4 +1,4 @@
-"""Report what became of a decision: it settles the budget, and an opt-out ends contact.
+"""Publish the outcome of a decision. It settles the budget, and an opt-out ends all contact.
 
 PUBSUB_EMULATOR_HOST=localhost:8085 python examples/outcome.py call-2026-0001 C20417 accepted
 """
@@ -9,12 +9,12 @@ import os
 
 from google.cloud import pubsub_v1
 
-parser = argparse.ArgumentParser(description="Report what became of a decision.")
-parser.add_argument("event_id")
-parser.add_argument("customer_id")
+parser = argparse.ArgumentParser(description="Publish the outcome of a decision.")
+parser.add_argument("event_id", help="id of the event that was decided")
+parser.add_argument("customer_id", help="your id of the customer")
 parser.add_argument("outcome", choices="accepted declined churned retained delivered bounced opted-out".split())
-project = os.environ.get("GOOGLE_CLOUD_PROJECT", "retention-local")  # noqa: TID251, an example stands alone
-parser.add_argument("--project", default=project)
+project = os.environ.get("GOOGLE_CLOUD_PROJECT", "retention-local")  # noqa: TID251, examples do not import shared
+parser.add_argument("--project", default=project, help="Google Cloud project (default: %(default)s)")
 arguments = vars(parser.parse_args())
 
 publisher = pubsub_v1.PublisherClient()

@@ -1,9 +1,9 @@
-"""Print decisions as they are made, one JSON object a line, until interrupted.
+"""Print decisions as they are made, one JSON object per line, until interrupted.
 
 PUBSUB_EMULATOR_HOST=localhost:8085 python examples/subscribe.py    from docker compose; without it, from the cloud
 
-Start it before you publish: a subscription hears what is said after it was made. Delivery is at least once, so a
-program that acts on decisions knows each by its `id`.
+Start it before you publish: a subscription only gets messages that are published after it is created. Delivery is at
+least once, so a program that acts on decisions should ignore an `id` that it has already handled.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from google.cloud import pubsub_v1
 from google.cloud.pubsub_v1.subscriber.message import Message
 
 parser = argparse.ArgumentParser(description="Print decisions as they are made.")
-project = os.environ.get("GOOGLE_CLOUD_PROJECT", "retention-local")  # noqa: TID251, an example stands alone
-parser.add_argument("--project", default=project)
-parser.add_argument("--subscription", default="decisions.example")
+project = os.environ.get("GOOGLE_CLOUD_PROJECT", "retention-local")  # noqa: TID251, examples do not import shared
+parser.add_argument("--project", default=project, help="Google Cloud project (default: %(default)s)")
+parser.add_argument("--subscription", default="decisions.example", help="created if needed (default: %(default)s)")
 parser.add_argument("--count", type=int, metavar="N", help="stop after N decisions")
 parser.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds")
 arguments = parser.parse_args()
@@ -30,19 +30,19 @@ topic = subscriber.topic_path(arguments.project, "decisions")
 with suppress(AlreadyExists):
     subscriber.create_subscription(name=subscription, topic=topic)
 
-seen = count(1)
+printed = count(1)
 
 
-def show(message: Message) -> None:
-    print(message.data.decode() + "\n", end="", flush=True)  # one write: callbacks run in several threads
+def print_decision(message: Message) -> None:
+    print(message.data.decode() + "\n", end="", flush=True)  # a single write, because callbacks run in several threads
     message.ack()
-    if next(seen) == arguments.count:
+    if next(printed) == arguments.count:
         stream.cancel()
 
 
-stream = subscriber.subscribe(subscription, callback=show)
+stream = subscriber.subscribe(subscription, callback=print_decision)
 try:
     stream.result(timeout=arguments.seconds)
 except (TimeoutError, KeyboardInterrupt):
     stream.cancel()
-    stream.result()  # until what was shown is acknowledged
+    stream.result()  # wait until what was printed is acknowledged

@@ -1,6 +1,6 @@
-"""Known vulnerabilities of what requirements.lock pins, by PyPI's advisories: any of them fails.
+"""Check the dependencies in requirements.lock for known vulnerabilities, by PyPI's advisories; any of them fails.
 
-Where the advisories cannot be had it passes, since work goes on without a network, and says so.
+Where the advisories cannot be downloaded the check passes, so that work goes on without a network, and says so.
 """
 
 import json
@@ -12,24 +12,22 @@ COMMAND = (
 )
 
 
-def verdict(report: str, trouble: str) -> tuple[bool, list[str]]:
-    """Whether it passes, and what is to be said; from what pip-audit wrote to its output, and to its errors."""
+def verdict(report: str, errors: str) -> tuple[bool, list[str]]:
+    """Whether the check passes, and lines to print, from what pip-audit wrote to its output and its error output."""
     try:
         dependencies = json.loads(report)["dependencies"]
     except ValueError:
-        why = trouble.strip().rpartition("\n")[2]
-        return True, [f"!!! NOT AUDITED: no dependency was looked up for vulnerabilities: {why}"]
+        last_line = errors.strip().rpartition("\n")[2]
+        return True, [f"!!! NOT AUDITED: no dependency was checked for vulnerabilities: {last_line}"]
     lines = [f"{d['name']} {d['version']} is vulnerable: {v['id']}" for d in dependencies for v in d.get("vulns", ())]
     passes = not lines
     if skipped := sum("skip_reason" in d for d in dependencies):
-        lines.append(
-            f"!!! NOT AUDITED: PyPI here has no advisories about {skipped} of {len(dependencies)} dependencies"
-        )
-    return passes, lines or [f"none of {len(dependencies)} dependencies is known to be vulnerable"]
+        lines.append(f"!!! NOT AUDITED: PyPI has no advisories about {skipped} of {len(dependencies)} dependencies")
+    return passes, lines or [f"none of {len(dependencies)} dependencies has a known vulnerability"]
 
 
 if __name__ == "__main__":
-    done = subprocess.run([sys.executable, "-m", *COMMAND.split()], capture_output=True, text=True)
-    passes, lines = verdict(done.stdout, done.stderr)
+    audit = subprocess.run([sys.executable, "-m", *COMMAND.split()], capture_output=True, text=True)
+    passes, lines = verdict(audit.stdout, audit.stderr)
     print("\n".join(lines))
     sys.exit(not passes)

@@ -1,4 +1,4 @@
-"""What `deploy.topology` makes in the emulator."""
+"""The subscriptions that `deploy.topology` creates in the emulator."""
 
 import pytest
 
@@ -9,12 +9,12 @@ pytestmark = pytest.mark.emulator
 TOKEN = {"service_account_email": "pusher@retention.iam.gserviceaccount.com", "audience": "retention"}
 
 
-def test_pushes_carry_a_token_once_there_is_an_account(google: dict[str, str], project: str) -> None:
+def test_pushes_carry_a_token_once_an_account_is_set(google: dict[str, str], project: str) -> None:
     from google.cloud import pubsub_v1
 
     with pubsub_v1.SubscriberClient() as subscriber:
 
-        def pushes() -> list[tuple[str, str, str]]:
+        def push_configs() -> list[tuple[str, str, str]]:
             configs = [
                 subscriber.get_subscription(subscription=f"projects/{project}/subscriptions/{s.name}").push_config
                 for s in SUBSCRIPTIONS
@@ -22,6 +22,6 @@ def test_pushes_carry_a_token_once_there_is_an_account(google: dict[str, str], p
             return [(c.push_endpoint, c.oidc_token.service_account_email, c.oidc_token.audience) for c in configs]
 
         topology.apply(project, lambda service: f"http://{service}/")
-        assert pushes() == [(f"http://{s.service}/", "", "") for s in SUBSCRIPTIONS]
+        assert push_configs() == [(f"http://{s.service}/", "", "") for s in SUBSCRIPTIONS]
         topology.apply(project, lambda service: f"https://{service}/", TOKEN)
-        assert pushes() == [(f"https://{s.service}/", *TOKEN.values()) for s in SUBSCRIPTIONS]
+        assert push_configs() == [(f"https://{s.service}/", *TOKEN.values()) for s in SUBSCRIPTIONS]

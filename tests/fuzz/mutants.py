@@ -1,8 +1,9 @@
-"""Messages as they must not be: the golden ones, spoilt in a few places, or in their bytes."""
+"""Strategies for malformed messages: the golden ones with some fields or bytes changed."""
 
 import json
 import os
 from base64 import b64encode
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from shared.messages import MESSAGE_TYPES
 from tests.support.customers import SAM
 
 EXAMPLES = int(os.environ.get("FUZZ", "25"))
-"""At each door: a few in `make test`, ten thousand in `make fuzz`."""
-DOOR = settings(
+"""Examples of each test: a few in `make test`, ten thousand in `make fuzz`."""
+FUZZ_SETTINGS = settings(
     max_examples=EXAMPLES,
-    deadline=10_000,  # milliseconds: nothing hangs
+    deadline=10_000,  # milliseconds, so that nothing hangs
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
@@ -45,63 +46,67 @@ VALUES = st.sampled_from(NASTY) | st.integers() | st.floats() | st.text(max_size
 
 
 @st.composite
-def spoilt(draw: st.DrawFn, message: dict[str, Any]) -> dict[str, Any]:
-    """Up to three places hold another value, a value of another place, nothing, or one more."""
+def mutated(draw: st.DrawFn, message: dict[str, Any]) -> dict[str, Any]:
+    """`message` after up to three changes: a value replaced, swapped with another, deleted or added."""
     message = deepcopy(message)
     for _ in range(draw(st.integers(0, 3))):
         places = list(_places(message))
-        holder, name = draw(st.sampled_from(places))
-        match draw(st.sampled_from(["another", "another", "swapped", "gone", "more"])):
-            case "another":
-                holder[name] = deepcopy(draw(VALUES))
-            case "swapped":
-                other, its = draw(st.sampled_from(places))
-                holder[name] = deepcopy(other[its])
-            case "gone":
-                del holder[name]
-            case "more" if isinstance(holder, list):
-                holder.extend([deepcopy(holder[name])] * draw(st.integers(1, 50)))
-            case "more":
-                holder[draw(st.text(max_size=5) | st.sampled_from(sorted(message) or [""]))] = deepcopy(draw(VALUES))
+        container, key = draw(st.sampled_from(places))
+        match draw(st.sampled_from(["replace", "replace", "swap", "delete", "add"])):
+            case "replace":
+                container[key] = deepcopy(draw(VALUES))
+            case "swap":
+                other_container, other_key = draw(st.sampled_from(places))
+                container[key] = deepcopy(other_container[other_key])
+            case "delete":
+                del container[key]
+            case "add" if isinstance(container, list):
+                container.extend([deepcopy(container[key])] * draw(st.integers(1, 50)))
+            case "add":
+                container[draw(st.text(max_size=5) | st.sampled_from(sorted(message) or [""]))] = deepcopy(draw(VALUES))
         if not message:
             break
     return message
 
 
-def _places(holder: Any) -> Any:
-    for name, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
-        yield holder, name
+def _places(container: Any) -> Iterator[tuple[Any, Any]]:
+    """Each dict or list inside `container`, at any depth, with each of its keys or indices."""
+    for key, value in list(container.items() if isinstance(container, dict) else enumerate(container)):
+        yield container, key
         if isinstance(value, dict | list) and value:
             yield from _places(value)
 
 
 @st.composite
-def torn(draw: st.DrawFn, data: bytes) -> bytes:
-    """Cut, or with other bytes in a place."""
+def corrupted(draw: st.DrawFn, data: bytes) -> bytes:
+    """`data` truncated, or with some bytes replaced."""
     start = draw(st.integers(0, len(data)))
     end = draw(st.integers(start, min(len(data), start + 8)) | st.just(len(data)))
     return data[:start] + draw(st.binary(max_size=8) | st.sampled_from([b"[" * 2000, b'{"a":' * 2000])) + data[end:]
 
 
 def mutants(*messages: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    """Mostly spoilt, some torn as well, a few nothing but noise."""
-    written = st.sampled_from(messages).flatmap(spoilt).map(lambda m: json.dumps(m).encode())
-    return st.one_of(written, written, written, written.flatmap(torn), st.binary(max_size=50))
+    """Mostly mutated messages as JSON, some of them corrupted, and some random bytes."""
+    encoded = st.sampled_from(messages).flatmap(mutated).map(lambda message: json.dumps(message).encode())
+    return st.one_of(encoded, encoded, encoded, encoded.flatmap(corrupted), st.binary(max_size=50))
 
 
-def enveloped(written: st.SearchStrategy[bytes], /, **around: Any) -> st.SearchStrategy[bytes]:
-    """A message as Pub/Sub's REST interface carries it, which is itself spoilt now and then; `around` says in what."""
+def pubsub_requests(data: st.SearchStrategy[bytes], /, **fields: Any) -> st.SearchStrategy[bytes]:
+    """Requests of Pub/Sub's REST interface that carry `data`, sometimes mutated or corrupted themselves.
 
-    def envelope(data: bytes) -> dict[str, Any]:
+    `fields` are those of the request. The type `list` stands for a list of the message, `dict` for the message itself.
+    """
+
+    def request(data: bytes) -> dict[str, Any]:
         message = {"data": b64encode(data).decode(), "attributes": {"source": "crm"}, "messageId": "1"}
         return {
-            name: [message] if value is list else message if value is dict else value for name, value in around.items()
+            name: [message] if value is list else message if value is dict else value for name, value in fields.items()
         }
 
-    whole = written.map(envelope)
-    return st.one_of(whole, whole, whole.flatmap(spoilt)).map(lambda m: json.dumps(m).encode()) | whole.flatmap(
-        lambda m: torn(json.dumps(m).encode())
-    )
+    requests = data.map(request)
+    return st.one_of(requests, requests, requests.flatmap(mutated)).map(
+        lambda request: json.dumps(request).encode()
+    ) | requests.flatmap(lambda request: corrupted(json.dumps(request).encode()))
 
 
 def messages(topic: str) -> st.SearchStrategy[bytes]:

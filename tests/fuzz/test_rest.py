@@ -1,10 +1,11 @@
-"""Whatever comes over HTTP: it is answered, never with a failure of ours, and what was taken is not lost."""
+"""Malformed requests: each is answered, never with an unexpected server error, and accepted messages are not lost."""
 
 import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -14,6 +15,7 @@ import schemathesis
 from hypothesis import given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 
 from services.gateway.app import build as gateway
 from services.messenger.app import build as messenger
@@ -25,8 +27,8 @@ from shared.bus import Bus, LocalBus
 from shared.messages import Outcome
 from shared.settings import Settings
 from shared.store import SQLiteStore, Store
-from shared.topology import INPUT_TOPICS, SUBSCRIPTIONS
-from tests.fuzz.mutants import DOOR, EXAMPLES, enveloped, messages
+from shared.topology import INPUT_TOPICS, SUBSCRIPTIONS, Subscription
+from tests.fuzz.mutants import EXAMPLES, FUZZ_SETTINGS, messages, pubsub_requests
 from tests.support.emulators import free_port
 from tests.support.processes import process, wait
 
@@ -41,11 +43,15 @@ BUILDS: dict[str, web.Build] = {
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The whole system in a process of its own. Afterwards it is still well, and gave up on nothing."""
+    """The whole system in a process of its own; afterwards it must still be ready, and have retried nothing."""
     folder, port = tmp_path_factory.mktemp("fuzz"), free_port()
-    state = {"RETENTION_STATE": str(folder / "state.sqlite"), "RETENTION_PORT": str(port), "RETENTION_RATE": "1e9"}
+    environment = {
+        "RETENTION_STATE": str(folder / "state.sqlite"),
+        "RETENTION_PORT": str(port),
+        "RETENTION_RATE": "1e9",
+    }
     url = f"http://127.0.0.1:{port}"
-    with process([sys.executable, "-m", "services"], folder / "log", {**os.environ, **state}):
+    with process([sys.executable, "-m", "services"], folder / "log", {**os.environ, **environment}):
         wait(f"{url}/readyz", folder / "log")
         yield url
         assert httpx.get(f"{url}/readyz").status_code == 200
@@ -64,69 +70,70 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-def test_whatever_fits_the_interface_or_does_not_is_answered(url: str, session: requests.Session) -> None:
+def test_any_request_to_the_documented_paths_is_answered(url: str, session: requests.Session) -> None:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    operations = [found.ok() for found in schema.get_all_operations()]
-    for operation in operations:
-        fitting, other = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
+    results = list(schema.get_all_operations())
+    for result in results:
+        assert isinstance(result, Ok)
+        valid, invalid = (result.ok().as_strategy(generation_mode=mode) for mode in GenerationMode)
 
-        @settings(DOOR, max_examples=EXAMPLES // len(operations))
-        @given(fitting | other)
-        def tried(case: schemathesis.Case) -> None:
+        @settings(FUZZ_SETTINGS, max_examples=EXAMPLES // len(results))
+        @given(valid | invalid)
+        def check(case: schemathesis.Case[Any]) -> None:
             case.call_and_validate(checks=[not_a_server_error], session=session, timeout=10)
 
-        tried()
+        check()
 
 
-def test_whatever_is_asked_is_decided_or_refused(client: httpx.Client) -> None:
-    @DOOR
+def test_any_event_sent_to_retain_is_decided_or_refused(client: httpx.Client) -> None:
+    @FUZZ_SETTINGS
     @given(messages("customer-events"))
-    def tried(event: bytes) -> None:
-        answer = client.post("/retain", content=event)
-        assert answer.status_code in (200, 409, 422), answer.text  # 409: the golden id, and another customer
-        if answer.status_code == 200:
-            place = quote(answer.json()["event_id"], safe="").replace(".", "%2E")
-            assert client.get(f"/decisions/{place}").content == answer.content
+    def check(event: bytes) -> None:
+        response = client.post("/retain", content=event)
+        assert response.status_code in (200, 409, 422), response.text  # 409: the golden event id, of another customer
+        if response.status_code == 200:
+            event_id = quote(response.json()["event_id"], safe="").replace(".", "%2E")
+            assert client.get(f"/decisions/{event_id}").content == response.content
 
-    tried()
+    check()
 
 
 @pytest.mark.parametrize("topic", INPUT_TOPICS)
-def test_whatever_is_published_is_taken_or_refused(client: httpx.Client, topic: str) -> None:
-    @DOOR
-    @given(enveloped(messages(topic), messages=list))
-    def tried(body: bytes) -> None:
-        answer = client.post(f"/v1/projects/retention-local/topics/{topic}:publish", content=body)
-        assert answer.status_code in (200, 400), answer.text
-        assert ("messageIds" if answer.status_code == 200 else "error") in answer.json()
+def test_any_publish_request_is_accepted_or_refused(client: httpx.Client, topic: str) -> None:
+    @FUZZ_SETTINGS
+    @given(pubsub_requests(messages(topic), messages=list))
+    def check(body: bytes) -> None:
+        response = client.post(f"/v1/projects/retention-local/topics/{topic}:publish", content=body)
+        assert response.status_code in (200, 400), response.text
+        assert ("messageIds" if response.status_code == 200 else "error") in response.json()
 
-    tried()
+    check()
 
 
 @asynccontextmanager
-async def alone(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
-    """A bus where nobody listens."""
+async def without_subscribers(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
+    """A bus without subscribers, and an empty store."""
     store = SQLiteStore()
     yield LocalBus(), store
     store.close()
 
 
 @pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=lambda s: s.name)
-def test_whatever_is_pushed_is_taken_or_refused(subscription) -> None:
-    app = web.create_app(BUILDS[subscription.service], alone)
+def test_any_push_is_accepted_or_refused(subscription: Subscription) -> None:
+    app = web.create_app(BUILDS[subscription.service], without_subscribers)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
-    pushes = enveloped(messages(subscription.topic), message=dict, subscription=subscription.name)
+    pushes = pubsub_requests(messages(subscription.topic), message=dict, subscription=subscription.name)
     with asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
 
-        # An outcome may be ahead of its decision, and is then asked for again.
-        may = (204, 400, 404, *([503] if subscription.topic == Outcome.topic else []))
+        # An outcome may arrive before its decision, and is then retried.
+        expected = (204, 400, 404, *([503] if subscription.topic == Outcome.topic else []))
 
-        @DOOR
+        @FUZZ_SETTINGS
         @given(pushes)
-        def tried(push: bytes) -> None:
-            assert runner.run(client.post("/", content=push)).status_code in may
+        def check(push: bytes) -> None:
+            assert runner.run(client.post("/", content=push)).status_code in expected
 
-        tried()
+        check()
         runner.run(lifespan.__aexit__(None, None, None))
