@@ -1,4 +1,4 @@
-"""What a message may say, and drafts of it."""
+"""Builders of drafted messages, and example texts."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -8,14 +8,15 @@ from shared.messages import ID_NAMESPACE, Action, Brief, Candidate, DraftedMessa
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
 SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
-GOOD = "Hi Sam, thank you for 12 months with us. Take 10% off your next bill: reply KEEP by 7 December."
-PUSHY = "Hi Sam, this is your last chance to take 10% off your next bill. Reply KEEP by 7 December."
-INVENTED = "Hi Sam, thank you for 12 months with us. Take 20% off your next bill: reply KEEP by 7 December."
+NO_FACTS = Brief(offer_percentage=0)
+VALID = "Hi Sam, thank you for 12 months with us. Take 10% off your next bill: reply KEEP by 7 December."
+PRESSURING = "Hi Sam, this is your last chance to take 10% off your next bill. Reply KEEP by 7 December."
+WRONG_OFFER = "Hi Sam, thank you for 12 months with us. Take 20% off your next bill: reply KEEP by 7 December."
 
 
 def drafted(*texts: str, event_id: str = "event-1", **fields: Any) -> DraftedMessage:
-    """Texts of a language model, best first."""
-    usual: dict[str, Any] = {
+    """A message with these candidates of a language model, best first."""
+    defaults: dict[str, Any] = {
         "customer_id": "customer-1",
         "decision": Action(contact=True, offer_level=2, offer_percentage=10, estimated_retention_prob=0.44),
         "metadata": Metadata(
@@ -25,4 +26,4 @@ def drafted(*texts: str, event_id: str = "event-1", **fields: Any) -> DraftedMes
         "time_zone": "UTC",
         "candidates": tuple(Candidate(text=text, writer="model") for text in texts),
     }
-    return DraftedMessage(id=uuid5(ID_NAMESPACE, event_id), event_id=event_id, **{**usual, **fields})
+    return DraftedMessage(id=uuid5(ID_NAMESPACE, event_id), event_id=event_id, **{**defaults, **fields})

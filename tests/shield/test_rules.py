@@ -8,15 +8,13 @@ from hypothesis import strategies as st
 from services.shield import rules
 from services.shield.rules import RULES, violations
 from shared.messages import Brief
-from tests.shield.builders import GOOD, SAM
-
-NOBODY_KNOWN = Brief(offer_percentage=0)
+from tests.shield.builders import NO_FACTS, SAM, VALID
 
 EXAMPLES = [
-    (rules.banned_phrase, GOOD, GOOD.replace("Take", "Congratulations: take")),
+    (rules.banned_phrase, VALID, VALID.replace("Take", "Congratulations: take")),
     (rules.length_out_of_bounds, "x" * 50, "x" * 49),
     (rules.length_out_of_bounds, "x" * 200, "x" * 201),
-    (rules.unfilled_slot, GOOD, GOOD.replace("10%", "[OFFER]")),
+    (rules.unfilled_slot, VALID, VALID.replace("10%", "[OFFER]")),
     (rules.control_character, "Hi Sam 😊, señor O’Brien", "Hi Sam\n"),
     (rules.link, "Reply at 5 p.m. or e.g. later... Thanks.", "See retention.example for more."),
     (rules.missing_name, "Thanks, Sam.", "Thanks, friend."),
@@ -28,27 +26,27 @@ EXAMPLES = [
 ]
 
 
-def saying(words: str, brief: Brief = SAM) -> list[str]:
-    """What is wrong with an otherwise good message that says `words`."""
+def violations_with(words: str, brief: Brief = SAM) -> list[str]:
+    """Violations of an otherwise valid message that contains `words`."""
     return violations(f"Hi Sam, thank you for 12 months with us. {words} 10% off your next bill.", brief)
 
 
-@pytest.mark.parametrize(("rule", "passes", "breaks"), EXAMPLES)
-def test_every_rule_lets_one_pass_and_stops_another(rule: rules.Rule, passes: str, breaks: str) -> None:
-    assert rule(passes, SAM) is None
-    assert rule(breaks, SAM)
+@pytest.mark.parametrize(("rule", "valid", "invalid"), EXAMPLES)
+def test_a_rule_passes_a_valid_text_and_stops_an_invalid_one(rule: rules.Rule, valid: str, invalid: str) -> None:
+    assert rule(valid, SAM) is None
+    assert rule(invalid, SAM)
 
 
 def test_every_rule_has_an_example() -> None:
     assert {rule for rule, _, _ in EXAMPLES} == set(RULES)
 
 
-def test_the_message_that_the_other_tests_spoil_is_good() -> None:
-    assert saying("Here is") == []
-    assert violations(GOOD, SAM) == []
+def test_the_message_that_other_tests_change_is_valid() -> None:
+    assert violations_with("Here is") == []
+    assert violations(VALID, SAM) == []
 
 
-HONEST = [
+VALID_MESSAGES = [
     "Hi Sam, thank you for 12 months with us. Enjoy 10% off your next Pro bill: reply KEEP by 7 December.",
     "Sam, you have been with us for 12 months, and we would love to keep you. Reply KEEP by December 7 for 10% off.",
     "Thanks, Sam, for 12 months on Pro. Your next bill is 10% lower if you reply KEEP by 7 December. Feel free to ask.",
@@ -64,8 +62,8 @@ HONEST = [
 ]
 
 
-@pytest.mark.parametrize("text", HONEST)
-def test_an_honest_message_passes(text: str) -> None:
+@pytest.mark.parametrize("text", VALID_MESSAGES)
+def test_a_valid_message_passes(text: str) -> None:
     assert violations(text, SAM) == []
 
 
@@ -77,8 +75,8 @@ def test_an_honest_message_passes(text: str) -> None:
         "Dear customer, thank you for being with us. We would love to hear how we could make things better for you.",
     ],
 )
-def test_an_honest_message_to_somebody_whose_name_is_unknown_passes(text: str) -> None:
-    assert violations(text, NOBODY_KNOWN) == []
+def test_a_valid_message_without_facts_passes(text: str) -> None:
+    assert violations(text, NO_FACTS) == []
 
 
 @pytest.mark.parametrize(
@@ -108,8 +106,8 @@ def test_an_honest_message_to_somebody_whose_name_is_unknown_passes(text: str) -
         *("Take X% and", "Take Ⅹ％ and", "Take ⑳% and"),
     ],
 )
-def test_no_discount_is_invented(words: str) -> None:
-    assert any(wrong.startswith("ungrounded percentage") for wrong in saying(words))
+def test_a_percentage_other_than_the_offers_is_ungrounded(words: str) -> None:
+    assert any(violation.startswith("ungrounded percentage") for violation in violations_with(words))
 
 
 @pytest.mark.parametrize(
@@ -137,23 +135,23 @@ def test_no_discount_is_invented(words: str) -> None:
         *("Call 555 0100 for", "Call +34 600 00 00 00 for", "Call 12-10 12 10 for", "Call ５５５ for", "Call ⁵⁵⁵ for"),
     ],
 )
-def test_no_other_number_is_said(words: str) -> None:
-    assert any(wrong.startswith("ungrounded number") for wrong in saying(words))
+def test_a_number_other_than_the_briefs_is_ungrounded(words: str) -> None:
+    assert any(violation.startswith("ungrounded number") for violation in violations_with(words))
 
 
-def test_without_an_offer_there_is_no_percentage() -> None:
-    assert violations("Hello, thank you for being with us. Your next bill is 10% lower.", NOBODY_KNOWN) == [
+def test_any_percentage_is_ungrounded_without_an_offer() -> None:
+    assert violations("Hello, thank you for being with us. Your next bill is 10% lower.", NO_FACTS) == [
         "ungrounded percentage: 10%",
         "ungrounded number: 10",
     ]
-    assert "ungrounded percentage: 0%" in violations("Hello, thank you. Your bill is 0% higher.", NOBODY_KNOWN)
+    assert "ungrounded percentage: 0%" in violations("Hello, thank you. Your bill is 0% higher.", NO_FACTS)
 
 
-def test_a_smaller_offer_is_not_hidden_in_a_larger_one() -> None:
-    five = SAM.model_copy(update={"offer_percentage": 5})
+def test_a_percentage_that_ends_with_the_offers_digits_is_ungrounded() -> None:
+    five_percent = SAM.model_copy(update={"offer_percentage": 5})
     text = "Hi Sam, thank you for 12 months with us. Take 15% off your next bill: reply KEEP by 7 December."
 
-    assert any(wrong.startswith("ungrounded percentage") for wrong in violations(text, five))
+    assert any(violation.startswith("ungrounded percentage") for violation in violations(text, five_percent))
 
 
 @pytest.mark.parametrize(
@@ -180,12 +178,12 @@ def test_a_smaller_offer_is_not_hidden_in_a_larger_one() -> None:
         "Text YES, Sam.",
     ],
 )
-def test_nobody_else_is_named(text: str) -> None:
-    assert any(wrong.startswith("ungrounded name") for wrong in violations(text, SAM))
+def test_a_name_other_than_the_customers_is_ungrounded(text: str) -> None:
+    assert any(violation.startswith("ungrounded name") for violation in violations(text, SAM))
 
 
-def test_a_message_to_another_misses_the_name_too() -> None:
-    assert violations(GOOD.replace("Sam", "Alex"), SAM) == ["missing name", "ungrounded name: Alex"]
+def test_a_message_to_another_person_also_lacks_the_customers_name() -> None:
+    assert violations(VALID.replace("Sam", "Alex"), SAM) == ["missing name", "ungrounded name: Alex"]
 
 
 @pytest.mark.parametrize(
@@ -202,10 +200,10 @@ def test_a_message_to_another_misses_the_name_too() -> None:
         ("Sam", "Sam"),
     ],
 )
-def test_a_name_may_be_written_in_any_form_of_its_letters(name: str, greeting: str) -> None:
+def test_a_name_matches_in_any_unicode_form(name: str, greeting: str) -> None:
     brief = SAM.model_copy(update={"first_name": name})
 
-    assert violations(GOOD.replace("Sam", greeting), brief) == []
+    assert violations(VALID.replace("Sam", greeting), brief) == []
 
 
 @pytest.mark.parametrize(
@@ -221,8 +219,8 @@ def test_a_name_may_be_written_in_any_form_of_its_letters(name: str, greeting: s
         ),
     ],
 )
-def test_nothing_can_be_clicked(words: str) -> None:
-    assert "link or address" in saying(words)
+def test_links_and_addresses_are_forbidden(words: str) -> None:
+    assert "link or address" in violations_with(words)
 
 
 @pytest.mark.parametrize(
@@ -232,20 +230,19 @@ def test_nothing_can_be_clicked(words: str) -> None:
         *("\u2028", "\u2029", "\ufeff", "\ufff9", "\ue000", "\U000e0041", "\uffff"),
     ],
 )
-def test_nothing_hides(character: str) -> None:
-    assert "control character" in saying(f"Here{character} is")
+def test_control_characters_are_forbidden(character: str) -> None:
+    assert "control character" in violations_with(f"Here{character} is")
 
 
 @pytest.mark.parametrize("slot", ["[NAME]", "[name]", "<name>", "{first_name}", "[OFFER", "{{plan}}", "［NAME］"])
-def test_no_slot_is_left(slot: str) -> None:
-    assert "unfilled slot" in saying(f"For {slot}")
+def test_unfilled_slots_are_forbidden(slot: str) -> None:
+    assert "unfilled slot" in violations_with(f"For {slot}")
 
 
-@pytest.mark.parametrize(("length", "passes"), [(0, False), (49, False), (50, True), (200, True), (201, False)])
-def test_a_message_has_50_to_200_characters(length: int, passes: bool) -> None:
-    wrong = violations("a" * length, NOBODY_KNOWN)
-
-    assert wrong == ([] if passes else [f"length: {length} characters, not 50 to 200"])
+@pytest.mark.parametrize(("length", "valid"), [(0, False), (49, False), (50, True), (200, True), (201, False)])
+def test_a_message_has_50_to_200_characters(length: int, valid: bool) -> None:
+    expected = [] if valid else [f"length: {length} characters, not 50 to 200"]
+    assert violations("a" * length, NO_FACTS) == expected
 
 
 @pytest.mark.parametrize(
@@ -279,35 +276,35 @@ def test_a_message_has_50_to_200_characters(length: int, passes: bool) -> None:
         ),
     ],
 )
-def test_nothing_is_promised_pressed_or_phished(words: str) -> None:
-    assert any(wrong.startswith("banned phrase") for wrong in saying(words))
+def test_promises_pressure_and_phishing_are_banned(words: str) -> None:
+    assert any(violation.startswith("banned phrase") for violation in violations_with(words))
 
 
 @pytest.mark.parametrize("words", ["Hello:", "Feel free to take", "A skilled team gives you", "We are freely giving"])
-def test_a_word_that_only_contains_a_banned_one_is_not_banned(words: str) -> None:
-    assert saying(words) == []
+def test_a_word_that_only_contains_a_banned_word_is_not_banned(words: str) -> None:
+    assert violations_with(words) == []
 
 
-def test_what_is_the_customers_or_the_plans_may_be_said_to_be() -> None:
-    assert saying("For Sam's loyalty and Pro's sake, take") == []
-    assert "ungrounded name: Alex's" in saying("For Alex's loyalty, take")
+def test_the_customers_and_the_plans_name_may_be_possessive() -> None:
+    assert violations_with("For Sam's loyalty and Pro's sake, take") == []
+    assert "ungrounded name: Alex's" in violations_with("For Alex's loyalty, take")
 
 
-def test_the_name_of_a_plan_promises_nothing() -> None:
-    free = SAM.model_copy(update={"plan": "Free Forever 500"})
+def test_a_banned_phrase_in_the_plans_name_is_allowed_only_there() -> None:
+    free_plan = SAM.model_copy(update={"plan": "Free Forever 500"})
 
-    assert saying("On your Free Forever 500 plan, take", free) == []
-    assert "banned phrase: free" in saying("On your Free Forever 500 plan, free, take", free)
-
-
-def test_a_plan_named_by_one_letter_hides_nothing() -> None:
-    letter = SAM.model_copy(update={"plan": "a"})
-
-    assert "banned phrase: damn" in saying("A damn good", letter)
-    assert "ungrounded name: Alan" in saying("Alan, take Alan", letter)
+    assert violations_with("On your Free Forever 500 plan, take", free_plan) == []
+    assert "banned phrase: free" in violations_with("On your Free Forever 500 plan, free, take", free_plan)
 
 
-def test_all_that_is_wrong_is_said() -> None:
+def test_a_one_letter_plan_does_not_mask_other_words() -> None:
+    one_letter = SAM.model_copy(update={"plan": "a"})
+
+    assert "banned phrase: damn" in violations_with("A damn good", one_letter)
+    assert "ungrounded name: Alan" in violations_with("Alan, take Alan", one_letter)
+
+
+def test_every_violation_is_reported() -> None:
     assert violations("Hi Alex, act now: 50% off!", SAM) == [
         "banned phrase: act now",
         "length: 26 characters, not 50 to 200",
@@ -320,27 +317,28 @@ def test_all_that_is_wrong_is_said() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_can_be_judged_and_none_passes_with_what_hides(text: str) -> None:
-    wrong = violations(text, SAM)
+def test_any_text_can_be_checked_and_control_characters_never_pass(text: str) -> None:
+    found = violations(text, SAM)
 
-    if any(unicodedata.category(c) in ("Cc", "Cf") for c in text):
-        assert "control character" in wrong
+    if any(unicodedata.category(character) in ("Cc", "Cf") for character in text):
+        assert "control character" in found
 
 
 @given(st.integers(0, 999), st.sampled_from(["{}%", "{} months", "{} December", "{} times"]))
-def test_only_the_numbers_of_the_plan_pass_and_each_as_what_it_is(number: int, phrase: str) -> None:
-    said = phrase.format(number)
+def test_only_the_briefs_numbers_pass_and_only_with_their_units(number: int, phrase: str) -> None:
+    quantity = phrase.format(number)
+    grounded = quantity in ("10%", "12 months", "7 December")
 
-    assert (saying(f"With {said} and") == []) == (said in ("10%", "12 months", "7 December"))
+    assert (violations_with(f"With {quantity} and") == []) == grounded
 
 
-def test_a_long_text_is_judged_in_time() -> None:
+def test_a_long_text_is_checked_without_catastrophic_backtracking() -> None:
     for text in ("x" * 50_000, "X, " * 15_000, "% " * 25_000, "1." * 25_000, "fre" * 15_000):
         assert violations(text, SAM)
 
 
-def test_the_rules_read_months_in_english() -> None:
+def test_every_month_is_recognised_in_english() -> None:
     for month in range(1, 13):
         day = date(2026, month, 1)
         brief = SAM.model_copy(update={"expires_on": day})
-        assert violations(GOOD.replace("7 December", f"1 {day:%B}"), brief) == []
+        assert violations(VALID.replace("7 December", f"1 {day:%B}"), brief) == []

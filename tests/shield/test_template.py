@@ -1,4 +1,4 @@
-"""What the messenger's template says always passes the shield, whoever it is said to."""
+"""The messenger's template obeys the shield's rules for every customer."""
 
 from datetime import date
 from itertools import product
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.messenger.handler import draft
 from services.messenger.writers import TemplateWriter
-from services.policy.customer.brief import brief as briefed
+from services.policy.customer.brief import brief as policy_brief
 from services.shield.rules import BANNED_PHRASES, violations
 from shared.messages import OFFERS, Action, Brief, Customer, Metadata, PlannedContact
 from tests.shield.builders import NOON, drafted
@@ -23,7 +23,7 @@ PLANS = [None, "Pro", "Sam", "Free for life", "Fiber optic 1000"]
 
 
 async def texts(brief: Brief) -> list[str]:
-    """The texts of the template, as the messenger drafts them."""
+    """The template's texts, as the messenger drafts them."""
     plan = PlannedContact(
         **drafted("").model_dump(include={"id", "event_id", "customer_id"}),
         decision=Action(contact=True, estimated_retention_prob=0.5),
@@ -40,7 +40,7 @@ def expiry(percent: int, month: int = 9, day: int = 30) -> date | None:
 
 @pytest.mark.parametrize("percent", OFFERS)
 @pytest.mark.parametrize("name", NAMES)
-async def test_the_template_passes_for_everybody(percent: int, name: str | None) -> None:
+async def test_the_template_passes_for_every_name_tenure_plan_and_offer(percent: int, name: str | None) -> None:
     for tenure, plan in product(TENURES, PLANS):
         brief = Brief(
             offer_percentage=percent,
@@ -70,11 +70,11 @@ async def test_the_template_passes_on_every_day_of_the_year(percent: int) -> Non
     percent=st.sampled_from(OFFERS),
     tenure=st.integers(0, 100_000),
 )
-async def test_whatever_name_a_publisher_sends_the_template_passes(
+async def test_the_template_passes_for_any_name_and_plan_that_a_publisher_sends(
     name: str, plan: str | None, percent: int, tenure: int
 ) -> None:
-    """But for one that is itself a banned phrase: it may be a joke, and is better not written to."""
-    brief = briefed(Customer(name=name, plan=plan, tenure=float(tenure)), percent, expiry(percent))
+    """Except a name that is itself a banned phrase: it may be a joke, and no message should repeat it."""
+    brief = policy_brief(Customer(name=name, plan=plan, tenure=float(tenure)), percent, expiry(percent))
     if (brief.first_name or "").lower() in BANNED_PHRASES:
         return
     for text in await texts(brief):
