@@ -1,4 +1,4 @@
-"""Feature encoding: facts of a customer to one row of numbers, in a named order. Knows nothing of models."""
+"""Feature encoding: facts of a customer to one row of numbers, in a named order. Independent of the models."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +19,8 @@ Encoding = None | Mapping[str, float] | tuple[str, ...]
 YES_NO = {"No": 0, "Yes": 1, "No internet service": 0, "No phone service": 0}
 CONTRACT = {"Month-to-month": 0, "One year": 1, "Two year": 2}
 EDUCATION = {
-    name: years
-    for years, name in enumerate(
+    level: rank
+    for rank, level in enumerate(
         ("illiterate", "basic.4y", "basic.6y", "basic.9y", "high.school", "professional.course", "university.degree")
     )
 }

@@ -139,7 +139,7 @@ async def test_an_overloaded_or_failing_server_is_retried(status: int) -> None:
     assert len(server.requests) == 3
 
 
-async def test_retries_end_after_two() -> None:
+async def test_a_failing_server_is_retried_at_most_twice() -> None:
     server = FakeServer(503)
     async with vllm_writer(server) as writer:
         with pytest.raises(httpx.HTTPStatusError, match="503"):

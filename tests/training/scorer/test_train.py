@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.scorer.calibration import Calibrator, completeness, fact_columns
+from services.scorer.calibration import Calibrator
 from services.scorer.features import RISK_FACTS
 from services.scorer.model import INPUTS, ScorerModel
 from shared.artifacts import ArtifactError, read_manifest
@@ -102,20 +102,6 @@ def test_customers_known_whole_and_in_part_have_curves_of_their_own() -> None:
     labels = (rng.random(6000) < np.where(np.arange(6000) < 3000, raw, 0.3)).astype(int)
     said = calibrate([0, 1, 2, 3], rows, raw, labels)(rows[[0, -1]], np.full(2, 0.8))
     assert said == pytest.approx([0.8, 0.3], abs=0.06)
-
-
-@pytest.mark.parametrize(("missing", "weight"), [(0, 1), (1, 2 / 3), (2, 1 / 3), (3, 0), (10, 0)])
-def test_from_one_curve_to_the_other_there_is_no_cliff(missing: int, weight) -> None:
-    rows = np.ones((1, 11), np.float32)
-    rows[0, 1 : 1 + missing] = np.nan  # ten facts, and a second part of the first, which counts no more
-    facts = fact_columns(["k=x", *"bcdefghij", "k=y"], [True] * 11)
-    assert facts == [*range(10)]
-    assert completeness(rows, facts)[0] == pytest.approx(weight)
-
-
-def test_facts_that_training_never_had_do_not_make_a_customer_half_known() -> None:
-    assert fact_columns(["age", "job=a", "job=b", "tenure", "offer_level"], [True, True, True, False, True]) == [0, 1]
-    assert completeness(np.full((2, 3), np.nan), []).tolist() == [1, 1]
 
 
 def test_the_same_rows_make_the_same_trees() -> None:
