@@ -294,7 +294,9 @@ class DecisionDraft(FrozenModel):
     """The part of a decision that is final before its message is written."""
 
     decision: Action
+    """What was decided."""
     metadata: Metadata
+    """How it was decided."""
     versions: dict[str, str] = {}
     """Version of the model of each service that handled the event."""
     times: dict[str, AwareDatetime] = {}
@@ -327,6 +329,7 @@ class PlannedContact(DecisionDraft, Message):
     topic = "planned-contacts"
 
     brief: Brief
+    """What the message may say."""
     time_zone: str | None = None
     """IANA time zone of the customer, such as Europe/Madrid."""
 
@@ -335,6 +338,7 @@ class Candidate(FrozenModel):
     """A message that could be sent."""
 
     text: str
+    """The message itself."""
     writer: str
     """Name of the writer: local, vllm or template."""
 
@@ -349,7 +353,7 @@ class DraftedMessage(PlannedContact):
 
 
 class Safety(FrozenModel):
-    """The verdict of the safety rules."""
+    """Which safety rules a message broke."""
 
     passed: bool = True
     """Whether a message passed every rule, or none was needed."""
@@ -370,6 +374,7 @@ class Decision(DecisionDraft, Message):
     deliver_after: AwareDatetime | None = None
     """Earliest time to send the message, because of quiet hours; null is at once."""
     safety: Safety = Safety()
+    """The verdict of the safety rules."""
 
 
 class Outcome(Message):

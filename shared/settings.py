@@ -24,7 +24,7 @@ def _time_zone(name: str) -> str:
 class Settings(BaseSettings):
     """The settings, each with a default that runs the system on one machine."""
 
-    model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True, use_attribute_docstrings=True)
 
     project: str = "retention-local"
     """Id of the Google Cloud project. The gateway takes publish requests for this project only."""

@@ -196,6 +196,15 @@ async def test_an_invalid_message_that_is_published_becomes_a_dead_letter(
     assert "expected" in letter["attributes"]["reason"]
 
 
+def test_every_path_of_the_interface_is_described(app: FastAPI) -> None:
+    operations = [operation for path in app.openapi()["paths"].values() for operation in path.values()]
+    assert len(operations) == 6
+    for operation in operations:
+        assert operation["summary"]
+        assert operation["description"]
+        assert all(parameter["description"] for parameter in operation.get("parameters", ()))
+
+
 async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json()["status"] == "ok"
     ready = await client.get("/readyz")

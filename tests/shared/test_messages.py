@@ -2,7 +2,21 @@ from uuid import UUID
 
 import pytest
 
-from shared.messages import MESSAGE_TYPES, CustomerEvent, Message, Outcome, PlannedContact, ScoredCustomer
+from shared.messages import (
+    MESSAGE_TYPES,
+    Action,
+    Brief,
+    Candidate,
+    CustomerEvent,
+    FrozenModel,
+    Message,
+    Metadata,
+    Outcome,
+    PlannedContact,
+    Reason,
+    Safety,
+    ScoredCustomer,
+)
 
 
 def parse(text: str, message_id: str = "1") -> CustomerEvent:
@@ -58,6 +72,12 @@ def test_the_same_outcome_is_the_same_message_whatever_the_message_id() -> None:
     assert isinstance(Outcome.parse(text, "1").id, UUID)
     with pytest.raises(ValueError, match="JSON object"):
         Outcome.parse(b"7", "1")
+
+
+def test_every_field_is_described() -> None:
+    models: list[type[FrozenModel]] = [*MESSAGE_TYPES.values(), Reason, Action, Metadata, Brief, Candidate, Safety]
+    fields = [(model.__name__, name, field) for model in models for name, field in model.model_fields.items()]
+    assert [(model, name) for model, name, field in fields if not field.description] == []
 
 
 def test_every_message_type_has_a_topic_of_its_own() -> None:

@@ -26,6 +26,10 @@ def test_an_invalid_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: st
         Settings()
 
 
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
 def test_the_package_shared_is_this_repositorys() -> None:
     assert shared.__file__ is not None
     assert shared.__file__.endswith("shared/__init__.py")
