@@ -4,12 +4,13 @@ import pytest
 
 from deploy import topology
 from shared.topology import SUBSCRIPTIONS
+from tests.support.emulators import Hosts
 
 pytestmark = pytest.mark.emulator
 TOKEN = {"service_account_email": "pusher@retention.iam.gserviceaccount.com", "audience": "retention"}
 
 
-def test_pushes_carry_a_token_once_an_account_is_set(google: dict[str, str], project: str) -> None:
+def test_pushes_carry_a_token_once_an_account_is_set(emulators: Hosts, project: str) -> None:
     from google.cloud import pubsub_v1
 
     with pubsub_v1.SubscriberClient() as subscriber:

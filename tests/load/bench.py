@@ -53,7 +53,7 @@ from tests.load.bench_scorer import Bare, Usual
 from tests.load.bench_writer import writing
 from tests.policy.builders import situation
 from tests.policy.networks import WIDTHS, arrays, artifact
-from tests.support.emulators import emulators, free_port
+from tests.support.emulators import free_port, running_emulators
 from tests.support.processes import process, services, wait
 from training.data.__main__ import telco_events
 from training.policy.simulation.vector_env import RetentionVectorEnv
@@ -87,7 +87,7 @@ def main() -> None:
             figures |= told("writing", writing)
         else:
             print("\nno trained writer is here to measure: make train-messenger", file=sys.stderr)
-        with emulators(Path(folder)):
+        with running_emulators(Path(folder)):
             figures |= told("decisions in Firestore", lambda: asyncio.run(firestore(customers[:1000])))
             figures |= told("through the emulators", lambda: pushed(customers[:1000], Path(folder)))
     report = Path("reports") / "bench.json"

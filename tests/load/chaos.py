@@ -32,7 +32,7 @@ from deploy import topology
 from shared.messages import CustomerEvent, Decision, DraftedMessage, Outcome, PlannedContact, ScoredCustomer
 from shared.topology import SUBSCRIPTIONS
 from tests.support.cloud import Cloud
-from tests.support.emulators import emulators, free_port
+from tests.support.emulators import free_port, running_emulators
 from tests.support.fault_injection import REFUSED
 from tests.support.processes import environment_of, process, uvicorn
 
@@ -254,7 +254,7 @@ def main() -> None:
     a = parser.parse_args()
     kills = a.events // 100 if a.kills is None else a.kills
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left behind
-    with TemporaryDirectory() as folder, emulators(Path(folder)):
+    with TemporaryDirectory() as folder, running_emulators(Path(folder)):
         account, promises = run(a.seed, a.events, kills, a.seconds, Path(folder))
     for promise, kept in promises.items():
         print(f"{'kept' if kept else 'BROKEN':>6}  {promise}")

@@ -28,7 +28,7 @@ from shared.messages import CustomerEvent, Decision, ScoredCustomer
 from shared.topology import TOPICS
 from tests.policy.builders import scored
 from tests.support.cloud import Cloud
-from tests.support.emulators import emulators, free_port
+from tests.support.emulators import free_port, running_emulators
 from tests.support.processes import environment_of, process, services, uvicorn, wait
 
 SETTINGS = {"budget": 1e9, "writer": "template", "holdout_share": 0}
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="doublings at most")
     parser.add_argument("--reports", type=Path, default=Path("reports"))
     a = parser.parse_args()
-    with TemporaryDirectory() as folder, emulators(Path(folder)):
+    with TemporaryDirectory() as folder, running_emulators(Path(folder)):
         steps = [*through_emulators(Path(folder), a.step, a.steps), *at_the_door(Path(folder), a.step, a.steps)]
     a.reports.mkdir(parents=True, exist_ok=True)
     report = a.reports / "load.json"

@@ -28,7 +28,7 @@ async def bus_with_subscriber(request: pytest.FixtureRequest, project: str) -> A
         local.subscribe(f"{TOPIC}.test", receive)
         yield local, drained
     else:
-        request.getfixturevalue("google")
+        request.getfixturevalue("emulators")
         from google.cloud import pubsub_v1
 
         from shared.gcp import PubSubBus

@@ -15,7 +15,7 @@ A, B = ("things", "a"), ("things", "b")
 @pytest.fixture(params=["memory", "file", pytest.param("firestore", marks=pytest.mark.emulator)])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, project: str) -> AsyncIterator[Store]:
     if request.param == "firestore":
-        request.getfixturevalue("google")
+        request.getfixturevalue("emulators")
         from shared.gcp import FirestoreStore
 
         firestore = FirestoreStore(project)

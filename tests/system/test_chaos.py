@@ -9,6 +9,7 @@ import pytest
 from shared.messages import Decision
 from shared.service import utc_now
 from tests.load.chaos import CAP, Plan, run, violations
+from tests.support.emulators import Hosts
 from tests.wire.test_wire import GOLDEN
 
 NOW = utc_now()
@@ -37,7 +38,7 @@ def test_all_that_is_to_happen_follows_from_the_seed() -> None:
 
 @pytest.mark.emulator
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_every_promise_holds_while_everything_goes_wrong(google: dict[str, str], tmp_path: Path) -> None:
+def test_every_promise_holds_while_everything_goes_wrong(emulators: Hosts, tmp_path: Path) -> None:
     account, promises = run(seed=1, events=150, kills=5, seconds=600, folder=tmp_path)
     assert all(promises.values()), promises
     assert account.kills == 5

@@ -15,6 +15,7 @@ from shared.bus import Envelope, LocalBus, dead_letter
 from shared.messages import Decision
 from shared.settings import Settings
 from shared.store import SQLiteStore
+from tests.support.emulators import Hosts
 
 SCORER = "customer-events.scorer"
 POISON = Envelope("customer-events", b'{"customer_id": "c", "tenure": "\x1b[2J"}', {"source": "crm"}, "m1")
@@ -130,7 +131,7 @@ def test_where_nothing_has_run_no_state_is_made(
 
 @pytest.mark.emulator
 def test_letters_on_pubsub_are_looked_at_without_taking_them_and_sent_again(
-    google: dict[str, str], project: str, dead_letters: Command, monkeypatch: pytest.MonkeyPatch
+    emulators: Hosts, project: str, dead_letters: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from google.cloud import pubsub_v1
 

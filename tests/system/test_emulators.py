@@ -9,6 +9,7 @@ import pytest
 from shared.messages import Decision
 from tests.support.cloud import PATIENCE, Cloud
 from tests.support.customers import SAM
+from tests.support.emulators import Hosts
 from tests.support.processes import services
 
 pytestmark = pytest.mark.emulator
@@ -18,7 +19,7 @@ BUDGET = 30.0
 
 
 @pytest.fixture(scope="module")
-def urls(google: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+def urls(emulators: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     logs = tmp_path_factory.mktemp("services")
     with services(PROJECT, logs, budget=BUDGET, budget_shards=8, answer_seconds=30) as urls:
         yield urls

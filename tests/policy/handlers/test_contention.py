@@ -16,6 +16,7 @@ from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, PolicyAction
 from shared.store import PLANS, SQLiteStore, Store
 from tests.policy.builders import DearestPolicy, context, scored
+from tests.support.emulators import Hosts
 
 WRITERS, PROCESSES = 64, 4
 EURO = 100
@@ -67,7 +68,7 @@ def _spend_alone(path: Path, writer: int) -> None:
 
 
 @pytest.fixture
-def clients(google: dict[str, str], project: str) -> Iterator[list[Store]]:
+def clients(emulators: Hosts, project: str) -> Iterator[list[Store]]:
     from shared.gcp import FirestoreStore
 
     with ExitStack() as stack:
