@@ -15,6 +15,7 @@ BOOTSTRAP_SAMPLES = 200
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 """Of predicted probabilities [n] and labels [n]."""
+Values = Sequence[float] | np.ndarray
 
 
 class Estimate(NamedTuple):
@@ -25,7 +26,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-def mean_interval(values: Sequence[float] | np.ndarray) -> Estimate:
+def mean_interval(values: Values) -> Estimate:
     """The mean of at least two independent values, with Student's t interval."""
     n, mean = len(values), float(np.mean(values))
     half_width = float(t.ppf(1 - ALPHA / 2, n - 1)) * float(np.std(values, ddof=1)) / n**0.5
@@ -46,7 +47,7 @@ def wilson_interval(share: float, n: int) -> Estimate:
     return Estimate(share, low, high)
 
 
-def newcombe_interval(treated: Sequence[bool], control: Sequence[bool]) -> Estimate:
+def newcombe_interval(treated: Sequence[bool] | np.ndarray, control: Sequence[bool] | np.ndarray) -> Estimate:
     """Difference of two independent shares: Newcombe's hybrid of Wilson scores (1998, method 10)."""
     (p, p_low, p_high), (q, q_low, q_high) = (
         wilson_interval(sum(group) / len(group), len(group)) for group in (treated, control)
@@ -54,7 +55,7 @@ def newcombe_interval(treated: Sequence[bool], control: Sequence[bool]) -> Estim
     return Estimate(p - q, p - q - hypot(p - p_low, q_high - q), p - q + hypot(p_high - p, q - q_low))
 
 
-def welch_interval(treated: Sequence[float], control: Sequence[float]) -> Estimate:
+def welch_interval(treated: Values, control: Values) -> Estimate:
     """Difference of two independent means whose variances may differ: Welch's t (1947)."""
     difference = float(np.mean(treated) - np.mean(control))
     a, b = (float(np.var(group, ddof=1)) / len(group) for group in (treated, control))

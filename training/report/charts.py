@@ -1,4 +1,4 @@
-"""Charts as inline SVG: in the page's own text colour and font, and a palette for the colour-blind (Okabe and Ito)."""
+"""Charts as inline SVG, in the page's text colour and font; the palette is Okabe and Ito's for the colour-blind."""
 
 import re
 from html import escape
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#808080"
-"""All stand out from white and from near black."""
+"""Readable on white and on near black."""
 styled = rc_context(
     {
         "svg.fonttype": "none",
@@ -31,23 +31,24 @@ styled = rc_context(
         "lines.linewidth": 1.8,
     }
 )
-"""Makes a function draw in this style."""
-WIDTH, HEIGHT, TALL = 4.4, 3.4, 4.4
-"""Inches: narrow, so that type stays readable on a phone."""
+"""Decorator: the function draws in this style."""
+WIDTH, HEIGHT, TALL_HEIGHT = 4.4, 3.4, 4.4
+"""In inches: narrow, so that text stays readable on a phone."""
 PERCENT = PercentFormatter(1, decimals=0)
 
 
 def svg(figure: Figure, label: str) -> str:
-    """The figure to put in a page, `label` being what it shows, in words."""
+    """The figure as an <svg> element. `label` says in words what it shows, for screen readers."""
     out = StringIO()
-    with rc_context({"svg.hashsalt": label}):  # the same chart, the same ids; and another chart, others
+    with rc_context({"svg.hashsalt": label}):  # ids are the same in every run, and differ between charts
         figure.savefig(out, format="svg", transparent=True)
-    inside = re.sub(r"<(metadata|style).*?</\1>", "", out.getvalue().partition("<svg")[2].partition(">")[2], flags=re.S)
-    inside = re.sub(r'<g id="[^"]*"', "<g", inside).replace("#000000", "currentColor")
+    content = out.getvalue().partition("<svg")[2].partition(">")[2]
+    content = re.sub(r"<(metadata|style).*?</\1>", "", content, flags=re.S)
+    content = re.sub(r'<g id="[^"]*"', "<g", content).replace("#000000", "currentColor")
     width, height = figure.get_size_inches() * 72
-    return f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.1f} {height:.1f}">{inside}'
+    return f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.1f} {height:.1f}">{content}'
 
 
-def canvas(height: float = HEIGHT) -> tuple[Figure, Axes]:
+def new_figure(height: float = HEIGHT) -> tuple[Figure, Axes]:
     figure = Figure((WIDTH, height), layout="constrained")
     return figure, figure.add_subplot()

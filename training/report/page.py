@@ -1,4 +1,4 @@
-"""HTML for a page that needs no other file: styles, tables and charts. Everything it is given as text is escaped."""
+"""HTML of a self-contained page: styles, tables and charts. Text is escaped."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -28,7 +28,7 @@ code { overflow-wrap: anywhere; }
 """
 
 
-def document(title: str, *parts: str) -> str:
+def document(title: str, *sections: str) -> str:
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -39,7 +39,7 @@ def document(title: str, *parts: str) -> str:
 </head>
 <body>
 <h1>{escape(title)}</h1>
-{"".join(parts)}
+{"".join(sections)}
 </body>
 </html>
 """
@@ -53,28 +53,28 @@ def paragraph(text: str, tag: str = "p") -> str:
     return f"<{tag}>{escape(text)}</{tag}>\n"
 
 
-def points(texts: Iterable[str]) -> str:
+def bullet_list(texts: Iterable[str]) -> str:
     return f"<ul>\n{''.join(paragraph(text, 'li') for text in texts)}</ul>\n"
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first column names the rows."""
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    """The first cell of a row is its header."""
+    header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>\n'
-        for first, *rest in rows
+        f'<tr><th scope="row">{escape(header_cell)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>\n'
+        for header_cell, *cells in rows
     )
     return (
         f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table>\n'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
+        f"<caption>{escape(caption)}</caption>\n<thead><tr>{header}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
     )
 
 
-def folded(summary: str, inside: str) -> str:
-    return f"<details><summary>{escape(summary)}</summary>{inside}</details>\n"
+def collapsible(summary: str, content: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>\n"
 
 
 def figures(charts: Iterable[tuple[str, str]]) -> str:
-    """Charts as SVG, each with its caption."""
-    each = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>\n" for svg, caption in charts)
-    return f'<div class="charts">\n{each}</div>\n'
+    """A grid of (SVG, caption) pairs."""
+    items = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>\n" for svg, caption in charts)
+    return f'<div class="charts">\n{items}</div>\n'

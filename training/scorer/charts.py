@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL, WIDTH, canvas, styled, svg
+from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL_HEIGHT, WIDTH, new_figure, styled, svg
 from training.scorer.curves import POINTS, by_block, lift, precision_recall, reliability, roc
 from training.scorer.evaluation import Evaluation, InTime
 from training.scorer.logistic_recalibration import BLOCK_SIZE
@@ -20,7 +20,7 @@ SERIES = {
 
 @styled
 def roc_chart(evaluation: Evaluation) -> str:
-    figure, axes = canvas(TALL)
+    figure, axes = new_figure(TALL_HEIGHT)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     for name, (title, colour, line) in SERIES.items():
         pairs = zip(evaluation.probabilities[name], evaluation.folds, strict=True)
@@ -36,7 +36,7 @@ def roc_chart(evaluation: Evaluation) -> str:
 
 @styled
 def reliability_chart(evaluation: Evaluation) -> str:
-    figure = Figure((WIDTH, TALL), layout="constrained")
+    figure = Figure((WIDTH, TALL_HEIGHT), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     found = {name: reliability(evaluation.probabilities[name][0], evaluation.target.labels) for name in SERIES}
@@ -62,7 +62,7 @@ def reliability_chart(evaluation: Evaluation) -> str:
 
 @styled
 def threshold_chart(evaluation: Evaluation) -> str:
-    figure, axes = canvas()
+    figure, axes = new_figure()
     each = [precision_recall(p, evaluation.target.labels) for p in evaluation.probabilities["whole"]]
     precision, recall = np.mean(each, axis=0)
     axes.plot(POINTS, precision, color=BLUE, label="precision")
@@ -78,7 +78,7 @@ def threshold_chart(evaluation: Evaluation) -> str:
 
 @styled
 def lift_chart(evaluation: Evaluation) -> str:
-    figure, axes = canvas()
+    figure, axes = new_figure()
     each = [lift(p, evaluation.target.labels) for p in evaluation.probabilities["whole"]]
     lifts, gained = np.mean(each, axis=0)
     tenths = np.arange(1, 11)
@@ -94,7 +94,7 @@ def lift_chart(evaluation: Evaluation) -> str:
 @styled
 def importance_chart(name: str, strengths: Mapping[str, float]) -> str:
     """`strengths` by fact, strongest first."""
-    figure, axes = canvas(0.6 + 0.2 * len(strengths))
+    figure, axes = new_figure(0.6 + 0.2 * len(strengths))
     columns = axes.barh([*strengths], [*strengths.values()], 0.7, color=BLUE)
     axes.bar_label(columns, fmt="%.2f", padding=3)
     axes.invert_yaxis()
@@ -107,7 +107,7 @@ def importance_chart(name: str, strengths: Mapping[str, float]) -> str:
 
 @styled
 def time_chart(run: InTime) -> str:
-    figure, axes = canvas()
+    figure, axes = new_figure()
     lines = {
         "what happened": (run.labels, "black", "-"),
         "predicted, recalibrated": (run.probabilities["time"], BLUE, "--"),

@@ -6,7 +6,7 @@ from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import NamedTuple
 
-from training.report.page import document, heading, paragraph, points, table
+from training.report.page import bullet_list, document, heading, paragraph, table
 from training.scorer.charts import SERIES
 from training.scorer.evaluation import Evaluation, Metrics, Study
 from training.scorer.logistic_recalibration import BLOCK_SIZE
@@ -162,4 +162,4 @@ def foot(evaluation: Evaluation, checksums: Mapping[str, str]) -> str:
         "CalibratedClassifierCV (isotonic, shuffled folds) around the default XGBoost.",
         *(f"Data: {path}, sha256 {checksum}" for path, checksum in checksums.items()),
     ]
-    return heading("How the numbers are made") + points(made)
+    return heading("How the numbers are made") + bullet_list(made)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from training.report.page import figures, folded, heading, paragraph, points, table
+from training.report.page import bullet_list, collapsible, figures, heading, paragraph, table
 from training.scorer import charts
 from training.scorer.charts import SERIES
 from training.scorer.curves import by_block, reliability
@@ -78,7 +78,7 @@ def section(evaluation: Evaluation, study: Study, metrics: Metrics) -> str:
             f"{len(target.labels):,} {SAID[target.name]} Share of yes: {shown(metrics, f'{target.name}.base_rate')}."
         )
         + figures([*drawn, (importance, IMPORTANCE)])
-        + folded(
+        + collapsible(
             "The bins of the reliability diagram as a table",
             table("This model, first repeat", ["bin", "customers", "predicted", "observed"], bins),
         )
@@ -149,7 +149,7 @@ def later(runs: Sequence[InTime], metrics: Metrics) -> str:
         )
         + figures((charts.time_chart(run), f"{TITLES[run.name]}: share of yes by block.") for run in runs)
         + table("The last fifth of the calls", ["model", "what speaks", "AUC", "ECE"], rows)
-        + points(
+        + bullet_list(
             f"{TITLES[run.name]}: recalibrated, its AUC is higher than the rate's alone by "
             f"{shown(metrics, f'{run.name}.time_gain_auc')}."
             for run in runs

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.charts import BLUE, GREEN, GREY, ORANGE, canvas, styled, svg
+from training.report.charts import BLUE, GREEN, GREY, ORANGE, new_figure, styled, svg
 
 
 @styled
 def reward_chart(ppo: Mapping[str, Any]) -> str:
-    figure, axes = canvas()
+    figure, axes = new_figure()
     axes.plot(ppo["update"], ppo["score"], color=BLUE, label="reward model's score")
     axes.plot(ppo["update"], ppo["broken"], color=ORANGE, label="share that the shield would stop")
     axes.set_xlabel("update")
@@ -18,7 +18,7 @@ def reward_chart(ppo: Mapping[str, Any]) -> str:
 
 @styled
 def kl_chart(ppo: Mapping[str, Any]) -> str:
-    figure, axes = canvas()
+    figure, axes = new_figure()
     axes.plot(ppo["update"], ppo["kl"], color=BLUE, label="divergence, nats a text")
     axes.axhline(ppo["target"], color=GREY, linestyle="--", label="its target")
     beside = axes.twinx()
@@ -31,7 +31,7 @@ def kl_chart(ppo: Mapping[str, Any]) -> str:
 
 @styled
 def loss_chart(history: Mapping[str, Any]) -> str:
-    figure, axes = canvas()
+    figure, axes = new_figure()
     for stage, colour in (("base", GREY), ("sft", BLUE)):
         if stage in history:
             points = history[stage]

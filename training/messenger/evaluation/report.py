@@ -10,7 +10,7 @@ from training.messenger.evaluation.assess import Evaluation
 from training.messenger.evaluation.charts import kl_chart, loss_chart, reward_chart
 from training.messenger.evaluation.heldout_rubric import segment
 from training.messenger.evaluation.win_rate import Rate
-from training.report.page import document, heading, paragraph, points, table
+from training.report.page import bullet_list, document, heading, paragraph, table
 from training.report.page import figures as page_figures
 from training.statistics import Estimate
 
@@ -117,7 +117,7 @@ def page(found: Evaluation) -> str:
             ("", "measured", "verdict"),
             ([aim.name, f"{aim.reached:.3f}", aim.verdict] for aim in all_aims),
         ),
-        points(LIMITS),
+        bullet_list(LIMITS),
         heading("Arena"),
         *(arena(name, rates) for name, rates in found.arena.items()),
         heading("Training"),

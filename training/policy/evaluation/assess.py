@@ -1,4 +1,4 @@
-"""What policies come to on customers held out: at each budget, through the service, and in other worlds."""
+"""Evaluation on held-out customers: simulated campaigns at each budget, campaigns through the service, sensitivity."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -15,143 +15,154 @@ from services.policy.response.model import MONTH, RESPONSE_MODEL, Customers
 from training.policy.customers import TRAINING, Population
 from training.policy.evaluation import sensitivity
 from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Benchmark, BenchmarkResult, baselines
-from training.policy.evaluation.explain import Day, day
+from training.policy.evaluation.explain import FirstDay, first_day
 from training.policy.evaluation.policies import IndexPolicy, NetworkPolicy, SpendForecast
-from training.policy.evaluation.sensitivity import Moved, cases, moved
+from training.policy.evaluation.sensitivity import SensitivityResult, evaluate_scenario, scenarios
 from training.policy.simulation.campaign import CampaignResult, Policy
 from training.policy.simulation.service import ServiceRun, simulate
 from training.statistics import Estimate, mean_interval
 
-EXPLAINED = 0.3
-"""The budget of what is explained and of the sensitivity table."""
+REPORT_BUDGET = 0.3
+"""Budget of the explained decisions and of the sensitivity table."""
+SERVED = ("ppo", "index")
+"""Policies that the service can run."""
+FIXED_PRICE_INDEX = "index, fixed price"
+"""For reference: the index policy that keeps the first day's price."""
+
 Metrics = Mapping[str, Estimate]
 
 
-class Size(NamedTuple):
-    """Of the evaluation."""
-
+class EvaluationSize(NamedTuple):
     copies: int = COPIES
+    """Of each customer in a simulated campaign."""
     seeds: Sequence[int] = SEEDS
-    lived: Mapping[float, int] = {0.3: 8, 0.1: 2, 0.6: 2}
-    """Copies that live through the service, by budget: 0.9 million decisions, and twice 0.2."""
-    moved_copies: int = sensitivity.COPIES
-    moved_seeds: Sequence[int] = sensitivity.SEEDS
+    """Of the simulated campaigns."""
+    service_copies: Mapping[float, int] = {0.3: 8, 0.1: 2, 0.6: 2}
+    """Copies in the campaign through the service, by budget: 0.9 million decisions, and twice 0.2."""
+    sensitivity_copies: int = sensitivity.COPIES
+    sensitivity_seeds: Sequence[int] = sensitivity.SEEDS
 
 
-FULL = Size()
+FULL_SIZE = EvaluationSize()
 
 
 class Evaluation(NamedTuple):
-    """By budget, as a share of what the optimum spends where money is free."""
+    """By budget, as a share of the unconstrained spend."""
 
-    judged: Mapping[float, Mapping[str, BenchmarkResult]]
+    results: Mapping[float, Mapping[str, BenchmarkResult]]
     """And by policy."""
     metrics: Mapping[float, Mapping[str, Metrics]]
+    """And by policy."""
     differences: Mapping[float, Mapping[str, Estimate]]
-    """Of each served policy to the best baseline, in shares of the bound, on the same quarters."""
-    best: Mapping[float, str]
-    """Baselines."""
-    lived: Mapping[float, ServiceRun]
-    day: Day
-    moved: Sequence[Moved]
+    """Share of the bound of each served policy, less that of the best baseline in the same campaigns."""
+    best_baselines: Mapping[float, str]
+    service_runs: Mapping[float, ServiceRun]
+    """Of `ppo`."""
+    first_day: FirstDay
+    sensitivity: Sequence[SensitivityResult]
 
-    def share_lived(self, budget: float) -> float:
-        """Of the bound, through the service: what its pace and its promises cost is counted."""
-        judged = next(iter(self.judged[budget].values()))
-        return self.lived[budget].incremental_value / (
-            judged.bound * self.lived[budget].budget / judged.accounts[0].budget
-        )
+    def service_share_of_bound(self, budget: float) -> float:
+        """Share of the bound through the service, whose pacing and reservations have their cost."""
+        run, result = self.service_runs[budget], next(iter(self.results[budget].values()))
+        return run.incremental_value / (result.bound * run.budget / result.campaigns[0].budget)
 
 
-SERVED = ("ppo", "index")
-REFERENCE = "index, fixed price"
-
-
-def judged(
-    served: Policy, training: Customers, held_out: Customers, budget: float, size: Size
+def evaluate_policies(
+    ppo: Policy, training: Customers, held_out: Customers, budget: float, size: EvaluationSize
 ) -> dict[str, BenchmarkResult]:
-    """Every policy at one budget, on the same quarters."""
+    """Every policy at one budget, in the same campaigns."""
     benchmark = Benchmark(held_out, size.copies, size.seeds)
-    fixed = IndexPolicy(held_out, np.array([benchmark.dual(budget).price]), reprice=False)
-    policies = {"ppo": served, "index": benchmark.index_policy(budget), REFERENCE: fixed}
+    fixed_price = IndexPolicy(held_out, np.array([benchmark.dual(budget).price]), reprice=False)
+    policies = {"ppo": ppo, "index": benchmark.index_policy(budget), FIXED_PRICE_INDEX: fixed_price}
     policies |= {name: make(budget) for name, make in baselines(training).items()}
     return {name: benchmark.evaluate(policy, budget) for name, policy in policies.items()}
 
 
-def metrics(judged: BenchmarkResult, customers: int, bills: float) -> Metrics:
-    """Of a policy; means with intervals over the quarters. ROI is missing where nothing was spent.
+def policy_metrics(result: BenchmarkResult, customers: int, all_bills: float) -> Metrics:
+    """Means over the campaigns with their intervals. There is no ROI where a campaign cost nothing.
 
-    `bills` is what all customers would pay in a quarter if all of them stayed.
+    `customers` is their number in a campaign, `all_bills` what they would pay if none of them churned.
     """
 
-    def each(account: CampaignResult) -> dict[str, float]:
-        cost = account.spend + RESPONSE_MODEL.contact_cost * account.contacts.sum()
+    def campaign_metrics(campaign: CampaignResult) -> dict[str, float]:
+        cost = campaign.spend + RESPONSE_MODEL.contact_cost * campaign.contacts.sum()
         return {
-            "share_of_bound": account.incremental_value / judged.bound,
-            "utilisation": account.spend / account.budget,
-            "nrr": (account.revenue - account.spend) / bills,
-            **({"roi": account.incremental_value / cost} if cost else {}),
-            "contact_rate": account.customers_contacted / customers,
-            **{f"contacts_{level}": float(count) for level, count in enumerate(account.contacts)},
-            "refused": account.refused,
-            "violations": account.violations,
+            "share_of_bound": campaign.incremental_value / result.bound,
+            "utilisation": campaign.spend / campaign.budget,
+            "nrr": (campaign.revenue - campaign.spend) / all_bills,
+            **({"roi": campaign.incremental_value / cost} if cost else {}),
+            "contact_rate": campaign.customers_contacted / customers,
+            **{f"contacts_{level}": float(count) for level, count in enumerate(campaign.contacts)},
+            "refused": campaign.refused,
+            "violations": campaign.violations,
         }
 
-    found = pd.DataFrame([each(account) for account in judged.accounts])
-    return {name: mean_interval(found[name].to_numpy(dtype=float)) for name in found}
+    table = pd.DataFrame([campaign_metrics(campaign) for campaign in result.campaigns])
+    return {name: mean_interval(table[name].to_numpy(dtype=float)) for name in table}
 
 
-def evaluated(
-    found: Population, redrawn: pd.DataFrame, unlent: pd.DataFrame, network: Network, size: Size = FULL
+def assess(
+    population: Population,
+    resampled: pd.DataFrame,
+    without_bank_facts: pd.DataFrame,
+    network: Network,
+    size: EvaluationSize = FULL_SIZE,
 ) -> Evaluation:
-    """In two processes; `redrawn` and `unlent` are the people with other lent facts and with none."""
-    customers, training = found.held_out, found.training[: len(found.training.bill) // TRAINING]
-    served = NetworkPolicy(network, SpendForecast(network, found.training))
-    benchmark = Benchmark(customers, 1)
-    fresh = day(network, customers, benchmark.dual(EXPLAINED).price)
-    sizes, money = (size.moved_copies, size.moved_seeds), benchmark.budget(EXPLAINED)
+    """Evaluate in two processes.
+
+    The two tables are the held-out customers with bank facts drawn again, and scored without any.
+    """
+    held_out, training = population.held_out, population.training[: len(population.training.bill) // TRAINING]
+    ppo = NetworkPolicy(network, SpendForecast(network, population.training))
+    single = Benchmark(held_out, copies=1)
+    day = first_day(network, held_out, single.dual(REPORT_BUDGET).price)
+    scenario_args = day.index_level, ppo, single.budget(REPORT_BUDGET), size.sensitivity_copies, size.sensitivity_seeds
     with ProcessPoolExecutor(2) as pool:
-        lives = {
-            budget: pool.submit(simulate, PPOPolicy(network), customers, copies, copies * benchmark.budget(budget))
-            for budget, copies in size.lived.items()
+        service_futures = {
+            budget: pool.submit(simulate, PPOPolicy(network), held_out, copies, copies * single.budget(budget))
+            for budget, copies in size.service_copies.items()
         }
-        courts = {budget: pool.submit(judged, served, training, customers, budget, size) for budget in BUDGETS}
-        moves = [
-            pool.submit(moved, case, fresh.optimum, served, money, *sizes)
-            for case in cases(found.people, redrawn, unlent)
+        policy_futures = {
+            budget: pool.submit(evaluate_policies, ppo, training, held_out, budget, size) for budget in BUDGETS
+        }
+        scenario_futures = [
+            pool.submit(evaluate_scenario, scenario, *scenario_args)
+            for scenario in scenarios(population.people, resampled, without_bank_facts)
         ]
-        _show([*lives.values(), *courts.values(), *moves])
-    by_policy = {budget: future.result() for budget, future in courts.items()}
-    all_bills = size.copies * customers.bill.sum() * RULES.quarter / MONTH
-    people = size.copies * len(customers.bill)
-    best = {budget: best_baseline(policies) for budget, policies in by_policy.items()}
+        _show_progress([*service_futures.values(), *policy_futures.values(), *scenario_futures])
+    results = {budget: future.result() for budget, future in policy_futures.items()}
+    best_baselines = {budget: best_baseline(by_policy) for budget, by_policy in results.items()}
+    customers = size.copies * len(held_out.bill)
+    all_bills = size.copies * held_out.bill.sum() * RULES.quarter / MONTH
     return Evaluation(
-        by_policy,
-        {
-            budget: {name: metrics(policy, people, all_bills) for name, policy in policies.items()}
-            for budget, policies in by_policy.items()
+        results=results,
+        metrics={
+            budget: {name: policy_metrics(result, customers, all_bills) for name, result in by_policy.items()}
+            for budget, by_policy in results.items()
         },
-        {
-            budget: {
-                name: mean_interval(policies[name].shares_of_bound - policies[best[budget]].shares_of_bound)
-                for name in SERVED
-            }
-            for budget, policies in by_policy.items()
+        differences={
+            budget: {name: difference(by_policy[name], by_policy[best_baselines[budget]]) for name in SERVED}
+            for budget, by_policy in results.items()
         },
-        best,
-        {budget: lives[budget].result() for budget in sorted(lives)},
-        fresh,
-        [move.result() for move in moves],
+        best_baselines=best_baselines,
+        service_runs={budget: service_futures[budget].result() for budget in sorted(service_futures)},
+        first_day=day,
+        sensitivity=[future.result() for future in scenario_futures],
     )
 
 
-def best_baseline(policies: Mapping[str, BenchmarkResult]) -> str:
-    return max(
-        (name for name in policies if name not in (*SERVED, REFERENCE)), key=lambda name: policies[name].share_of_bound
-    )
+def best_baseline(by_policy: Mapping[str, BenchmarkResult]) -> str:
+    """The name of the baseline with the highest share of the bound."""
+    names = [name for name in by_policy if name not in (*SERVED, FIXED_PRICE_INDEX)]
+    return max(names, key=lambda name: by_policy[name].share_of_bound)
 
 
-def _show(futures: Sequence[Future[Any]]) -> None:
-    """Their progress; raises what they raise."""
-    for future in tqdm(as_completed(futures), total=len(futures), unit=" parts", disable=None):
+def difference(result: BenchmarkResult, baseline: BenchmarkResult) -> Estimate:
+    """In shares of the bound, paired by campaign."""
+    return mean_interval(result.shares_of_bound - baseline.shares_of_bound)
+
+
+def _show_progress(futures: Sequence[Future[Any]]) -> None:
+    """Raises the first exception of a future."""
+    for future in tqdm(as_completed(futures), total=len(futures), unit=" evaluations", disable=None):
         future.result()

@@ -36,14 +36,13 @@ TUNING_SEED = 7
 class BenchmarkResult(NamedTuple):
     """One policy at one budget."""
 
-    accounts: Sequence[CampaignResult]
-    """By campaign."""
+    campaigns: Sequence[CampaignResult]
     bound: float
 
     @property
     def shares_of_bound(self) -> np.ndarray:
         """By campaign."""
-        return np.array([account.incremental_value for account in self.accounts]) / self.bound
+        return np.array([campaign.incremental_value for campaign in self.campaigns]) / self.bound
 
     @property
     def share_of_bound(self) -> Estimate:
@@ -65,7 +64,7 @@ class Benchmark:
         self._seeds = seeds
 
     @cached_property
-    def campaigns(self) -> list[CampaignSimulator]:
+    def simulators(self) -> list[CampaignSimulator]:
         return [CampaignSimulator(self.customers, self.copies, seed, self.response_model) for seed in self._seeds]
 
     def budget(self, share: float) -> float:
@@ -81,8 +80,8 @@ class Benchmark:
         return self.copies * self.dual(share).upper_bound(self.budget(share) / self.copies)
 
     def evaluate(self, policy: Policy, share: float) -> BenchmarkResult:
-        accounts = [campaign.run(policy, self.budget(share)) for campaign in self.campaigns]
-        return BenchmarkResult(accounts, self.upper_bound(share))
+        results = [simulator.run(policy, self.budget(share)) for simulator in self.simulators]
+        return BenchmarkResult(results, self.upper_bound(share))
 
     def index_policy(self, share: float) -> IndexPolicy:
         return IndexPolicy(self.customers, self.dual(share).price * PRICE_GRID, response_model=self.response_model)
@@ -94,7 +93,7 @@ def baselines(customers: Customers) -> Mapping[str, Callable[[float], Policy]]:
 
     def tuned_threshold(share: float) -> Policy:
         candidates = [ThresholdPolicy(value, level) for value in THRESHOLDS for level in range(1, 4)]
-        return max(candidates, key=lambda policy: tuning.evaluate(policy, share).accounts[0].incremental_value)
+        return max(candidates, key=lambda policy: tuning.evaluate(policy, share).campaigns[0].incremental_value)
 
     return {
         "never": lambda share: NoContactPolicy(),

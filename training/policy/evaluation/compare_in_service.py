@@ -1,9 +1,9 @@
-"""Which policy should serve? Each lives the same quarters through the service.
+"""Compare policies through the service: the same simulated campaigns for each.
 
 python -m training.policy.evaluation.compare_in_service
 
-Policies are compared quarter by quarter, on the same customers and luck, at each budget: shares of the bound that
-nothing exceeds, with 95 % intervals over the quarters.
+Differences are paired by campaign, with the same customers and random numbers, at each budget. Values are shares of the
+Lagrangian bound, with 95 % intervals over the campaigns.
 """
 
 import sys
@@ -31,43 +31,49 @@ POLICIES = ("ppo", "index", "baseline")
 
 class Run(NamedTuple):
     budget: float
-    """A share of what the optimum spends where money is free."""
+    """As a share of the unconstrained spend."""
     seed: int
+    """Of the campaign."""
     policy: str
 
 
-def lived(run: Run, customers: Customers, copies: int) -> ServiceRun:
-    return simulate(run.policy, customers, copies, Benchmark(customers, copies).budget(run.budget), seed=run.seed)
+def run_campaign(run: Run, customers: Customers, copies: int) -> ServiceRun:
+    budget = Benchmark(customers, copies).budget(run.budget)
+    return simulate(run.policy, customers, copies, budget, seed=run.seed)
 
 
-def table(found: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> str:
-    """A line for each budget and policy: share of the bound, and what is lacking to the first policy."""
-    seeds, policies = (list(dict.fromkeys(column)) for column in list(zip(*found, strict=True))[1:])
-    lines = [f"{'budget':>6}  {'policy':9}  share of the bound      less than {policies[0]}          used    broken"]
+def table(results: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> str:
+    """A line for each budget and policy: share of the bound, and the first policy's lead over it."""
+    seeds, policies = (list(dict.fromkeys(column)) for column in list(zip(*results, strict=True))[1:])
+    titles = f"{'share of the bound':24}  {'lead of ' + policies[0]:24}"
+    lines = [f"{'budget':>6}  {'policy':9}  {titles}  {'used':>6}  violations"]
+
+    def shares_of_bound(budget: float, policy: str) -> np.ndarray:
+        """By campaign."""
+        return np.array([results[Run(budget, seed, policy)].incremental_value for seed in seeds]) / bounds[budget]
+
     for budget, policy in product(bounds, policies):
-        runs = [found[Run(budget, seed, policy)] for seed in seeds]
-        first = [found[Run(budget, seed, policies[0])] for seed in seeds]
-        shares, firsts = (
-            np.array([each.incremental_value for each in some]) / bounds[budget] for some in (runs, first)
-        )
-        share, difference = (_said(mean_interval(values)) for values in (shares, firsts - shares))
-        broken = sum(sum(each.violations.values()) for each in runs)
-        used = np.mean([each.utilisation for each in runs])
-        lines.append(f"{budget:6.0%}  {policy:9}  {share}  {difference}  {used:6.1%}  {broken:6}")
+        runs = [results[Run(budget, seed, policy)] for seed in seeds]
+        shares, lead = shares_of_bound(budget, policy), shares_of_bound(budget, policies[0])
+        share, difference = (_format(mean_interval(values)) for values in (shares, lead - shares))
+        violations = sum(sum(run.violations.values()) for run in runs)
+        utilisation = np.mean([run.utilisation for run in runs])
+        lines.append(f"{budget:6.0%}  {policy:9}  {share}  {difference}  {utilisation:6.1%}  {violations:10}")
     return "\n".join(lines)
 
 
-def _said(measured: Estimate) -> str:
-    return "{:.3f} ({:.3f} to {:.3f})".format(*measured).ljust(24)
+def _format(estimate: Estimate) -> str:
+    return "{:.3f} ({:.3f} to {:.3f})".format(*estimate).ljust(24)
 
 
-def contest(customers: Customers, policies: Sequence[str], seeds: int, copies: int, jobs: int) -> str:
-    runs = [Run(*each) for each in product(BUDGETS, range(SEED, SEED + seeds), policies)]
+def compare(customers: Customers, policies: Sequence[str], seeds: int, copies: int, jobs: int) -> str:
+    """The table, after running the campaigns in `jobs` processes."""
+    runs = [Run(*args) for args in product(BUDGETS, range(SEED, SEED + seeds), policies)]
     with ProcessPoolExecutor(jobs) as pool:
-        futures = {run: pool.submit(lived, run, customers, copies) for run in runs}
-        found = {run: future.result() for run, future in tqdm(futures.items(), unit=" quarters", disable=None)}
+        futures = {run: pool.submit(run_campaign, run, customers, copies) for run in runs}
+        results = {run: future.result() for run, future in tqdm(futures.items(), unit=" campaigns", disable=None)}
     benchmark = Benchmark(customers, copies)
-    return table(found, {budget: benchmark.upper_bound(budget) for budget in BUDGETS})
+    return table(results, {budget: benchmark.upper_bound(budget) for budget in BUDGETS})
 
 
 def main() -> None:
@@ -76,16 +82,16 @@ def main() -> None:
         prog="python -m training.policy.evaluation.compare_in_service", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES[:2]))
-    parser.add_argument("--seeds", type=int, default=5, help="quarters, at least 2")
-    parser.add_argument("--copies", type=int, default=2, help="of each customer held out")
-    parser.add_argument("--jobs", type=int, default=2, help="quarters at once, a core each")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
+    parser.add_argument("--seeds", type=int, default=5, help="number of campaigns at each budget, at least 2")
+    parser.add_argument("--copies", type=int, default=2, help="copies of each held-out customer in a campaign")
+    parser.add_argument("--jobs", type=int, default=2, help="campaigns run in parallel, each on one core")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     args = parser.parse_args()
     if args.seeds < 2:
-        parser.error("an interval takes at least 2 quarters: --seeds 2")
+        parser.error("a confidence interval needs at least 2 campaigns: --seeds 2")
     try:
         customers = population(settings.data, args.data, settings.artifacts).held_out
-        print(contest(customers, args.policies, args.seeds, args.copies, args.jobs))
+        print(compare(customers, args.policies, args.seeds, args.copies, args.jobs))
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
 

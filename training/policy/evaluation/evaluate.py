@@ -1,6 +1,7 @@
 """Evaluate the policies: python -m training.policy.evaluation.evaluate [--mirror DIR] [--data DIR] [--reports DIR]
 
-Writes policy.html, to look at, policy.json, for machines, and policy_decisions.csv: each customer's decision, and why.
+Writes policy.html, a page for people; policy.json, the same figures for programs; and policy_decisions.csv, the
+decision about each customer with its explanation.
 """
 
 import json
@@ -16,8 +17,8 @@ from shared.settings import Settings
 from training.data.sources import SourceError
 from training.policy.customers import SEED, population, scored
 from training.policy.evaluation import report
-from training.policy.evaluation.assess import evaluated
-from training.policy.evaluation.sections import Record
+from training.policy.evaluation.assess import assess
+from training.policy.evaluation.sections import Measurements
 
 
 def main() -> None:
@@ -25,23 +26,25 @@ def main() -> None:
     parser = ArgumentParser(
         prog="python -m training.policy.evaluation.evaluate", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--mirror", type=Path, default=settings.data, help="folder of copies of the data sets")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
+    parser.add_argument("--mirror", type=Path, default=settings.data, help="folder of local copies of the data sets")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write the reports to")
     args = parser.parse_args()
     try:
         network = Network.load(settings.artifacts / "policy")
-        found = population(args.mirror, args.data, settings.artifacts)
-        redrawn = population(args.mirror, args.data, settings.artifacts, seed=SEED + 1).people
+        customers = population(args.mirror, args.data, settings.artifacts)
+        resampled = population(args.mirror, args.data, settings.artifacts, seed=SEED + 1).people
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
-    unlent = scored(found.people[["customer_id", *RISK_FACTS]], ScorerModel.load(settings.artifacts / "scorer"))
+    scorer = ScorerModel.load(settings.artifacts / "scorer")
+    without_bank_facts = scored(customers.people[["customer_id", *RISK_FACTS]], scorer)
     training = json.loads((settings.artifacts / "policy" / "training.json").read_text())
-    rivals = args.reports / "rivals.json"
-    beside = json.loads(rivals.read_text()) if rivals.exists() else {}
-    record = Record(training, network.manifest.metrics, beside)
-    report.write(evaluated(found, redrawn, unlent, network), found.people, record, args.reports)
-    print(f"written to {args.reports / 'policy.html'}, policy.json and policy_decisions.csv")
+    benchmarks_file = args.reports / "rivals.json"
+    benchmarks = json.loads(benchmarks_file.read_text()) if benchmarks_file.exists() else {}
+    measurements = Measurements(training, network.manifest.metrics, benchmarks)
+    evaluation = assess(customers, resampled, without_bank_facts, network)
+    report.write(evaluation, customers.people, measurements, args.reports)
+    print(f"wrote policy.html, policy.json and policy_decisions.csv to {args.reports}")
 
 
 if __name__ == "__main__":

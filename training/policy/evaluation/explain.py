@@ -1,4 +1,4 @@
-"""Decisions of a fresh day, at one price of money: whom a policy contacts, beside highest risk first, and why."""
+"""Decisions on the first day of a campaign: whom the network contacts, compared with other rankings, and why."""
 
 from typing import NamedTuple
 
@@ -11,147 +11,161 @@ from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import RESPONSE_MODEL, Customers, incremental_value
 from shared.messages import OFFERS
 from training.policy.evaluation.policies import NUM_LEVELS
-from training.policy.evaluation.sensitivity import optimum
+from training.policy.evaluation.sensitivity import optimal_levels
 from training.policy.simulation.campaign import NO_CONTACT
 from training.policy.simulation.dynamics import NEVER_CONTACTED
 
 
-class Day(NamedTuple):
-    """The customers on a day on which nobody was contacted yet. Arrays are [n] or [levels, n]."""
+class FirstDay(NamedTuple):
+    """Decisions about n customers whom nobody has contacted yet, at one shadow price of the budget."""
 
     customers: Customers
     price: float
-    gains: np.ndarray
-    """Money that a contact is expected to gain over doing nothing, if it is the last."""
+    values: np.ndarray
+    """Expected incremental value of one contact, the only one, by level [levels, n]; money."""
     costs: np.ndarray
-    probability: np.ndarray
-    """With which the network contacts."""
-    ppo: np.ndarray
-    """Its likeliest level, or NOTHING."""
-    delay: np.ndarray
-    optimum: np.ndarray
-    """What the dynamic program, and so the index policy, would do."""
+    """Expected spend of that contact [levels, n]; money."""
+    contact_probability: np.ndarray
+    """By the network [n]."""
+    ppo_level: np.ndarray
+    """The network's likeliest level [n], or NO_CONTACT."""
+    delay_days: np.ndarray
+    """The network's likeliest delay [n]."""
+    index_level: np.ndarray
+    """Level of the dynamic program, and so of the index policy [n], or NO_CONTACT."""
 
     @property
-    def risk(self) -> np.ndarray:
+    def churn_risk(self) -> np.ndarray:
         return -np.expm1(-self.customers.hazard * RESPONSE_MODEL.risk_days)
 
 
-def day(network: Network, customers: Customers, price: float) -> Day:
+def first_day(network: Network, customers: Customers, price: float) -> FirstDay:
     n = len(customers.bill)
-    each = [
+    by_level = [
         incremental_value(customers, np.full(n, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(NUM_LEVELS)
     ]
-    out = np.empty((len(OBSERVATION), n), np.float32)
-    days_since_contact, nothing = np.full(n, NEVER_CONTACTED), np.zeros(n)
-    seen = observe(
-        out, customers.hazard, customers.accept.T, price, days_since_contact, nothing, nothing, RESPONSE_MODEL, RULES
-    ).T
-    outputs = network(seen)
+    values, costs = (np.array(money) for money in zip(*by_level, strict=True))
+    days_since_contact, none = np.full(n, NEVER_CONTACTED), np.zeros(n)
+    facts = customers.hazard, customers.accept.T, price, days_since_contact, none, none
+    observations = observe(np.empty((len(OBSERVATION), n), np.float32), *facts, RESPONSE_MODEL, RULES).T
+    outputs = network(observations)
     contact, offer, delay = (outputs[:, head] for head in (CONTACT, OFFER, DELAY))
-    probability = 1 / (1 + np.exp(contact[:, 0] - contact[:, 1]))
-    ppo = np.where(contact[:, 1] > contact[:, 0], offer.argmax(axis=1), NO_CONTACT)
-    gains, costs = (np.array(part) for part in zip(*each, strict=True))
-    best = optimum(customers, price, RESPONSE_MODEL)
-    return Day(customers, price, gains, costs, probability, ppo, delay.argmax(axis=1), best)
+    return FirstDay(
+        customers,
+        price,
+        values,
+        costs,
+        contact_probability=1 / (1 + np.exp(contact[:, 0] - contact[:, 1])),
+        ppo_level=np.where(contact[:, 1] > contact[:, 0], offer.argmax(axis=1), NO_CONTACT),
+        delay_days=delay.argmax(axis=1),
+        index_level=optimal_levels(customers, price, RESPONSE_MODEL),
+    )
 
 
-class Target(NamedTuple):
-    """Some customers, each contacted once; means are of a contact."""
+class TargetGroup(NamedTuple):
+    """Customers contacted once each; means are of a contact, in money."""
 
     contacts: int
     overlap: float
-    """Share of them whom the network contacts."""
-    risk: float
-    gain: float
-    """Money."""
-    cost: float
-    of_ppo: float
-    """All that they gain, as a share of what those gain whom the network contacts."""
+    """Share of them whom the network contacts too."""
+    churn_risk: float
+    incremental_value: float
+    spend: float
+    share_of_ppo: float
+    """Their total incremental value, as a share of that of the network's contacts."""
 
 
-def targets(found: Day) -> dict[str, Target]:
-    """Whom the network contacts, and other orders of the customers: as many of them, or for the same money.
+def target_groups(day: FirstDay) -> dict[str, TargetGroup]:
+    """The network's contacts, and those of simpler rankings: as many contacts, or for the same expected spend.
 
-    An order names no level, so each is offered what gains most of them: the best that such an order can do.
+    A ranking chooses no level, so each customer is offered the level of the most incremental value: the best case.
     """
-    ppo, best = np.flatnonzero(found.ppo > NO_CONTACT), found.gains.argmax(axis=0)
-    spend, total = (money[found.ppo[ppo], ppo].sum() for money in (found.costs, found.gains))
+    ppo, best_level = np.flatnonzero(day.ppo_level > NO_CONTACT), day.values.argmax(axis=0)
+    spend, ppo_value = (money[day.ppo_level[ppo], ppo].sum() for money in (day.costs, day.values))
 
-    def target(who: np.ndarray, level: np.ndarray) -> Target:
-        gains, costs = found.gains[level[who], who], found.costs[level[who], who]
-        overlap, risk, gain, cost = (float(x.mean()) for x in (np.isin(who, ppo), found.risk[who], gains, costs))
-        return Target(len(who), overlap, risk, gain, cost, float(gains.sum() / total))
+    def group(rows: np.ndarray, level: np.ndarray) -> TargetGroup:
+        values, costs = day.values[level[rows], rows], day.costs[level[rows], rows]
+        columns = np.isin(rows, ppo), day.churn_risk[rows], values, costs
+        overlap, risk, value, cost = (float(column.mean()) for column in columns)
+        return TargetGroup(len(rows), overlap, risk, value, cost, float(values.sum() / ppo_value))
 
-    def paid(order: np.ndarray) -> np.ndarray:
-        return order[np.cumsum(found.costs[best[order], order]) <= spend]
+    def within_spend(ranking: np.ndarray) -> np.ndarray:
+        return ranking[np.cumsum(day.costs[best_level[ranking], ranking]) <= spend]
 
-    by_risk, by_gain = (np.argsort(-score, kind="stable") for score in (found.risk, found.gains.max(axis=0)))
+    by_risk, by_value = (np.argsort(-score, kind="stable") for score in (day.churn_risk, day.values.max(axis=0)))
     return {
-        "ppo": target(ppo, found.ppo),
-        "highest risk first, as many": target(by_risk[: len(ppo)], best),
-        "highest risk first, for the same money": target(paid(by_risk), best),
-        "most gain first, for the same money": target(paid(by_gain), best),
+        "ppo": group(ppo, day.ppo_level),
+        "highest risk first, as many contacts": group(by_risk[: len(ppo)], best_level),
+        "highest risk first, same spend": group(within_spend(by_risk), best_level),
+        "highest incremental value first, same spend": group(within_spend(by_value), best_level),
     }
 
 
-def decisions(found: Day, people: pd.DataFrame) -> pd.DataFrame:
-    """A row a customer, in the order of `people`; money to the cent. A `copy` of one has other lent facts."""
-    tenth = tenths(found.risk)
-    rows = {
+def decision_table(day: FirstDay, people: pd.DataFrame) -> pd.DataFrame:
+    """A row a customer, in the order of `people`; money to the cent. A second `copy` of one has other bank facts."""
+    decile = deciles(day.churn_risk)
+    columns = {
         "customer_id": people["customer_id"].to_numpy(),
         "copy": people.groupby("customer_id").cumcount().to_numpy(),
-        "churn_risk": found.risk.round(4),
-        "monthly_charges": found.customers.bill,
-        **{f"accept_prob_{level}": found.customers.accept[:, level].round(4) for level in range(NUM_LEVELS)},
-        "ppo": [said(level) for level in found.ppo],
-        "delay_days": found.delay,
-        "index": [said(level) for level in found.optimum],
-        **{f"gain_{percent}": found.gains[level].round(2) for level, percent in enumerate(OFFERS)},
-        "why": [why(found, who, tenth[who]) for who in range(len(people))],
+        "churn_risk": day.churn_risk.round(4),
+        "monthly_charges": day.customers.bill,
+        **{f"accept_prob_{level}": day.customers.accept[:, level].round(4) for level in range(NUM_LEVELS)},
+        "ppo": [offer_text(level) for level in day.ppo_level],
+        "delay_days": day.delay_days,
+        "index": [offer_text(level) for level in day.index_level],
+        **{f"gain_{percent}": day.values[level].round(2) for level, percent in enumerate(OFFERS)},
+        "why": [explanation(day, row, decile[row]) for row in range(len(people))],
     }
-    return pd.DataFrame(rows)
+    return pd.DataFrame(columns)
 
 
-def tenths(values: np.ndarray) -> np.ndarray:
+def deciles(values: np.ndarray) -> np.ndarray:
     """[n], from 1, the highest, to 10."""
     rank = np.argsort(np.argsort(-values, kind="stable"), kind="stable")
     return 1 + rank * 10 // len(values)
 
 
-def said(level: int) -> str:
+def offer_text(level: int) -> str:
     return "no contact" if level == NO_CONTACT else f"{OFFERS[level]} %"
 
 
-def why(found: Day, who: int, tenth: int) -> str:
-    """One sentence; what is said of worth is the one-contact gain, and of waiting the dynamic program's."""
-    ppo, index, gains, costs = found.ppo[who], found.optimum[who], found.gains[:, who], found.costs[:, who]
-    priced = gains - found.price * costs
-    level = int(priced.argmax() if ppo == NO_CONTACT else ppo)
-    accept = found.customers.accept[who, level]
-    facts = f"risk {found.risk[who]:.0%}, tenth {tenth} of 10; P(accept) {accept:.1%} at {OFFERS[level]} % off"
-    return f"{facts}: {_reason(ppo, gains, priced, costs, level, found.price)}{_other(ppo, index)}."
+def explanation(day: FirstDay, row: int, decile: int) -> str:
+    """One sentence. Values are those of a single contact; whether to wait is the dynamic program's answer."""
+    ppo, index, values, costs = day.ppo_level[row], day.index_level[row], day.values[:, row], day.costs[:, row]
+    net_values = values - day.price * costs
+    level = int(net_values.argmax() if ppo == NO_CONTACT else ppo)
+    accept = day.customers.accept[row, level]
+    facts = (
+        f"churn risk {day.churn_risk[row]:.0%} (decile {decile} of 10), "
+        f"acceptance {accept:.1%} at a discount of {OFFERS[level]} %"
+    )
+    return f"{facts}: {_reason(ppo, values, net_values, costs, level, day.price)}{_index_policy(ppo, index)}."
 
 
-def _reason(ppo: int, gains: np.ndarray, priced: np.ndarray, costs: np.ndarray, level: int, price: float) -> str:
-    worth = f"{gains[level]:.2f} for {costs[level]:.2f} of the budget"
+def _reason(ppo: int, values: np.ndarray, net_values: np.ndarray, costs: np.ndarray, level: int, price: float) -> str:
     if ppo != NO_CONTACT and costs[level] == 0:
-        return f"a message gains {gains[level]:.2f} and costs nothing of the budget"
+        return f"a message adds {values[level]:.2f} in value and spends none of the budget"
     if ppo != NO_CONTACT:
-        good = "above" if priced[level] > 0 else "below"
-        return f"a contact gains {worth}, {good} its price of {price * costs[level]:.2f}"
-    if gains.max() <= 0:
-        return "a message would cost more than it saves"
-    if priced[level] <= 0:
-        level = int(gains.argmax())
-        dear = f"{costs[level]:.2f} of the budget, whose price is {price * costs[level]:.2f}"
-        return f"the best contact gains {gains[level]:.2f} for {dear}"
-    return f"a contact now would gain {worth}, but it waits"
+        comparison = "more" if net_values[level] > 0 else "less"
+        return f"a contact adds {_value(values, costs, level)}, {comparison} than {_cost(price, costs, level)}"
+    if values.max() <= 0:
+        return "no contact adds value"
+    if net_values[level] <= 0:
+        level = int(values.argmax())
+        return f"the best contact adds {_value(values, costs, level)}, less than {_cost(price, costs, level)}"
+    return f"a contact now would add {_value(values, costs, level)}, but the network waits"
 
 
-def _other(ppo: int, index: int) -> str:
+def _value(values: np.ndarray, costs: np.ndarray, level: int) -> str:
+    return f"{values[level]:.2f} in value for an expected spend of {costs[level]:.2f}"
+
+
+def _cost(price: float, costs: np.ndarray, level: int) -> str:
+    return f"the {price * costs[level]:.2f} that this spend costs at the budget's shadow price"
+
+
+def _index_policy(ppo: int, index: int) -> str:
     if ppo == index:
         return "; the index policy decides the same"
-    return (
-        "; the index policy would wait" if index == NO_CONTACT else f"; the index policy would offer {OFFERS[index]} %"
-    )
+    action = "wait" if index == NO_CONTACT else f"offer {OFFERS[index]} %"
+    return f"; the index policy would {action}"

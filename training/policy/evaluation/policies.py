@@ -1,8 +1,10 @@
 """Policies for the campaign simulator: the baselines, the index policy and the trained network."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from services.policy.policies.network import CONTACT, DELAY, OFFER, Network
+from services.policy.policies.network import CONTACT, DELAY, OFFER, Floats
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel, incremental_value
@@ -14,10 +16,13 @@ FORECAST_PRICES = np.expm1(np.linspace(0, np.log(12), 16))
 """Shadow prices of the budget that spend is forecast at: 0 to 11, denser where low."""
 FORECAST_SEED, UNLIMITED_BUDGET = 7, 1e12
 
+OutputFunction = Callable[[Floats], Floats]
+"""From observations [n, 9] to the outputs of the network's heads [n, outputs]."""
 
-def without_delay(level: np.ndarray, urgency: np.ndarray | None = None) -> CampaignActions:
+
+def without_delay(level: np.ndarray, priority: np.ndarray | None = None) -> CampaignActions:
     """The next decision is on the next day."""
-    return CampaignActions(level, np.zeros(len(level), dtype=int), urgency)
+    return CampaignActions(level, np.zeros(len(level), dtype=int), priority)
 
 
 class NoContactPolicy:
@@ -111,16 +116,15 @@ class IndexPolicy:
             self._price_index = self._solve_price(campaign)
         campaign.result.prices.append(float(self.prices[self._price_index]))
         contacts = np.minimum(campaign.state.contacts[rows].astype(int), campaign.rules.cap - 1)
-        return without_delay(
-            self.levels[self._price_index, campaign.day, campaign.customer_index[rows], contacts].astype(int)
-        )
+        levels = self.levels[self._price_index, campaign.day, campaign.customer_index[rows], contacts]
+        return without_delay(levels.astype(int))
 
     def _solve_price(self, campaign: CampaignSimulator) -> int:
         """Index of the price that minimises the dual."""
-        rows = np.flatnonzero(campaign.state.active)
-        cooldown_left = campaign.rules.cooldown - campaign.state.days_since_contact[rows]
-        days_to_wait = np.maximum(cooldown_left, campaign.state.offer_days_left[rows]).clip(0).astype(int)
-        customers, contacts = campaign.customer_index[rows], campaign.state.contacts[rows].astype(int)
+        state, rows = campaign.state, np.flatnonzero(campaign.state.active)
+        cooldown_left = campaign.rules.cooldown - state.days_since_contact[rows]
+        days_to_wait = np.maximum(cooldown_left, state.offer_days_left[rows]).clip(0).astype(int)
+        customers, contacts = campaign.customer_index[rows], state.contacts[rows].astype(int)
         values = self.values[:, campaign.day + days_to_wait, customers, contacts].sum(axis=1, dtype=float)
         return int((values + self.prices * campaign.funds / CENTS).argmin())
 
@@ -145,7 +149,7 @@ def _affordable(campaign: CampaignSimulator, rows: np.ndarray, level: np.ndarray
 class NetworkPolicy:
     """The trained network, greedy or sampled, at a fixed shadow price or at one found each day from a forecast."""
 
-    def __init__(self, network: Network, price: "float | SpendForecast", greedy: bool = True) -> None:
+    def __init__(self, network: OutputFunction, price: "float | SpendForecast", greedy: bool = True) -> None:
         self.network, self.price, self.greedy = network, price, greedy
 
     def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
@@ -162,12 +166,10 @@ class NetworkPolicy:
 class SpendForecast:
     """The network's spend from each day to the end of the campaign by shadow price, simulated for these customers."""
 
-    def __init__(self, network: Network, customers: Customers, greedy: bool = True) -> None:
+    def __init__(self, network: OutputFunction, customers: Customers, greedy: bool = True) -> None:
         campaign = CampaignSimulator(customers, 2, seed=FORECAST_SEED)
-        accounts = [
-            campaign.run(NetworkPolicy(network, price, greedy=greedy), UNLIMITED_BUDGET) for price in FORECAST_PRICES
-        ]
-        spend_by_day = np.array([account.spend_by_day for account in accounts])
+        policies = [NetworkPolicy(network, price, greedy=greedy) for price in FORECAST_PRICES]
+        spend_by_day = np.array([campaign.run(policy, UNLIMITED_BUDGET).spend_by_day for policy in policies])
         spent = np.column_stack([np.zeros(len(FORECAST_PRICES)), spend_by_day]) / campaign.n
         remaining = (spent[:, -1:] - spent)[::-1]
         self._remaining = np.maximum.accumulate(remaining, axis=0)
@@ -182,11 +184,7 @@ class SpendForecast:
 def _observe(campaign: CampaignSimulator, rows: np.ndarray, price: float) -> np.ndarray:
     """[len(rows), 9]"""
     hazard, accept, _ = campaign.customers[rows]
-    state = (
-        price,
-        campaign.state.days_since_contact[rows],
-        campaign.state.offer_days_left[rows],
-        campaign.state.contacts[rows],
-    )
+    state = campaign.state
+    facts = price, state.days_since_contact[rows], state.offer_days_left[rows], state.contacts[rows]
     out = np.empty((len(OBSERVATION), len(rows)), np.float32)
-    return observe(out, hazard, accept.T, *state, campaign.response_model, campaign.rules).T
+    return observe(out, hazard, accept.T, *facts, campaign.response_model, campaign.rules).T

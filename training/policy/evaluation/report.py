@@ -1,4 +1,4 @@
-"""The report on the policies: a page for people, a file for machines, and each customer's decision with its reason."""
+"""The report on the policies: a page for people, figures for programs, and the decision about each customer."""
 
 import json
 from collections.abc import Iterator
@@ -10,29 +10,41 @@ import pandas as pd
 
 from training.policy.evaluation.assess import SERVED, Evaluation
 from training.policy.evaluation.benchmark import BUDGETS
-from training.policy.evaluation.explain import decisions
-from training.policy.evaluation.sections import Record, compared, foot, otherwise, paced, sampled, targeted, trained
+from training.policy.evaluation.explain import decision_table
+from training.policy.evaluation.sections import (
+    Measurements,
+    baselines_section,
+    decisions_section,
+    sensitivity_section,
+    service_section,
+    speed_section,
+    targeting_section,
+    training_section,
+)
+from training.policy.evaluation.sensitivity import SensitivityResult
+from training.policy.simulation.campaign import CampaignResult
 from training.report.page import document, paragraph, table
 from training.statistics import Estimate
 
-RIVALS = {"sb3": "SB3", "fsrl_ppo_lagrangian": "FSRL"}
-"""By their names in rivals.json."""
+LIBRARIES = {"sb3": "SB3", "fsrl_ppo_lagrangian": "FSRL"}
+"""Other PPO implementations, by their keys in rivals.json."""
 
 
 class Aim(NamedTuple):
     name: str
     reached: float | None
-    """None was not measured."""
+    """None where it was not measured."""
     aim: float
     floor: float | None = None
-    most: bool = False
-    """It is not to be exceeded."""
+    """Worse than this is a failure."""
+    at_most: bool = False
+    """`aim` is the highest acceptable value, not the lowest."""
 
     @property
     def met(self) -> bool:
         if self.reached is None:
             return False
-        return self.reached <= self.aim if self.most else self.reached >= self.aim
+        return self.reached <= self.aim if self.at_most else self.reached >= self.aim
 
     @property
     def verdict(self) -> str:
@@ -43,125 +55,177 @@ class Aim(NamedTuple):
         return "reached" if self.met else "missed"
 
 
-def aims(found: Evaluation, record: Record) -> Iterator[Aim]:
-    for run, aim, floor in (("scratch", 0.92, 0.80), ("warm", 0.95, None)):
+def aims(evaluation: Evaluation, measurements: Measurements) -> Iterator[Aim]:
+    for kind, aim, floor in (("scratch", 0.92, 0.80), ("warm", 0.95, None)):
         for budget in BUDGETS:
-            shares = [each["shares"][str(budget)] for each in record.training[run]]
-            yield Aim(f"{run}, median of {len(shares)} seeds, at {budget:.0%}", float(np.median(shares)), aim, floor)
+            shares = [run["shares"][str(budget)] for run in measurements.training[kind]]
+            yield Aim(f"{kind}, median of {len(shares)} seeds, at {budget:.0%}", float(np.median(shares)), aim, floor)
     for budget in BUDGETS:
-        yield Aim(
-            f"index, price solved again, at {budget:.0%}", found.judged[budget]["index"].share_of_bound.mean, 0.98
-        )
-    yield Aim("violations", violations(found), 0, most=True)
-    yield Aim("spend above the budget", over_budget(found), 0, most=True)
-    for budget, lived in found.lived.items():
-        yield Aim(f"utilisation through the service, at {budget:.0%}", lived.utilisation, 0.98)
-    for budget, by_policy in found.differences.items():
-        for name, difference in by_policy.items():  # its interval, too
-            yield Aim(f"{name} above the best baseline, at {budget:.0%}: low end of the difference", difference.low, 0)
-    yield Aim("steps a second, over SB3 at equal settings", record.rivals.get("over_sb3"), 3)
-    yield Aim("steps a second, over SB3 with its defaults", record.rivals.get("over_sb3_defaults"), 10)
-    for rival, title in RIVALS.items():
-        yield Aim(f"share of the optimum at equal steps, less that of {title}, at worst", lead(record, rival), 0)
+        index = evaluation.results[budget]["index"]
+        yield Aim(f"index, price solved again, at {budget:.0%}", index.share_of_bound.mean, 0.98)
+    yield Aim("violations", violations(evaluation), 0, at_most=True)
+    yield Aim("spend above the budget", overspend(evaluation), 0, at_most=True)
+    for budget, run in evaluation.service_runs.items():
+        yield Aim(f"utilisation through the service, at {budget:.0%}", run.utilisation, 0.98)
+    for budget, differences in evaluation.differences.items():
+        for policy, difference in differences.items():
+            name = f"{policy} above the best baseline, at {budget:.0%}: low end of the difference"
+            yield Aim(name, difference.low, 0)
+    yield Aim("steps a second, over SB3 at equal settings", measurements.benchmarks.get("over_sb3"), 3)
+    yield Aim("steps a second, over SB3 with its defaults", measurements.benchmarks.get("over_sb3_defaults"), 10)
+    for library, title in LIBRARIES.items():
+        name = f"share of the optimum at equal steps, less that of {title}, at worst"
+        yield Aim(name, smallest_lead(measurements, library), 0)
 
 
-def lead(record: Record, rival: str) -> float | None:
-    """Ours less theirs, of means over seeds, at the price where it is least; None where not both have learnt."""
-    learnt = record.rivals.get("learnt", {}).values()
-    if not learnt or any(not {"ours", rival} <= at.keys() for at in learnt):
+def smallest_lead(measurements: Measurements, library: str) -> float | None:
+    """Share of the optimum of this project's PPO less that of a library: means over seeds, at the worst price.
+
+    None if not both were trained.
+    """
+    by_price = measurements.benchmarks.get("learnt", {}).values()
+    if not by_price or any(not {"ours", library} <= learners.keys() for learners in by_price):
         return None
-    ours, theirs = ([at[name]["share_of_optimum"]["mean"] for at in learnt] for name in ("ours", rival))
-    return min(mine - other for mine, other in zip(ours, theirs, strict=True))
+    ours, theirs = ([learners[name]["share_of_optimum"]["mean"] for learners in by_price] for name in ("ours", library))
+    return min(our_share - their_share for our_share, their_share in zip(ours, theirs, strict=True))
 
 
-def violations(found: Evaluation) -> int:
-    """Of the gate's rules and the budget, by what is served."""
-    judged = sum(a.violations for by in found.judged.values() for name in SERVED for a in by[name].accounts)
-    return judged + sum(sum(lived.violations.values()) for lived in found.lived.values())
+def violations(evaluation: Evaluation) -> int:
+    """Violations of the gate's rules and of the budget by the served policies."""
+    through_service = sum(sum(run.violations.values()) for run in evaluation.service_runs.values())
+    return through_service + sum(campaign.violations for campaign in _served_campaigns(evaluation))
 
 
-def over_budget(found: Evaluation) -> float:
-    """Money, at most: promised and spent above the budget, by what is served."""
-    accounts = [a for by in found.judged.values() for name in SERVED for a in by[name].accounts]
-    over = [a.peak_committed - a.budget for a in accounts] + [
-        lived.peak_committed - lived.budget for lived in found.lived.values()
+def overspend(evaluation: Evaluation) -> float:
+    """The most that the served policies ever reserved and spent above a budget; money."""
+    excess = [campaign.peak_committed - campaign.budget for campaign in _served_campaigns(evaluation)]
+    excess += [run.peak_committed - run.budget for run in evaluation.service_runs.values()]
+    return max(0.0, round(max(excess), 2))
+
+
+def _served_campaigns(evaluation: Evaluation) -> list[CampaignResult]:
+    return [
+        campaign
+        for by_policy in evaluation.results.values()
+        for policy in SERVED
+        for campaign in by_policy[policy].campaigns
     ]
-    return max(0.0, round(max(over), 2))
 
 
-def write(found: Evaluation, people: pd.DataFrame, record: Record, folder: Path) -> None:
-    """policy.html, policy.json and policy_decisions.csv."""
+def write(evaluation: Evaluation, people: pd.DataFrame, measurements: Measurements, folder: Path) -> None:
+    """Write policy.html, policy.json and policy_decisions.csv."""
     folder.mkdir(parents=True, exist_ok=True)
-    explained = decisions(found.day, people)
-    explained.to_csv(folder / "policy_decisions.csv", index=False)
-    (folder / "policy.json").write_text(json.dumps(machines(found, record), indent=2) + "\n", encoding="utf-8")
-    parts = [summary(found, record), compared(found), trained(record), paced(found)]
-    parts += [targeted(found), sampled(explained), otherwise(found.moved), foot(record)]
-    page = document("How good the policies are", *parts)
+    decisions = decision_table(evaluation.first_day, people)
+    decisions.to_csv(folder / "policy_decisions.csv", index=False)
+    figures = json.dumps(as_json(evaluation, measurements), indent=2) + "\n"
+    (folder / "policy.json").write_text(figures, encoding="utf-8")
+    page = document(
+        "Evaluation of the retention policies",
+        summary_section(evaluation, measurements),
+        baselines_section(evaluation),
+        training_section(measurements),
+        service_section(evaluation),
+        targeting_section(evaluation),
+        decisions_section(decisions),
+        sensitivity_section(evaluation.sensitivity),
+        speed_section(measurements),
+    )
     (folder / "policy.html").write_text(page, encoding="utf-8")
 
 
-def machines(found: Evaluation, record: Record) -> dict[str, Any]:
-    def by_budget(name: str) -> dict[str, Any]:
+def as_json(evaluation: Evaluation, measurements: Measurements) -> dict[str, Any]:
+    """The content of policy.json."""
+
+    def by_budget(policy: str) -> dict[str, Any]:
         return {
-            str(budget): {metric: rounded(value) for metric, value in policies[name].items()}
-            for budget, policies in found.metrics.items()
+            str(budget): {metric: rounded(value) for metric, value in by_policy[policy].items()}
+            for budget, by_policy in evaluation.metrics.items()
         }
 
-    names = [name for name in next(iter(found.metrics.values())) if name != "ppo"]
+    others = [policy for policy in next(iter(evaluation.metrics.values())) if policy != "ppo"]
+    trained, benchmarks = measurements.metrics, measurements.benchmarks
     return {
-        "share_of_bound": share_of_bound(found, "ppo"),
-        "baselines": {name: {"share_of_bound": share_of_bound(found, name)} for name in names},
-        "violations": violations(found),
-        "max_spend_over_budget": over_budget(found),
-        "train_steps_per_second": record.rivals.get("train_steps_per_second", record.metrics["train_steps_per_second"]),
-        "sb3_steps_per_second": record.rivals.get("sb3_steps_per_second"),
-        "utilisation": {str(budget): round(lived.utilisation, 4) for budget, lived in found.lived.items()},
+        "share_of_bound": share_of_bound(evaluation, "ppo"),
+        "baselines": {policy: {"share_of_bound": share_of_bound(evaluation, policy)} for policy in others},
+        "violations": violations(evaluation),
+        "max_spend_over_budget": overspend(evaluation),
+        "train_steps_per_second": benchmarks.get("train_steps_per_second", trained["train_steps_per_second"]),
+        "sb3_steps_per_second": benchmarks.get("sb3_steps_per_second"),
+        "utilisation": {str(budget): round(run.utilisation, 4) for budget, run in evaluation.service_runs.items()},
         "share_of_bound_through_the_service": {
-            str(budget): round(found.share_lived(budget), 4) for budget in found.lived
+            str(budget): round(evaluation.service_share_of_bound(budget), 4) for budget in evaluation.service_runs
         },
         "above_best_baseline": {
-            str(budget): {"baseline": found.best[budget], **{name: rounded(each) for name, each in by.items()}}
-            for budget, by in found.differences.items()
+            str(budget): {
+                "baseline": evaluation.best_baselines[budget],
+                **{policy: rounded(difference) for policy, difference in differences.items()},
+            }
+            for budget, differences in evaluation.differences.items()
         },
-        "aims": [aim._asdict() | {"verdict": aim.verdict} for aim in aims(found, record)],
-        "policies": {name: by_budget(name) for name in ["ppo", *names]},
-        "sensitivity": [each._asdict() | {"share": rounded(each.share)} for each in found.moved],
+        "aims": [aim_as_json(aim) for aim in aims(evaluation, measurements)],
+        "policies": {policy: by_budget(policy) for policy in ["ppo", *others]},
+        "sensitivity": [sensitivity_as_json(result) for result in evaluation.sensitivity],
     }
 
 
-def share_of_bound(found: Evaluation, name: str) -> dict[str, Any]:
-    return {str(budget): rounded(policies[name]["share_of_bound"]) for budget, policies in found.metrics.items()}
+def aim_as_json(aim: Aim) -> dict[str, Any]:
+    return {
+        "name": aim.name,
+        "reached": aim.reached,
+        "aim": aim.aim,
+        "floor": aim.floor,
+        "most": aim.at_most,
+        "verdict": aim.verdict,
+    }
 
 
-def rounded(value: Estimate) -> dict[str, float]:
-    return {name: round(number, 4) for name, number in value._asdict().items()}
+def sensitivity_as_json(result: SensitivityResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "value": result.value,
+        "price": result.price,
+        "contacted": result.contact_rate,
+        "discount": result.mean_discount,
+        "same": result.agreement,
+        "share": rounded(result.share_of_bound),
+    }
 
 
-def summary(found: Evaluation, record: Record) -> str:
-    every = [*aims(found, record)]
-    missed = [aim.name for aim in every if not aim.met]
-    said = f"{len(every) - len(missed)} of {len(every)} aims are reached."
+def share_of_bound(evaluation: Evaluation, policy: str) -> dict[str, Any]:
+    return {
+        str(budget): rounded(by_policy[policy]["share_of_bound"]) for budget, by_policy in evaluation.metrics.items()
+    }
+
+
+def rounded(estimate: Estimate) -> dict[str, float]:
+    return {name: round(number, 4) for name, number in estimate._asdict().items()}
+
+
+def summary_section(evaluation: Evaluation, measurements: Measurements) -> str:
+    all_aims = [*aims(evaluation, measurements)]
+    missed = [aim.name for aim in all_aims if not aim.met]
+    count = f"{len(all_aims) - len(missed)} of {len(all_aims)} aims are reached."
     rows = [
         [
             aim.name,
             "" if aim.reached is None else f"{aim.reached:.4g}",
             aim.verdict,
-            f"{'≤' if aim.most else '≥'} {aim.aim:g}",
+            f"{'≤' if aim.at_most else '≥'} {aim.aim:g}",
             "" if aim.floor is None else f"≥ {aim.floor:g}",
         ]
-        for aim in every
+        for aim in all_aims
     ]
     return (
-        paragraph(said + (f" Not reached: {'; '.join(missed)}." if missed else ""))
+        paragraph(count + (f" Not reached: {'; '.join(missed)}." if missed else ""))
         + paragraph(
-            "The bound is what no policy exceeds within the budget: the Lagrangian dual of all customers, solved "
-            "exactly. A budget is a share of what the optimum would spend if money were free."
+            "Policies are measured by their share of the bound: the incremental value over contacting nobody that no "
+            "policy can exceed within the budget (the Lagrangian dual over all customers, solved exactly). A budget "
+            "of 30% is 30% of what the optimal policy would spend without a budget."
         )
         + paragraph(
-            "All of this is simulated: what a contact changes is assumed (services/policy/response/model.py gives each "
-            "effect and its reason), and Telco customers were lent a bank's facts for acceptance. What it would mean "
-            "if that is wrong is in the sensitivity table."
+            "All results are simulated. What a contact changes is assumed: services/policy/response/model.py gives "
+            "each effect with its reason. The Telco data have no acceptance, so each Telco customer was lent the facts "
+            "of a bank customer. The sensitivity table shows what a wrong assumption would change."
         )
-        + table("What was reached and aimed at", ["aim", "reached", "verdict", "aim", "floor"], rows)
+        + table("Aims and results", ["measure", "result", "verdict", "aim", "floor"], rows)
     )

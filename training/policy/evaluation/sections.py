@@ -1,4 +1,4 @@
-"""What the report says of the policies: charts, and tables of what was measured."""
+"""The sections of the report on the policies: charts, and tables of what was measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,18 +7,18 @@ import pandas as pd
 
 from shared.messages import OFFERS
 from training.policy.evaluation import charts
-from training.policy.evaluation.assess import EXPLAINED, REFERENCE, SERVED, Evaluation
+from training.policy.evaluation.assess import FIXED_PRICE_INDEX, REPORT_BUDGET, SERVED, Evaluation
 from training.policy.evaluation.benchmark import BUDGETS
-from training.policy.evaluation.explain import targets
-from training.policy.evaluation.sensitivity import Moved
-from training.report.page import figures, heading, paragraph, points, table
+from training.policy.evaluation.explain import target_groups
+from training.policy.evaluation.sensitivity import SensitivityResult
+from training.report.page import bullet_list, figures, heading, paragraph, table
 from training.statistics import Estimate
 
-GLUE = "\N{NO-BREAK SPACE}"
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 """Keeps an interval on one line."""
-UNMEASURED = "not measured: make compare-policy"
-TITLES = {
-    "utilisation": "spent, of the budget",
+NOT_MEASURED = "not measured (run make compare-policy)"
+METRIC_TITLES = {
+    "utilisation": "budget utilisation",
     "nrr": "net revenue retention",
     "roi": "ROI",
     "contact_rate": "customers contacted",
@@ -28,84 +28,94 @@ TITLES = {
 }
 
 
-class Record(NamedTuple):
-    """What others measured."""
+class Measurements(NamedTuple):
+    """What other commands measured."""
 
     training: Mapping[str, Any]
-    """training.json: runs, the budgets of the markets, and what the dynamic program gains."""
+    """training.json: the history of every run, the training budgets and the bound."""
     metrics: Mapping[str, float]
-    """Of the manifest."""
-    rivals: Mapping[str, Any]
-    """rivals.json; empty if it was not made."""
+    """Of the policy's manifest."""
+    benchmarks: Mapping[str, Any]
+    """rivals.json: other PPO implementations; empty if they were not run."""
 
 
-def shown(value: Estimate | None) -> str:
-    """With its interval; nothing where it was not measured."""
-    if value is None:
+def format_estimate(estimate: Estimate | None) -> str:
+    """With its interval; empty where it was not measured."""
+    if estimate is None:
         return ""
-    mean, low, high = (f"{number:,.3f}" for number in value)
-    return mean if low == high else f"{mean} ({low}{GLUE}to{GLUE}{high})"
+    mean, low, high = (f"{number:,.3f}" for number in estimate)
+    return mean if low == high else f"{mean} ({low}{NO_BREAK_SPACE}to{NO_BREAK_SPACE}{high})"
 
 
-def compared(found: Evaluation) -> str:
-    names = [*next(iter(found.judged.values()))]
-    shares = {
-        name: {str(budget): policies[name]["share_of_bound"] for budget, policies in found.metrics.items()}
-        for name in names
-    }
-    rows = [[name, *(shown(shares[name][str(budget)]) for budget in found.metrics)] for name in names]
-    above = [
-        f"At {budget:.0%}, {name} beats the best baseline, {found.best[budget]}, by {shown(difference)}."
-        for budget, by in found.differences.items()
-        for name, difference in by.items()
-    ]
-    detail = [
-        table(
-            f"At {budget:.0%}; counts are means of a quarter",
-            ["policy", *TITLES.values()],
-            [[name, *(figure(policies[name], metric) for metric in TITLES)] for name in names],
-        )
-        for budget, policies in found.metrics.items()
-    ]
-    caption = "Share of the bound, of each policy at each budget. Green: what can be served."
-    return (
-        heading("Beside the baselines")
-        + paragraph(
-            f"The same quarters, customers and luck for each: {len(found.judged[EXPLAINED]['ppo'].accounts)} quarters. "
-            f"In brackets the 95 % interval over them. {REFERENCE.capitalize()} keeps the price of the first day."
-        )
-        + figures([(charts.shares_chart(shares, SERVED), caption)])
-        + table("Share of the bound", ["policy", *(f"at {budget:.0%}" for budget in found.metrics)], rows)
-        + points(above)
-        + paragraph(
-            "Net revenue retention: the bills paid in the quarter, less discounts, over those of all customers if all "
-            "stayed. ROI: what was gained over doing nothing, within a year and after costs, over discounts and the "
-            "cost of contacts. Refused: contacts wanted that gate or ledger did not allow."
-        )
-        + "".join(detail)
-    )
-
-
-def figure(metrics: Mapping[str, Estimate], name: str) -> str:
+def format_metric(metrics: Mapping[str, Estimate], name: str) -> str:
     """Counts without their interval."""
     if name.startswith(("contacts", "refused", "violations")):
         return f"{metrics[name].mean:,.0f}"
-    return shown(metrics.get(name))
+    return format_estimate(metrics.get(name))
 
 
-def trained(record: Record) -> str:
-    training = record.training
+def baselines_section(evaluation: Evaluation) -> str:
+    policies = [*next(iter(evaluation.results.values()))]
+    shares = {
+        policy: {str(budget): metrics[policy]["share_of_bound"] for budget, metrics in evaluation.metrics.items()}
+        for policy in policies
+    }
+    rows = [
+        [policy, *(format_estimate(shares[policy][str(budget)]) for budget in evaluation.metrics)]
+        for policy in policies
+    ]
+    leads = [
+        f"At a budget of {budget:.0%}, {policy} is above the best baseline, {evaluation.best_baselines[budget]}, by "
+        f"{format_estimate(difference)}."
+        for budget, differences in evaluation.differences.items()
+        for policy, difference in differences.items()
+    ]
+    details = [
+        table(
+            f"At a budget of {budget:.0%}; counts are means of a campaign",
+            ["policy", *METRIC_TITLES.values()],
+            [[policy, *(format_metric(metrics[policy], metric) for metric in METRIC_TITLES)] for policy in policies],
+        )
+        for budget, metrics in evaluation.metrics.items()
+    ]
+    caption = "Share of the bound, by policy and budget. Green: policies that the service can run."
+    campaigns = len(evaluation.results[REPORT_BUDGET]["ppo"].campaigns)
+    return (
+        heading("Comparison with the baselines")
+        + paragraph(
+            f"Every policy runs the same {campaigns} simulated campaigns, with the same customers and random numbers. "
+            f"Brackets hold the 95 % interval over campaigns. {FIXED_PRICE_INDEX.capitalize()} keeps the shadow price "
+            "of the first day."
+        )
+        + figures([(charts.shares_chart(shares, SERVED), caption)])
+        + table("Share of the bound", ["policy", *(f"at {budget:.0%}" for budget in evaluation.metrics)], rows)
+        + bullet_list(leads)
+        + paragraph(
+            "Net revenue retention: bills paid in the campaign, less discounts, over the bills of all customers if "
+            "none churned. ROI: incremental value over contacting nobody, within a year and after costs, over the cost "
+            "of discounts and messages. Refused: contacts that the policy wanted and the budget did not cover."
+        )
+        + "".join(details)
+    )
+
+
+def training_section(measurements: Measurements) -> str:
+    training = measurements.training
     [ascent], [unmasked] = training["gradient_ascent"], training["unmasked"]
     kind, seed = (training["chosen"][key] for key in ("kind", "seed"))
     chosen = next(run for run in training[kind] if run["seed"] == seed)
-    drawn = [
+    drawings = [
         (
             charts.learning_chart(training),
-            "Learning: gain of a customer's quarter, by seed. Above 100 % a budget is overspent.",
+            "Learning curves: incremental value per customer and campaign, by seed, as a share of the bound. "
+            "Above 100% a budget is overspent.",
         ),
-        (charts.price_chart(chosen, training["budgets"], "PID"), "Multipliers over time: a price of money a market."),
+        (
+            charts.price_chart(chosen, training["budgets"], "PID control"),
+            "Lagrange multipliers of the budgets during training: one shadow price for each budget.",
+        ),
         (charts.price_chart(ascent, training["budgets"], "gradient ascent"), "The same by plain gradient ascent."),
-        (charts.fatigue_chart(unmasked), "The multiplier of forbidden contacts, where nothing masks them."),
+        (charts.fatigue_chart(unmasked), "Lagrange multiplier of ineligible contacts, in a run without action mask."),
     ]
     rows = [
         [f"{kind}, seed {run['seed']}", f"{run['seconds']:.0f}", f"{run['steps']:,}"]
@@ -114,118 +124,138 @@ def trained(record: Record) -> str:
         for run in training[kind]
     ]
     head = ["run", "seconds", "steps", *(f"at {budget:.0%}" for budget in BUDGETS)]
-    caption = "Share of the bound, held out, by run; gradient_ascent and unmasked: one seed, a third of the updates"
-    return heading("Training") + figures(drawn) + table(caption, head, rows)
+    caption = (
+        "Share of the bound on held-out customers, by run; "
+        "gradient_ascent and unmasked: one seed, a third of the updates"
+    )
+    return heading("Training") + figures(drawings) + diagnostics(chosen) + table(caption, head, rows)
 
 
-def paced(found: Evaluation) -> str:
-    drawn = [
-        (charts.pace_chart(lived, f"at {budget:.0%}"), f"Spend against the calendar, and price, at {budget:.0%}.")
-        for budget, lived in found.lived.items()
+def diagnostics(run: charts.Run) -> str:
+    """PPO's approximate KL, clip fraction, explained variance and entropy by update, if the run recorded them."""
+    if not charts.has_diagnostics(run):
+        titles = ", ".join(charts.DIAGNOSTICS.values())
+        return paragraph(f"This run did not record PPO's diagnostics ({titles}): make train-policy records them.")
+    return figures([(charts.diagnostics_chart(run), "PPO's diagnostics by update, in the run of the served policy.")])
+
+
+def service_section(evaluation: Evaluation) -> str:
+    drawings = [
+        (
+            charts.pacing_chart(run, f"at a budget of {budget:.0%}"),
+            f"Cumulative spend against the pacing plan, and shadow price, at {budget:.0%}.",
+        )
+        for budget, run in evaluation.service_runs.items()
     ]
     rows = [
         [
             f"at {budget:.0%}",
-            f"{lived.decisions:,}",
-            f"{lived.budget:,.2f}",
-            f"{lived.peak_committed:,.2f}",
-            f"{lived.utilisation:.1%}",
-            str(sum(lived.violations.values())),
-            f"{lived.incremental_value:,.0f}",
-            f"{found.share_lived(budget):.3f}",
+            f"{run.decisions:,}",
+            f"{run.budget:,.2f}",
+            f"{run.peak_committed:,.2f}",
+            f"{run.utilisation:.1%}",
+            str(sum(run.violations.values())),
+            f"{run.incremental_value:,.0f}",
+            f"{evaluation.service_share_of_bound(budget):.3f}",
         ]
-        for budget, lived in found.lived.items()
+        for budget, run in evaluation.service_runs.items()
     ]
-    head = ["budget", "decisions", "money", "promised and spent at most", "utilisation", "violations", "gain"]
-    head.append("share of the bound")
+    head = ["budget", "decisions", "budget, money", "most reserved and spent", "utilisation", "violations"]
+    head += ["incremental value", "share of the bound"]
     return (
         heading("Through the service")
         + paragraph(
-            "The policy service's own handlers, gate, ledger and pace decide about each customer every day of a "
-            "quarter; what was promised and spent, and which rules were broken, is counted from outside."
+            "The policy service's own handlers, gate, ledger and pacing decide about every customer each day of a "
+            "campaign. Reserved and spent money and violations of the rules are counted from outside the service."
         )
-        + figures(drawn)
+        + figures(drawings)
         + table("ppo, through the service", head, rows)
     )
 
 
-def targeted(found: Evaluation) -> str:
+def targeting_section(evaluation: Evaluation) -> str:
     rows = [
         [
             name,
-            f"{each.contacts:,}",
-            f"{each.overlap:.0%}",
-            f"{each.risk:.1%}",
-            f"{each.gain:.2f}",
-            f"{each.cost:.2f}",
-            f"{each.of_ppo:.0%}",
+            f"{group.contacts:,}",
+            f"{group.overlap:.0%}",
+            f"{group.churn_risk:.1%}",
+            f"{group.incremental_value:.2f}",
+            f"{group.spend:.2f}",
+            f"{group.share_of_ppo:.0%}",
         ]
-        for name, each in targets(found.day).items()
+        for name, group in target_groups(evaluation.first_day).items()
     ]
-    head = ["who", "contacts", "also contacted by ppo", "mean risk", "gain a contact", "cost a contact", "all gain"]
-    drawn = [
-        (charts.targets_chart(found.day), "Probability of contact by the network, by risk and bill, in percent."),
-        (charts.lift_chart(found.day), "How much likelier than all a customer of each tenth is to be contacted."),
+    head = ["target group", "contacts", "also contacted by ppo", "mean churn risk", "value per contact"]
+    head += ["spend per contact", "total value"]
+    drawings = [
+        (
+            charts.targeting_chart(evaluation.first_day),
+            "Probability that the network contacts a customer, by churn risk and bill, in percent.",
+        ),
+        (charts.lift_chart(evaluation.first_day), "Contact rate in each risk decile, over that of all customers."),
     ]
     return (
-        heading("Whom it contacts")
+        heading("Whom the policy contacts")
         + paragraph(
-            f"A fresh day, at the price of money at the {EXPLAINED:.0%} budget, {found.day.price:.2f}. Money is "
-            "scarce, so orders are compared for the same expected cost too. Gains are of one contact, the last."
+            f"The first day of a campaign, at the shadow price of the {REPORT_BUDGET:.0%} budget, "
+            f"{evaluation.first_day.price:.2f}. As the budget is scarce, rankings are compared at the same expected "
+            "spend, too. Values are incremental, of one contact per customer."
         )
-        + figures(drawn)
-        + table("Beside highest risk first; all gain as a share of ppo's", head, rows)
+        + figures(drawings)
+        + table("Target groups; total value as a share of ppo's", head, rows)
     )
 
 
-def sampled(explained: pd.DataFrame) -> str:
-    few = explained.groupby(["ppo", "index"], sort=True).head(1).sort_values(["ppo", "index"])
+def decisions_section(decisions: pd.DataFrame) -> str:
+    examples = decisions.groupby(["ppo", "index"], sort=True).head(1).sort_values(["ppo", "index"])
     columns = ["customer_id", "monthly_charges", "ppo", "index", "why"]
-    rows = few[columns].astype(str).to_numpy().tolist()
+    rows = examples[columns].astype(str).to_numpy().tolist()
     return (
         heading("Decisions, explained")
         + paragraph(
-            f"The {len(explained):,} decisions are in policy_decisions.csv. They are about "
-            f"{explained['customer_id'].nunique():,} Telco customers; each copy of one has other lent facts. "
-            "Here one of each kind."
+            f"The {len(decisions):,} decisions are in policy_decisions.csv. They are about "
+            f"{decisions['customer_id'].nunique():,} Telco customers; each copy of one has other bank facts. "
+            "The table has one example of each pair of decisions by the network and the index policy."
         )
-        + table("One of each pair of decisions", ["customer", "bill", "ppo", "index", "why"], rows)
+        + table("Examples", ["customer", "bill", "ppo", "index", "explanation"], rows)
     )
 
 
-def otherwise(moved: Sequence[Moved]) -> str:
+def sensitivity_section(results: Sequence[SensitivityResult]) -> str:
     rows = [
         [
-            each.name,
-            each.value,
-            f"{each.contacted:.1%}",
-            f"{each.discount:.1%}",
-            f"{each.price:.2f}",
-            f"{each.same:.1%}",
-            shown(each.share),
+            result.name,
+            result.value,
+            f"{result.contact_rate:.1%}",
+            f"{result.mean_discount:.1%}",
+            f"{result.price:.2f}",
+            f"{result.agreement:.1%}",
+            format_estimate(result.share_of_bound),
         ]
-        for each in moved
+        for result in results
     ]
-    head = ["assumption", "is", "contacted", "mean discount", "price", "same decisions", "ppo, of this world's bound"]
+    head = ["assumption", "value", "contacted", "mean discount", "shadow price", "same decisions", "ppo, of the bound"]
     return (
-        heading("If an assumption is wrong")
+        heading("Sensitivity to the assumptions")
         + paragraph(
-            f"The money of the {EXPLAINED:.0%} budget, in worlds that differ in one thing. What the optimum of that "
-            "world does on the first day; and what the served network, which knows nothing of it, reaches of it."
+            f"The money of the {REPORT_BUDGET:.0%} budget, in simulations with one assumption changed. Contacted, mean "
+            "discount, shadow price and same decisions describe the policy that is optimal there, on the first day. "
+            "The last column is what the served network, trained on the original assumptions, reaches of the bound."
         )
         + table("Sensitivity", head, rows)
     )
 
 
-def foot(record: Record) -> str:
+def speed_section(measurements: Measurements) -> str:
+    benchmarks, trained = measurements.benchmarks, measurements.metrics
+    speeds = {
+        "This project's PPO": benchmarks.get("train_steps_per_second", trained["train_steps_per_second"]),
+        "Stable-Baselines3's PPO at the same settings": benchmarks.get("sb3_steps_per_second"),
+        "Stable-Baselines3's PPO with its defaults": benchmarks.get("sb3_defaults_steps_per_second"),
+    }
     rates = [
-        f"{name}: {value:,.0f} steps a second" if value is not None else f"{name}: {UNMEASURED}"
-        for name, value in (
-            ("Ours", record.rivals.get("train_steps_per_second", record.metrics["train_steps_per_second"])),
-            ("Stable-Baselines3's PPO at the same settings", record.rivals.get("sb3_steps_per_second")),
-            ("Stable-Baselines3's PPO with its defaults", record.rivals.get("sb3_defaults_steps_per_second")),
-        )
+        f"{name}: {NOT_MEASURED if speed is None else f'{speed:,.0f} steps a second'}" for name, speed in speeds.items()
     ]
-    return heading("How fast it learns, and how the numbers are made") + points(
-        [*rates, "Made by: make eval-policy, from the trained network and its training.json, and from rivals.json."]
-    )
+    source = "Made by make eval-policy, from the trained network, its training.json, and rivals.json."
+    return heading("Training speed, and how the figures are made") + bullet_list([*rates, source])

@@ -1,4 +1,4 @@
-"""How decisions move when an assumption is wrong, and what a policy that was trained on it still reaches."""
+"""Sensitivity to the assumptions: how decisions change if one is wrong, and what the served policy still achieves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,12 +12,12 @@ from training.policy.customers import customers
 from training.policy.evaluation.benchmark import BenchmarkResult
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.simulation.campaign import NO_CONTACT, CampaignSimulator, Policy
-from training.statistics import Estimate, mean_interval
+from training.statistics import Estimate
 
 COPIES, SEEDS = 4, tuple(range(200, 206))
-NOISE = 0.5
-"""Of the logarithm of the hazard, where the scorer ranks badly; its mean stays as it is."""
-WORLDS: Mapping[str, Sequence[Any]] = {
+LOG_HAZARD_NOISE = 0.5
+"""Standard deviation of the noise in the log hazard where the scorer ranks badly; the mean hazard is unchanged."""
+ALTERNATIVES: Mapping[str, Sequence[Any]] = {
     "effect": (0.25, 0.75),
     "held_days": (
         tuple(days // 2 for days in RESPONSE_MODEL.effect_days),
@@ -28,80 +28,99 @@ WORLDS: Mapping[str, Sequence[Any]] = {
     "contact_cost": (0.0, 0.5),
     "value_days": (180, 730),
 }
+"""Other values of the response model's parameters, by their names in the report."""
 FIELDS = {"held_days": "effect_days", "annoyance": "fatigue"}
-"""Of the response model, where the report calls them otherwise."""
+"""Of the response model, where the report has another name."""
 
 
-class Case(NamedTuple):
-    """An assumption that is otherwise."""
+class Scenario(NamedTuple):
+    """The simulation with one assumption changed."""
 
     name: str
+    """Of the assumption."""
     value: str
     response_model: ResponseModel
-    seen: Customers
-    """As the scorer says."""
-    true: Customers
+    predicted: Customers
+    """As scored: what policies see."""
+    actual: Customers
+    """What the simulation goes by."""
 
 
-class Moved(NamedTuple):
-    """What an otherwise world changes, at the same budget in money."""
+class SensitivityResult(NamedTuple):
+    """Effect of a changed assumption, at the same budget in money."""
 
     name: str
     value: str
     price: float
-    """Of money, where the optimum is within the budget."""
-    contacted: float
-    """Share of the customers that the optimum contacts on the first day."""
-    discount: float
-    """Of whom it contacts, the mean."""
-    same: float
-    """Share of the customers about whom it decides as in the assumed world."""
-    share: Estimate
-    """Of this world's bound, by the policy of the assumed world."""
+    """Shadow price of the budget in the scenario."""
+    contact_rate: float
+    """Share of the customers that the optimal policy of the scenario contacts on the first day."""
+    mean_discount: float
+    """Of these contacts."""
+    agreement: float
+    """Share of the customers about whom the optimal policy decides as under the original assumptions."""
+    share_of_bound: Estimate
+    """Of the scenario's bound, by the policy for the original assumptions."""
 
 
-def cases(people: pd.DataFrame, redrawn: pd.DataFrame, unlent: pd.DataFrame) -> Iterator[Case]:
-    """The assumed world first. `redrawn` are the same people with other lent facts, `unlent` with none."""
+def scenarios(people: pd.DataFrame, resampled: pd.DataFrame, without_bank_facts: pd.DataFrame) -> Iterator[Scenario]:
+    """The original assumptions first.
 
-    def case(
+    `resampled` are the same customers with bank facts drawn again, `without_bank_facts` scored without any.
+    """
+
+    def scenario(
         name: str,
         value: str,
         response_model: ResponseModel = RESPONSE_MODEL,
-        who: pd.DataFrame = people,
-        wrong: Any = 1.0,
-    ) -> Case:
-        hazard, accept, bill = seen = customers(who, response_model)
-        return Case(name, value, response_model, seen, Customers(hazard * wrong, accept, bill))
+        table: pd.DataFrame = people,
+        hazard_factor: Any = 1.0,
+    ) -> Scenario:
+        hazard, accept, bill = predicted = customers(table, response_model)
+        return Scenario(name, value, response_model, predicted, Customers(hazard * hazard_factor, accept, bill))
 
-    yield case("as assumed", "")
-    for name, values in WORLDS.items():
+    yield scenario("as assumed", "")
+    for name, values in ALTERNATIVES.items():
         for value in values:
-            yield case(name, str(value), RESPONSE_MODEL._replace(**{FIELDS.get(name, name): value}))
-    yield case("lent bank facts", "drawn again", who=redrawn)
-    yield case("lent bank facts", "none", who=unlent)
+            yield scenario(name, str(value), RESPONSE_MODEL._replace(**{FIELDS.get(name, name): value}))
+    yield scenario("lent bank facts", "drawn again", table=resampled)
+    yield scenario("lent bank facts", "none", table=without_bank_facts)
     for factor in (0.5, 1.5):
-        yield case("true hazard", f"scorer's × {factor}", wrong=factor)
-    noise = np.random.default_rng(SEEDS[0]).normal(-(NOISE**2) / 2, NOISE, len(people))
-    yield case("true hazard", f"scorer's × noise, log-normal, σ {NOISE}", wrong=np.exp(noise))
+        yield scenario("true hazard", f"scorer's × {factor}", hazard_factor=factor)
+    rng = np.random.default_rng(SEEDS[0])
+    noise = rng.normal(-(LOG_HAZARD_NOISE**2) / 2, LOG_HAZARD_NOISE, len(people))
+    value = f"scorer's × noise, log-normal, σ {LOG_HAZARD_NOISE}"
+    yield scenario("true hazard", value, hazard_factor=np.exp(noise))
 
 
-def optimum(who: Customers, price: float, response_model: ResponseModel) -> np.ndarray:
-    """The level [n] that is best on the first day where money has that price; NOTHING is to wait."""
-    *_, first = DynamicProgram(who, response_model).solve(price)
-    better = first.contact[:, :, 0].max(axis=0) > first.wait[:, 0]
-    return np.where(better, first.contact[:, :, 0].argmax(axis=0), NO_CONTACT)
+def optimal_levels(customers: Customers, price: float, response_model: ResponseModel) -> np.ndarray:
+    """The dynamic program's level on the first day at a shadow price of the budget [n], or NO_CONTACT."""
+    *_, first_day = DynamicProgram(customers, response_model).solve(price)
+    contact = first_day.contact[:, :, 0].max(axis=0) > first_day.wait[:, 0]
+    return np.where(contact, first_day.contact[:, :, 0].argmax(axis=0), NO_CONTACT)
 
 
-def moved(
-    case: Case, before: np.ndarray, policy: Policy, budget: float, copies: int = COPIES, seeds: Sequence[int] = SEEDS
-) -> Moved:
-    """`before` is the optimum [n] in the assumed world; `budget` is money for one copy of each customer."""
-    dual = LagrangianBound(case.true, response_model=case.response_model).at_budget(budget)
-    level = optimum(case.true, dual.price, case.response_model)
-    quarters = (CampaignSimulator(case.seen, copies, seed, case.response_model, truth=case.true) for seed in seeds)
-    accounts = [quarter.run(policy, copies * budget) for quarter in quarters]
-    reached = mean_interval(BenchmarkResult(accounts, copies * dual.upper_bound(budget)).shares_of_bound)
-    chosen = level[level > NO_CONTACT]
-    discount = float(DISCOUNTS[chosen].mean()) if len(chosen) else 0.0
-    same = float((level == before).mean())
-    return Moved(case.name, case.value, dual.price, len(chosen) / len(level), discount, same, reached)
+def evaluate_scenario(
+    scenario: Scenario,
+    original_levels: np.ndarray,
+    policy: Policy,
+    budget: float,
+    copies: int = COPIES,
+    seeds: Sequence[int] = SEEDS,
+) -> SensitivityResult:
+    """`original_levels` [n] are optimal under the original assumptions; `budget` is money for one copy of each."""
+    name, value, response_model, predicted, actual = scenario
+    dual = LagrangianBound(actual, response_model=response_model).at_budget(budget)
+    levels = optimal_levels(actual, dual.price, response_model)
+    campaigns = [CampaignSimulator(predicted, copies, seed, response_model, truth=actual) for seed in seeds]
+    results = [campaign.run(policy, copies * budget) for campaign in campaigns]
+    contacts = levels[levels > NO_CONTACT]
+    return SensitivityResult(
+        name,
+        value,
+        dual.price,
+        contact_rate=len(contacts) / len(levels),
+        mean_discount=float(DISCOUNTS[contacts].mean()) if len(contacts) else 0.0,
+        agreement=float((levels == original_levels).mean()),
+        share_of_bound=BenchmarkResult(results, copies * dual.upper_bound(budget)).share_of_bound,
+    )

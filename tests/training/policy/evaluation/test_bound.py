@@ -1,4 +1,4 @@
-"""The bound against two customers' joint problem, written out: every day, every pair of actions, every outcome."""
+"""The bound against two customers' joint problem, enumerated: every day, every pair of actions, every outcome."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -20,218 +20,219 @@ RULES = Rules(cooldown=2, cap=2, quarter=4)
 LEVELS = range(len(DISCOUNTS))
 
 
-class One(NamedTuple):
-    """A customer who is still there."""
+class CustomerState(NamedTuple):
+    """Of a customer who has not churned."""
 
     days_since_contact: int = 100
     offer_days_left: int = 0
     contacts: int = 0
 
 
-State = tuple[One | None, One | None]
-"""Of both; None has left."""
+State = tuple[CustomerState | None, CustomerState | None]
+"""Of both customers; None after churn."""
 Actions = tuple[int | None, int | None]
-"""The level offered to each; None is no contact."""
-Plans = Callable[[int, State, float], Iterator[Actions]]
-"""The actions to choose the best of, on a day, in a state, with so much money left."""
+"""The level offered to each customer; None is no contact."""
+ActionSet = Callable[[int, State, float], Iterator[Actions]]
+"""The actions to choose the best of, on a day, in a state, with these funds."""
 
 
-def two(seed: int) -> Customers:
+def two_customers(seed: int) -> Customers:
     rng = np.random.default_rng(seed)
     return Customers(rng.uniform(0.02, 0.08, 2), np.sort(rng.uniform(0, 0.9, (2, 4))), rng.uniform(40, 100, 2))
 
 
-def earned(customers: Customers, budget: float, plans: Plans, rules: Rules = RULES) -> float:
-    """Money both are expected to pay, less discounts and contacts, if the best of `plans` is done each day."""
+def optimal_value(customers: Customers, budget: float, actions: ActionSet, rules: Rules = RULES) -> float:
+    """Expected bills of both customers, less discounts and contacts, under the best of `actions` each day; money."""
 
-    def active(who: int, one: One) -> float:
-        fatigue_days_left = one.contacts if one.days_since_contact < RESPONSE_MODEL.fatigue_days else 0
-        return exp(
-            -customers.hazard[who]
-            * (1 - RESPONSE_MODEL.effect * (one.offer_days_left > 0) + RESPONSE_MODEL.fatigue * fatigue_days_left)
-        )
+    def survival(customer: int, state: CustomerState) -> float:
+        """Of one day."""
+        fatigue = state.contacts if state.days_since_contact < RESPONSE_MODEL.fatigue_days else 0
+        relief = RESPONSE_MODEL.effect * (state.offer_days_left > 0)
+        return exp(-customers.hazard[customer] * (1 - relief + RESPONSE_MODEL.fatigue * fatigue))
 
-    def later(one: One) -> One:
-        return One(min(one.days_since_contact + 1, 100), max(one.offer_days_left - 1, 0), one.contacts)
+    def next_day(state: CustomerState) -> CustomerState:
+        return CustomerState(min(state.days_since_contact + 1, 100), max(state.offer_days_left - 1, 0), state.contacts)
 
-    def answers(who: int, one: One | None, level: int | None) -> list[tuple[float, float, One | None]]:
-        """To an action: probability, money spent, and what the customer is then."""
-        if one is None or level is None:
-            return [(1.0, 0.0, one)]
-        accept, cost = customers.accept[who, level], DISCOUNTS[level] * customers.bill[who]
-        accepted, declined = One(0, RESPONSE_MODEL.effect_days[level], one.contacts + 1), One(0, 0, one.contacts + 1)
+    def responses(
+        customer: int, state: CustomerState | None, level: int | None
+    ) -> list[tuple[float, float, CustomerState | None]]:
+        """Probability, spend and next state of each response to an action."""
+        if state is None or level is None:
+            return [(1.0, 0.0, state)]
+        accept, cost = customers.accept[customer, level], DISCOUNTS[level] * customers.bill[customer]
+        accepted = CustomerState(0, RESPONSE_MODEL.effect_days[level], state.contacts + 1)
+        declined = CustomerState(0, 0, state.contacts + 1)
         return [(accept, cost, accepted), (1 - accept, 0.0, declined)]
 
-    def nights(who: int, one: One | None) -> list[tuple[float, One | None]]:
-        if one is None:
+    def overnight(customer: int, state: CustomerState | None) -> list[tuple[float, CustomerState | None]]:
+        """Probability and state of each outcome of a night."""
+        if state is None:
             return [(1.0, None)]
-        return [(active(who, one), later(one)), (1 - active(who, one), None)]
+        stays = survival(customer, state)
+        return [(stays, next_day(state)), (1 - stays, None)]
 
-    def alone(who: int, day: int, one: One | None) -> float:
-        """To the end, once the quarter is over."""
-        paid, probability = 0.0, 1.0
-        for _ in range(day, RESPONSE_MODEL.value_days if one else day):
-            paid, probability, one = (
-                paid + probability * customers.bill[who] / 30,
-                probability * active(who, one),
-                later(one),
-            )
-        return paid
+    def value_after_campaign(customer: int, day: int, state: CustomerState | None) -> float:
+        value, probability = 0.0, 1.0
+        for _ in range(day, RESPONSE_MODEL.value_days):
+            if state is None:
+                break
+            value += probability * customers.bill[customer] / 30
+            probability *= survival(customer, state)
+            state = next_day(state)
+        return value
 
     @cache
-    def best(day: int, state: State, funds: float) -> float:
+    def value(day: int, state: State, funds: float) -> float:
         if day == rules.quarter:
-            return sum(alone(who, day, one) for who, one in enumerate(state))
-        return max(acted(day, state, funds, actions) for actions in plans(day, state, funds))
+            return sum(value_after_campaign(customer, day, alone) for customer, alone in enumerate(state))
+        return max(action_value(day, state, funds, pair) for pair in actions(day, state, funds))
 
-    def acted(day: int, state: State, funds: float, actions: Actions) -> float:
-        mean = -RESPONSE_MODEL.contact_cost * sum(level is not None for level in actions)
-        for (p, cost, one), (q, price, other) in product(*map(answers, (0, 1), state, actions)):
-            mean += p * q * (slept(day, (one, other), round(funds - cost - price, 9)) - cost - price)
+    def action_value(day: int, state: State, funds: float, pair: Actions) -> float:
+        mean = -RESPONSE_MODEL.contact_cost * sum(level is not None for level in pair)
+        for (p, cost, first), (q, other_cost, second) in product(*map(responses, (0, 1), state, pair)):
+            left = round(funds - cost - other_cost, 9)
+            mean += p * q * (value_overnight(day, (first, second), left) - cost - other_cost)
         return mean
 
     @cache
-    def slept(day: int, state: State, funds: float) -> float:
-        paid = sum(customers.bill[who] / 30 for who, one in enumerate(state) if one)
-        outcomes = product(*map(nights, (0, 1), state))
-        return paid + sum(p * q * best(day + 1, (one, other), funds) for (p, one), (q, other) in outcomes)
+    def value_overnight(day: int, state: State, funds: float) -> float:
+        bills: float = sum(customers.bill[customer] / 30 for customer, alone in enumerate(state) if alone)
+        outcomes = product(*map(overnight, (0, 1), state))
+        return bills + sum(p * q * value(day + 1, (first, second), funds) for (p, first), (q, second) in outcomes)
 
-    return float(best(0, (One(), One()), budget))
-
-
-def cost(customers: Customers, actions: Actions) -> float:
-    """If they accept."""
-    return sum(DISCOUNTS[a] * bill for a, bill in zip(actions, customers.bill, strict=True) if a is not None)
+    return float(value(0, (CustomerState(), CustomerState()), budget))
 
 
-def may(one: One | None, rules: Rules = RULES) -> bool:
+def worst_case_cost(customers: Customers, actions: Actions) -> float:
+    """If both accept; money."""
+    levels_and_bills = zip(actions, customers.bill, strict=True)
+    return sum(float(DISCOUNTS[level] * bill) for level, bill in levels_and_bills if level is not None)
+
+
+def eligible(state: CustomerState | None, rules: Rules = RULES) -> bool:
     return (
-        one is not None
-        and one.days_since_contact >= rules.cooldown
-        and one.contacts < rules.cap
-        and one.offer_days_left == 0
+        state is not None
+        and state.days_since_contact >= rules.cooldown
+        and state.contacts < rules.cap
+        and state.offer_days_left == 0
     )
 
 
-def all_of(customers: Customers, rules: Rules = RULES) -> Plans:
-    """Whatever the gate and the money allow."""
+def allowed_actions(customers: Customers, rules: Rules = RULES) -> ActionSet:
+    """Every pair that the gate and the funds allow."""
 
-    def plans(day: int, state: State, funds: float) -> Iterator[Actions]:
-        each = ([None, *LEVELS] if may(one, rules) else [None] for one in state)
-        return (actions for actions in product(*each) if cost(customers, actions) <= funds)
+    def actions(day: int, state: State, funds: float) -> Iterator[Actions]:
+        first, second = ([None, *LEVELS] if eligible(alone, rules) else [None] for alone in state)
+        return (pair for pair in product(first, second) if worst_case_cost(customers, pair) <= funds)
 
-    return plans
+    return actions
 
 
-def nothing(day: int, state: State, funds: float) -> Iterator[Actions]:
+def no_contact(day: int, state: State, funds: float) -> Iterator[Actions]:
     yield None, None
 
 
-def index(customers: Customers, price: float) -> Plans:
-    """The best for each alone at that price, while the money lasts."""
-    [problem] = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES).programs
-    stages = {stage.day: stage for stage in problem.solve(price)}
+def index_policy(customers: Customers, price: float) -> ActionSet:
+    """What is optimal for each customer alone at that price, while the funds last."""
+    [program] = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES).programs
+    days = {values.day: values for values in program.solve(price)}
 
-    def wants(who: int, day: int, one: One | None) -> int | None:
-        if one is None or not may(one):
+    def optimal_level(customer: int, day: int, state: CustomerState | None) -> int | None:
+        if state is None or not eligible(state):
             return None
-        contact = stages[day].contact[:, who, one.contacts]
-        return int(contact.argmax()) if contact.max() > stages[day].wait[who, one.contacts] else None
+        contact = days[day].contact[:, customer, state.contacts]
+        return int(contact.argmax()) if contact.max() > days[day].wait[customer, state.contacts] else None
 
-    def plans(day: int, state: State, funds: float) -> Iterator[Actions]:
-        first, second = (wants(who, day, one) for who, one in enumerate(state))
-        first = first if cost(customers, (first, None)) <= funds else None
-        yield first, second if cost(customers, (first, second)) <= funds else None
+    def actions(day: int, state: State, funds: float) -> Iterator[Actions]:
+        first, second = (optimal_level(customer, day, alone) for customer, alone in enumerate(state))
+        first = first if worst_case_cost(customers, (first, None)) <= funds else None
+        yield first, second if worst_case_cost(customers, (first, second)) <= funds else None
 
-    return plans
+    return actions
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rules", [RULES, Rules(cooldown=1, cap=2, quarter=3)])
-def test_with_money_enough_two_customers_gain_what_each_gains_alone(seed: int, rules: Rules) -> None:
-    customers = two(seed)
-    gained = earned(customers, 1e6, all_of(customers, rules), rules) - earned(customers, 1e6, nothing, rules)
+def test_with_an_unlimited_budget_the_joint_value_is_the_sum_of_the_customers_values(seed: int, rules: Rules) -> None:
+    customers = two_customers(seed)
+    optimum = optimal_value(customers, 1e6, allowed_actions(customers, rules), rules)
+    incremental = optimum - optimal_value(customers, 1e6, no_contact, rules)
 
-    assert LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=rules).at_price(
-        0.0
-    ).net_value == pytest.approx(gained, abs=1e-9)
-    assert gained > 0.1  # there was something to decide
+    bound = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=rules)
+
+    assert bound.at_price(0.0).net_value == pytest.approx(incremental, abs=1e-9)
+    assert incremental > 0.1, "there was something to decide"
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_policy_within_a_hard_budget_gains_more_than_the_bound(seed: int) -> None:
-    customers = two(seed)
-    portfolio, none = (
-        LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES),
-        earned(customers, 0, nothing),
-    )
-    free, rng = portfolio.at_price(0.0), np.random.default_rng(seed)
+def test_no_policy_within_a_hard_budget_exceeds_the_bound(seed: int) -> None:
+    customers = two_customers(seed)
+    bound = LagrangianBound(customers, response_model=RESPONSE_MODEL, rules=RULES)
+    nothing, rng = optimal_value(customers, 0, no_contact), np.random.default_rng(seed)
     for share in (0, 0.7, 1.5, 4):
-        budget = share * free.spend
-        dual = portfolio.at_budget(budget)
-        optimum = earned(customers, budget, all_of(customers)) - none
-        by_index = earned(customers, budget, index(customers, dual.price)) - none
-        assert by_index <= optimum + 1e-9
+        budget = share * bound.unconstrained_spend
+        dual = bound.at_budget(budget)
+        optimum = optimal_value(customers, budget, allowed_actions(customers)) - nothing
+        index = optimal_value(customers, budget, index_policy(customers, dual.price)) - nothing
+        assert index <= optimum + 1e-9
         assert optimum <= dual.upper_bound(budget) + 1e-9
         for price in rng.uniform(0, 4, 4):  # weak duality: at any price
-            assert optimum <= portfolio.at_price(price).upper_bound(budget) + 1e-9
-    assert (
-        by_index == pytest.approx(optimum) == pytest.approx(dual.upper_bound(budget))
-    )  # at last there is enough for all
+            assert optimum <= bound.at_price(price).upper_bound(budget) + 1e-9
+    assert index == pytest.approx(optimum) == pytest.approx(dual.upper_bound(budget)), "the last budget is enough"
 
 
-def many(number: int = 20) -> Customers:
+def many_customers(number: int = 20) -> Customers:
     rng = np.random.default_rng(9)
     risk = rng.uniform(0.02, 0.9, number)
     return Customers(-np.log1p(-risk) / 90, np.sort(rng.uniform(0, 0.6, (number, 4))), rng.uniform(20, 120, number))
 
 
 def test_the_dual_is_convex_and_spend_falls_as_the_price_rises() -> None:
-    portfolio, prices = LagrangianBound(many()), np.linspace(0, 4, 21)
-    budget = portfolio.unconstrained_spend / 2
-    duals = [portfolio.at_price(float(price)) for price in prices]
-    bounds, spend = (np.array([dual.upper_bound(budget) for dual in duals]), np.array([dual.spend for dual in duals]))
+    bound, prices = LagrangianBound(many_customers()), np.linspace(0, 4, 21)
+    budget = bound.unconstrained_spend / 2
+    duals = [bound.at_price(float(price)) for price in prices]
+    upper_bounds, spend = np.array([(dual.upper_bound(budget), dual.spend) for dual in duals]).T
 
-    assert (np.diff(bounds, 2) > -1e-9).all()
+    assert (np.diff(upper_bounds, 2) > -1e-9).all()
     assert (np.diff(spend) < 1e-9).all()
     assert spend[0] > 2 * spend[-1]
-    assert bounds[0] > bounds.min() < bounds[-1]  # so the lowest is inside
+    assert upper_bounds[0] > upper_bounds.min() < upper_bounds[-1]  # so the lowest is inside
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
 def test_the_bound_is_the_lowest_dual_and_its_price_keeps_the_budget(share: float) -> None:
-    portfolio = LagrangianBound(many())
-    budget = share * portfolio.unconstrained_spend
+    bound = LagrangianBound(many_customers())
+    budget = share * bound.unconstrained_spend
 
-    dual = portfolio.at_budget(budget)
+    dual = bound.at_budget(budget)
 
-    assert dual.spend <= budget < portfolio.at_price(dual.price * (1 - 1e-3)).spend
-    lowest = min(
-        portfolio.at_price(float(price)).upper_bound(budget) for price in dual.price * np.linspace(0.5, 1.5, 21)
-    )
+    assert dual.spend <= budget < bound.at_price(dual.price * (1 - 1e-3)).spend
+    prices = dual.price * np.linspace(0.5, 1.5, 21)
+    lowest = min(bound.at_price(float(price)).upper_bound(budget) for price in prices)
     assert dual.upper_bound(budget) <= lowest + 1e-4 * budget
 
 
-def test_money_that_suffices_costs_nothing() -> None:
-    portfolio = LagrangianBound(many())
+def test_a_budget_that_suffices_has_no_shadow_price() -> None:
+    bound = LagrangianBound(many_customers())
 
-    assert portfolio.at_budget(portfolio.unconstrained_spend).price == 0
-    assert portfolio.at_budget(1e9) == portfolio.at_price(0.0)
-
-
-def test_twice_the_customers_gain_twice_as_much_with_twice_the_budget() -> None:
-    once = many()
-    budget = 0.3 * LagrangianBound(once).unconstrained_spend
-    twice = Customers(*(np.concatenate([fact, fact]) for fact in once))
-
-    price, gain, spend = LagrangianBound(once).at_budget(budget)
-
-    assert LagrangianBound(twice).at_budget(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
-    assert LagrangianBound(once, copies=2).at_budget(2 * budget) == pytest.approx((price, 2 * gain, 2 * spend))
+    assert bound.at_budget(bound.unconstrained_spend).price == 0
+    assert bound.at_budget(1e9) == bound.at_price(0.0)
 
 
-def test_a_portfolio_solved_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = LagrangianBound(many()).at_price(0.7)
+def test_twice_the_customers_have_twice_the_value_with_twice_the_budget() -> None:
+    customers = many_customers()
+    budget = 0.3 * LagrangianBound(customers).unconstrained_spend
+    doubled = Customers(*(np.concatenate([fact, fact]) for fact in customers))
+
+    price, net_value, spend = LagrangianBound(customers).at_budget(budget)
+
+    expected = pytest.approx((price, 2 * net_value, 2 * spend))
+    assert LagrangianBound(doubled).at_budget(2 * budget) == expected
+    assert LagrangianBound(customers, copies=2).at_budget(2 * budget) == expected
+
+
+def test_the_dual_is_the_same_if_customers_are_solved_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = LagrangianBound(many_customers()).at_price(0.7)
     monkeypatch.setattr("training.policy.evaluation.bound.CHUNK_SIZE", 7)
 
-    assert LagrangianBound(many()).at_price(0.7) == pytest.approx(whole)
+    assert LagrangianBound(many_customers()).at_price(0.7) == pytest.approx(whole)
