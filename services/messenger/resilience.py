@@ -69,17 +69,17 @@ class ResilientWriter:
 
     async def _attempt(self, briefs: Sequence[Brief]) -> tuple[list[list[str]], str]:
         """Texts for each brief, and the reason for those that have none."""
-        nothing: list[list[str]] = [[] for _ in briefs]
+        no_texts: list[list[str]] = [[] for _ in briefs]
         if not self._breaker.allow_request():
-            return nothing, "circuit open after failures"
+            return no_texts, "circuit open after failures"
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 written = await self._writer.write(briefs)
         except TimeoutError:
             self._breaker.record_failure()
-            return nothing, "timeout"
+            return no_texts, "timeout"
         except Exception as error:
             self._breaker.record_failure()
-            return nothing, f"{type(error).__name__}: {error}"[:200]
+            return no_texts, f"{type(error).__name__}: {error}"[:200]
         self._breaker.record_success()
         return written, "no text reached its end"

@@ -17,7 +17,7 @@ BLEND_START = 0.7
 def fact_columns(features: Sequence[str], known_in_training: Sequence[bool]) -> list[int]:
     """Index of the first feature of each fact that training knew of at least one customer.
 
-    `known_in_training` holds one flag a feature.
+    `known_in_training` holds one flag per feature.
     """
     return [i for i in fact_offsets(features) if known_in_training[i] and features[i] != OFFER_LEVEL]
 

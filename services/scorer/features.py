@@ -131,7 +131,7 @@ class CategoryCodes(dict[str | None, bytes]):
 def encoder(facts: Mapping[str, Encoding], unknown: Counter[str]) -> Callable[[Sequence[CustomerFacts]], Float32Array]:
     """A function from n customers to rows [n, `feature_names(facts)`], NaN where a fact is missing.
 
-    It counts unknown categories in `unknown`, by fact. About 2 µs a customer: the facts of all customers go through
+    It counts unknown categories in `unknown`, by fact. About 2 µs per customer: the facts of all customers go through
     one chain of iterators, so that no line of Python runs for each customer.
     """
     numeric_facts = itemgetter(*(fact for fact, encoding in facts.items() if encoding is None))

@@ -30,7 +30,7 @@ SCORES: dict[str, Encoding] = {"churn_risk": None, "accept_prob": None}
 class Histogram(TypedDict):
     """Bin i holds values up to and including `edges[i]`; the last bin is unbounded.
 
-    `counts` has one entry a bin, then the number of missing values.
+    `counts` has one entry per bin, then the number of missing values.
     """
 
     edges: list[float]
@@ -40,7 +40,7 @@ class Histogram(TypedDict):
 def reference_histograms(facts: Mapping[str, Encoding], rows: Float32Array) -> dict[str, Histogram]:
     """The training data's histogram of each of `facts`; `rows` [n, features] come from `encoder(facts)`.
 
-    A number has the deciles as edges, fewer where many customers share a value; a category has one bin a code.
+    A number has the deciles as edges, fewer where many customers share a value; a category has one bin per code.
     """
     edges = {
         fact: _edges(encoding, values[~np.isnan(values)])
@@ -60,7 +60,7 @@ def bin_counts(
 
 
 def fact_values(facts: Mapping[str, Encoding], features: Float32Array) -> Iterator[Float32Array]:
-    """One array [n] a fact from `features` [features, n]: the number or the category's code; NaN where missing."""
+    """One array [n] per fact from `features` [features, n]: the number or the category's code; NaN where missing."""
     widths = [len(encoding) if isinstance(encoding, tuple) else 1 for encoding in facts.values()]
     for start, end in pairwise(accumulate(widths, initial=0)):
         yield features[start] if end - start == 1 else np.arange(end - start, dtype=np.float32) @ features[start:end]

@@ -60,10 +60,10 @@ def leaves(tree: Mapping[str, Sequence[Any]], node: int = 0, path: Path | None =
 def conjunction_weights(booster: Any, groups: Sequence[int]) -> dict[frozenset[Condition], Float64Array]:
     """What each conjunction adds, where it holds, to the SHAP value of each group of features [groups].
 
-    Take a leaf of value v with conditions on d features, of which each is met by a fraction r of its cover. For a
-    subset S of k conditions, v is multiplied by the r of the conditions outside S. A feature in S gets this product
-    divided by d C(d-1, k-1), a feature outside S gets it divided by -d C(d-1, k). This is Shapley's sum (Lundberg et
-    al. 2020, equation 8), multiplied out.
+    Let the path to a leaf of value v have conditions on d features, and let each condition be met by a fraction r of
+    the training data's cover. The conjunction of a subset S of k conditions has the product p of v and of the r outside
+    S: it adds p / (d C(d-1, k-1)) to each feature in S, and -p / (d C(d-1, k)) to each other feature of the path. This
+    is Shapley's sum (Lundberg et al. 2020, equation 8), multiplied out.
     """
     trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
     weights: dict[frozenset[Condition], Float64Array] = defaultdict(lambda: np.zeros(max(groups) + 1))
@@ -71,11 +71,11 @@ def conjunction_weights(booster: Any, groups: Sequence[int]) -> dict[frozenset[C
         d = len(path)
         for k in range(d + 1):
             for subset in combinations(path, k):
-                outside = value * prod(fraction for feature, (_, fraction) in path.items() if feature not in subset)
+                product = value * prod(fraction for feature, (_, fraction) in path.items() if feature not in subset)
                 weight = weights[frozenset(path[feature][0] for feature in subset)]
                 for feature in path:
                     divisor = comb(d - 1, k - 1) if feature in subset else -comb(d - 1, k)
-                    weight[groups[feature]] += outside / d / divisor
+                    weight[groups[feature]] += product / d / divisor
     return weights
 
 

@@ -318,10 +318,10 @@ def test_every_violation_is_reported() -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_checked_and_control_characters_never_pass(text: str) -> None:
-    found = violations(text, SAM)
+    result = violations(text, SAM)
 
     if any(unicodedata.category(character) in ("Cc", "Cf") for character in text):
-        assert "control character" in found
+        assert "control character" in result
 
 
 @given(st.integers(0, 999), st.sampled_from(["{}%", "{} months", "{} December", "{} times"]))
