@@ -18,6 +18,11 @@ from shared.service import Clock, Service, utc_now
 from shared.settings import Settings
 from shared.store import Store
 
+DESCRIPTION = (
+    "Publish what happens to your customers, and read the decision about each event: whether to contact the customer, "
+    "with which discount, when, and the message to send."
+)
+
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     if not (settings.api_keys or settings.callers):
@@ -29,6 +34,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
 def create(build: web.Build = build, connect: web.Connect = web.google_cloud) -> FastAPI:
     """The service's web application, with the REST interface for those who may use it."""
     app = web.create_app(build, connect)
+    app.description = DESCRIPTION
     app.include_router(router, dependencies=[Depends(_access(Settings()))])
     return app
 
