@@ -1,8 +1,15 @@
-"""A warm start: a network that does what the dynamic program would, before PPO goes on from there.
+"""Pretrain the network on the dynamic program's decisions: the warm start of PPO.
 
-Not its actions are copied but what they are worth: each state weighs by what a mistake there costs, so the network
-spends its capacity where it matters. Actions alone are poor teachers: in nearly every state the best is to wait.
+python -m training.policy.behaviour_cloning [--seed 0] [--out models/policy/pretrained.npz]
+
+States are weighted by what a mistake there costs, so the network spends its capacity where it matters. Plain imitation
+would teach little: in nearly every state the best action is to wait.
 """
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,66 +18,111 @@ from torch import Tensor
 from services.policy.policies.observation import OBSERVATION, observe
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers
-from training.policy.ppo import Heads, Network, value_loss
+from shared.artifacts import ArtifactError
+from training.data.sources import SourceError
+from training.policy import export
+from training.policy.customers import add_data_options, load_population
+from training.policy.network import ActorCritic, Heads
+from training.policy.ppo import value_loss
 from training.policy.simulation.dynamics import NEVER_CONTACTED
 
 PRICES = np.expm1(np.linspace(0, np.log(12), 40))
-DAYS = 6
-"""Every so many days of the quarter are learnt from."""
-BATCH, STEPS, RATE = 2048, 2_000, 2e-3
-SHARP = 0.2
-"""Levels whose worth differs by less than this share of their spread count as nearly as good."""
+"""Shadow prices of the budget for which states are generated: 0 to 11."""
+DAY_STRIDE = 6
+"""States are of every sixth day of the campaign."""
+CUSTOMERS_PER_DAY = 800
+"""Customers drawn for each price; each has a state on each of those days."""
+MAX_DAYS_SINCE_CONTACT = 60
+NUM_STEPS, BATCH_SIZE, LEARNING_RATE = 2_000, 2048, 2e-3
+OFFER_TEMPERATURE = 0.2
+"""Of the softmax target over levels, as a share of the spread of their advantages."""
+DELAY_WEIGHT = 0.01
+"""Weight of the loss of delays other than 0."""
 
 
-def cloned(customers: Customers, seed: int, network: Network | None = None) -> Network:
+class Dataset(NamedTuple):
+    """States and the dynamic program's values there, in bills of the average customer, net of the price of money."""
+
+    observations: np.ndarray
+    """[n, 9]"""
+    advantages: np.ndarray
+    """Of a contact over waiting, by level [n, levels]; 0 in a cooldown, where there is nothing to choose."""
+    values: np.ndarray
+    """Of the best action [n]; in a cooldown that of its end, discounted by survival until then."""
+
+
+def pretrain(
+    customers: Customers, seed: int, network: ActorCritic | None = None, num_steps: int | None = None
+) -> ActorCritic:
+    """Fit actor and critic to the dynamic program on `customers`; inputs are normalised by the states' moments."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    network = network or Network()
-    states, worth, best = (torch.from_numpy(part) for part in lessons(customers, rng))
-    network.mean.copy_(states.mean(dim=0))
-    network.spread.copy_(states.std(dim=0))
+    network, num_steps = network or ActorCritic(), NUM_STEPS if num_steps is None else num_steps
+    observations, advantages, values = (torch.from_numpy(array) for array in dataset(customers, rng))
+    network.mean.copy_(observations.mean(dim=0))
+    network.std.copy_(observations.std(dim=0))
     optimizer = torch.optim.Adam(network.parameters())
-    for step in range(STEPS):
-        rows = torch.from_numpy(rng.integers(len(states), size=BATCH))
-        heads = network(states[rows], torch.ones(BATCH, dtype=torch.bool))
-        loss = regret(heads, worth[rows]) + value_loss(heads.value, best[rows]) / best.var()
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * (1 - step / STEPS)
+    for step in range(num_steps):
+        rows = torch.from_numpy(rng.integers(len(observations), size=BATCH_SIZE))
+        heads = network(observations[rows], torch.ones(BATCH_SIZE, dtype=torch.bool))
+        loss = policy_loss(heads, advantages[rows]) + value_loss(heads.value, values[rows]) / values.var()
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / num_steps)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return network
 
 
-def lessons(customers: Customers, rng: np.random.Generator, each: int = 800) -> tuple[np.ndarray, ...]:
-    """States [n, 9]; what a contact at each level is worth there more than to wait [n, levels], and the best [n].
-
-    In mean bills, after the price of money. In a cooldown there is nothing to choose, and the best is that of its end,
-    for those who are still there then.
-    """
-    states, worth, best = [], [], []
+def dataset(customers: Customers, rng: np.random.Generator, customers_per_day: int = CUSTOMERS_PER_DAY) -> Dataset:
+    """Random states of a campaign, solved at all `PRICES`."""
+    observations, advantages, values = [], [], []
+    rows = np.arange(customers_per_day)
     for price in PRICES:
-        some = customers[rng.integers(len(customers.bill), size=each)]
-        problem = DynamicProgram(some)
-        for stage in problem.solve(float(price)):
-            if stage.day % DAYS == 0:
-                contacts = rng.integers(problem.rules.cap, size=each)
-                days_since_contact = np.where(contacts, rng.integers(1, 60, size=each), NEVER_CONTACTED)
-                to_wait = np.maximum(problem.rules.cooldown - days_since_contact, 0)  # until the day of this stage
-                out = np.empty((len(OBSERVATION), each), np.float32)
-                facts = some.hazard, some.accept.T, price, days_since_contact, np.zeros(each), contacts
-                states.append(observe(out, *facts, problem.response_model, problem.rules).T)
-                rows = np.arange(each), contacts
-                worth.append((stage.contact[:, *rows] - stage.wait[rows]).T * (to_wait == 0)[:, None])
-                best.append(stage.best[rows] * np.exp(-some.hazard * to_wait))
+        drawn = customers[rng.integers(len(customers.bill), size=customers_per_day)]
+        program = DynamicProgram(drawn)
+        rules, response_model = program.rules, program.response_model
+        for day in program.solve(float(price)):
+            if day.day % DAY_STRIDE:
+                continue
+            contacts = rng.integers(rules.cap, size=customers_per_day)
+            last_contact = rng.integers(1, MAX_DAYS_SINCE_CONTACT, size=customers_per_day)
+            days_since_contact = np.where(contacts, last_contact, NEVER_CONTACTED)
+            cooldown_left = np.maximum(rules.cooldown - days_since_contact, 0)  # until the day of this solution
+            out = np.empty((len(OBSERVATION), customers_per_day), np.float32)
+            state = days_since_contact, np.zeros(customers_per_day), contacts
+            observations.append(observe(out, drawn.hazard, drawn.accept.T, price, *state, response_model, rules).T)
+            over_waiting = day.contact[:, rows, contacts] - day.wait[rows, contacts]
+            advantages.append(over_waiting.T * (cooldown_left == 0)[:, None])
+            values.append(day.best[rows, contacts] * np.exp(-drawn.hazard * cooldown_left))
     bill = np.float32(customers.bill.mean())
-    return np.concatenate(states), *(np.concatenate(part).astype(np.float32) / bill for part in (worth, best))
+    in_bills = (np.concatenate(part).astype(np.float32) / bill for part in (advantages, values))
+    return Dataset(np.concatenate(observations), *in_bills)
 
 
-def regret(heads: Heads, worth: Tensor) -> Tensor:
-    """Cross-entropy of the best contact and the best levels, weighed by what is at stake in each."""
-    best = worth.max(dim=1).values
+def policy_loss(heads: Heads, advantages: Tensor) -> Tensor:
+    """Cross-entropy of the best contact and level, weighted by what is at stake in each; `advantages` [n, levels]."""
+    best = advantages.max(dim=1).values
     contact = best.abs() * torch.where(best > 0, heads.contact[:, 1], heads.contact[:, 0])
-    good = torch.softmax(worth / (SHARP * worth.std(dim=1, keepdim=True) + 1e-6), dim=1)
-    offer = (best - worth.mean(dim=1)) * (good * heads.offer).sum(dim=1)
-    return -(contact + offer).mean() / best.abs().mean() - 0.01 * heads.delay[:, 0].mean()
+    spread = OFFER_TEMPERATURE * advantages.std(dim=1, keepdim=True)
+    target = torch.softmax(advantages / (spread + 1e-6), dim=1)
+    offer = (best - advantages.mean(dim=1)) * (target * heads.offer).sum(dim=1)
+    return -(contact + offer).mean() / best.abs().mean() - DELAY_WEIGHT * heads.delay[:, 0].mean()
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="python -m training.policy.behaviour_cloning", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the states")
+    parser.add_argument("--num-steps", type=int, default=NUM_STEPS, help="steps of Adam")
+    parser.add_argument("--out", type=Path, default=export.PRETRAINED, help="file of the network")
+    add_data_options(parser)
+    args = parser.parse_args()
+    try:
+        customers = load_population(args.mirror, args.data, args.artifacts).training
+    except (SourceError, ArtifactError) as error:
+        sys.exit(str(error))
+    export.save(pretrain(customers, args.seed, num_steps=args.num_steps), args.out)
+    print(f"The network is in {args.out}; go on from it: python -m training.policy.ppo --pretrained {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
-"""Multipliers of constraints, one each: what breaking it costs, raised while it is broken and lowered while it is not.
+"""Update rules of Lagrange multipliers: PID and gradient ascent.
 
-The error is a share of the constraint's limit, so gains need no tuning to its unit; it is clipped, so one bad batch
-cannot run away with the price. A price moves by factors, not by units: the controller works on log(1 + price).
+A multiplier is the price of breaking a constraint. Both rules take the error as a share of the constraint's limit, so
+their gains do not depend on its unit.
 """
 
 from dataclasses import dataclass, field
@@ -11,42 +11,47 @@ import numpy as np
 
 @dataclass
 class PID:
-    """Stooke, Achiam and Abbeel (2020), algorithm 2: the integral finds the price, proportion and derivative damp it.
+    """PID control (Stooke, Achiam and Abbeel 2020, algorithm 2): the integral finds the price, the rest damps it.
 
-    Unlike there it moves log(1 + λ), and on an error clipped to ±1. So with `proportion` and `derivative` 0 it is not
-    quite `GradientAscent`: log(1 + λ) ← max(0, log(1 + λ) + α·error).
+    Unlike there it controls log(1 + λ), so a price moves by factors, and the error is clipped to ±1, so one bad batch
+    cannot run away with it. Without proportional and derivative terms it is therefore not quite `GradientAscent`, but
+    log(1 + λ) ← max(0, log(1 + λ) + K_I · error).
     """
 
     price: np.ndarray
-    """[constraints], where it begins."""
-    integral: float = 0.03
-    proportion: float = 0.3
-    derivative: float = 0.3
+    """Multipliers λ [constraints]; at first the initial ones."""
+    integral_gain: float = 0.03
+    proportional_gain: float = 0.3
+    derivative_gain: float = 0.3
     smoothing: float = 0.9
-    """Of the error, for proportion and derivative."""
-    _sum: np.ndarray = field(init=False)
+    """Weight of the past in the moving average of the error, which the proportional and derivative terms take."""
+    _integral: np.ndarray = field(init=False)
     _error: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self._sum, self._error = np.log1p(self.price), np.zeros_like(self.price)
+        self._integral, self._error = np.log1p(self.price), np.zeros_like(self.price)
 
     def step(self, used: np.ndarray, limit: np.ndarray) -> np.ndarray:
-        """The prices, after so much was used of each limit."""
+        """Update λ after `used` of each `limit` [constraints]; return it."""
         error = np.clip((used - limit) / limit, -1, 1)
-        before, self._error = self._error, self.smoothing * self._error + (1 - self.smoothing) * error
-        self._sum = np.maximum(0, self._sum + self.integral * error)
-        damping = self.proportion * self._error + self.derivative * np.maximum(0, self._error - before)
-        self.price = np.expm1(np.maximum(0, self._sum + damping))
+        previous, self._error = self._error, self.smoothing * self._error + (1 - self.smoothing) * error
+        self._integral = np.maximum(0, self._integral + self.integral_gain * error)
+        rise = np.maximum(0, self._error - previous)
+        damping = self.proportional_gain * self._error + self.derivative_gain * rise
+        self.price = np.expm1(np.maximum(0, self._integral + damping))
         return self.price
 
 
 @dataclass
 class GradientAscent:
-    """The mission's rule, λ ← max(0, λ + α · error), of the error as a share of the limit; kept to compare with."""
+    """λ ← max(0, λ + α · error): the documented rule, kept to compare with."""
 
     price: np.ndarray
-    rate: float = 0.05
+    """Multipliers λ [constraints]; at first the initial ones."""
+    learning_rate: float = 0.05
+    """α."""
 
     def step(self, used: np.ndarray, limit: np.ndarray) -> np.ndarray:
-        self.price = np.maximum(0, self.price + self.rate * (used - limit) / limit)
+        """Update λ after `used` of each `limit` [constraints]; return it."""
+        self.price = np.maximum(0, self.price + self.learning_rate * (used - limit) / limit)
         return self.price

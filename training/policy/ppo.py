@@ -1,265 +1,452 @@
-"""PPO (Schulman et al. 2017) with Lagrange multipliers for the budget and for fatigue, from scratch.
+"""PPO (Schulman et al. 2017) with Lagrange multipliers for the budget and for fatigue: PPO-Lagrangian.
 
-Many customers live through their quarter at once (`training.policy.simulation.vector_env`). They belong to markets,
-each with a budget and so a price of money of its own, which its customers see as `budget_remaining`:
-one network learns what to do at any price. Nothing is learnt of luck: rewards are expectations over acceptance and
-survival.
+python -m training.policy.ppo [--pretrained] [--seed 0] [--num-updates 400]
+
+The customers belong to markets. Each market has a budget, and so a shadow price of money, which its customers observe
+as `budget_remaining`: one network learns what to do at any price. Rewards are expectations over acceptance and churn,
+so the advantages carry little noise.
 """
 
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from services.policy.policies.network import HEADS, NUM_OUTPUTS
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.model import Customers
+from shared.artifacts import ArtifactError
+from training.data.sources import SourceError
+from training.policy import export
+from training.policy.customers import add_data_options, load_population
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.lagrangian import PID, GradientAscent
+from training.policy.network import ActorCritic, Heads, entropy, log_probability, sample
 from training.policy.simulation.vector_env import RetentionVectorEnv
+
+VALIDATION_CUSTOMERS = 1_500
+"""Training customers for whom prices are solved and among runs the best is chosen."""
 
 
 @dataclass(frozen=True)
-class Args:
+class PPOArgs:
     seed: int = 0
-    updates: int = 400
-    seconds: float = 300
-    """After which training ends, however many updates were made."""
-    customers: int = 512
-    steps: int = 16
-    """Decisions of each customer between two updates."""
-    epochs: int = 4
-    batch: int = 2048
+    """Of the network's weights, the customers and the minibatches."""
+    num_updates: int = 400
+    """Rollouts, each followed by an update of the network."""
+    max_seconds: float = 300.0
+    """Training ends after this time, however many updates were made."""
+    num_envs: int = 512
+    """Customers simulated in parallel."""
+    num_steps: int = 16
+    """Decisions of each customer in a rollout."""
+    update_epochs: int = 4
+    """Passes over a rollout."""
+    minibatch_size: int = 2048
     learning_rate: float = 1e-3
-    """Falls to 0 with the updates."""
-    clip: float = 0.2
-    entropy: float = 0.01
-    value: float = 0.5
-    trace: float = 0.95
-    """λ of the generalised advantage, a day."""
+    """Of Adam; it falls linearly to 0."""
+    clip_coef: float = 0.2
+    """ε of the clipped surrogate objective."""
+    ent_coef: float = 0.01
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss, which is in units of the variance of the returns."""
+    max_grad_norm: float = 0.5
+    """Gradients are clipped to this norm."""
+    gae_lambda: float = 0.95
+    """λ of generalised advantage estimation, per day."""
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
-    """Of the markets, as shares of what the optimum spends where money is free."""
-    fatigue: float = 0.02
-    """Forbidden contacts a customer's quarter that are put up with: what λ₂ holds down where nothing is masked."""
-    masked: bool = True
-    """Contacts that the gate forbids are not even tried."""
-    ascent: bool = False
-    """Plain gradient ascent on the multipliers, instead of PID."""
-    threads: int = 1
+    """Budget of each market, as a share of what the optimal policy spends without one."""
+    fatigue_limit: float = 0.02
+    """Forbidden contacts a customer and campaign that are tolerated: the limit of λ₂, which matters without a mask."""
+    action_mask: bool = True
+    """Forbidden contacts have probability 0."""
+    gradient_ascent: bool = False
+    """Update the multipliers by plain gradient ascent instead of PID."""
+    num_threads: int = 1
 
 
-class Heads(NamedTuple):
-    """Log-probabilities [n, choices] of three choices, and the value [n]."""
-
-    contact: Tensor
-    offer: Tensor
-    delay: Tensor
-    value: Tensor
+FINE_TUNING = PPOArgs(
+    num_updates=40, num_envs=2048, minibatch_size=8192, learning_rate=1e-5, ent_coef=0.0, clip_coef=0.1
+)
+"""For a pretrained network. Small steps: it knows that the campaign ends, while PPO bootstraps there, and the longer it
+is trained the more of that it unlearns (training/LOG.md)."""
 
 
-class Network(nn.Module):
-    """9 → 128 → 128 → four heads, on inputs of mean 0 and spread 1."""
+@dataclass
+class RolloutBuffer:
+    """Transitions of a rollout: arrays [num_steps, num_envs, …]."""
 
-    def __init__(self, hidden: int = 128) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.full((len(OBSERVATION),), 0.5))
-        self.register_buffer("spread", torch.full((len(OBSERVATION),), 0.3))
-        self.first, self.second = nn.Linear(len(OBSERVATION), hidden), nn.Linear(hidden, hidden)
-        self.heads = nn.Linear(hidden, NUM_OUTPUTS)
-        for layer, scale in ((self.first, 2**0.5), (self.second, 2**0.5), (self.heads, 0.01)):
-            nn.init.orthogonal_(layer.weight, scale)
-            nn.init.zeros_(layer.bias)
+    observations: np.ndarray
+    contact_mask: np.ndarray
+    """Whether a contact was possible."""
+    actions: np.ndarray
+    """Contact, offer and delay [num_steps, num_envs, 3]."""
+    logprobs: np.ndarray
+    """Of the actions, by the policy that took them."""
+    values: np.ndarray
+    rewards: np.ndarray
+    """After the prices; in bills of the average customer."""
+    survival: np.ndarray
+    """Probability of staying until the next decision: what a discount is elsewhere."""
+    next_values: np.ndarray
+    """Value of the next state of the same customer, also where the end of the campaign truncates the episode."""
+    gae_decay: np.ndarray
+    """survival · λ^days, and 0 where the next transition is another customer's."""
 
-    def forward(self, observations: Tensor, may: Tensor) -> Heads:
-        """[n, 9], and [n] whether they may be contacted."""
-        hidden = torch.relu(self.first((observations - self.mean) / self.spread))
-        contact, offer, delay, value = self.heads(torch.relu(self.second(hidden))).split(tuple(HEADS.values()), dim=1)
-        contact = contact.masked_fill(~may[:, None] & torch.tensor([False, True]), -1e9)
-        contact, offer, delay = (torch.log_softmax(logits, dim=1) for logits in (contact, offer, delay))
-        return Heads(contact, offer, delay, value[:, 0])
+    @classmethod
+    def empty(cls, num_steps: int, num_envs: int) -> Self:
+        shape = num_steps, num_envs
+
+        def single() -> np.ndarray:
+            return np.empty(shape, np.float32)
+
+        return cls(
+            observations=np.empty((*shape, len(OBSERVATION)), np.float32),
+            contact_mask=np.empty(shape, bool),
+            actions=np.empty((*shape, 3), np.int64),
+            logprobs=single(),
+            values=single(),
+            rewards=np.empty(shape),
+            survival=single(),
+            next_values=single(),
+            gae_decay=single(),
+        )
 
 
-def log_probability(heads: Heads, actions: Tensor) -> Tensor:
-    """[n] of actions [n, 3]. The offer is no part of an action without contact."""
-    contact, offer, delay = (
-        choice.gather(1, action[:, None])[:, 0] for choice, action in zip(heads[:3], actions.T, strict=True)
-    )
-    return contact + actions[:, 0] * offer + delay
-
-
-def entropy(heads: Heads) -> Tensor:
-    contact, offer, delay = (-(choice.exp() * choice).sum(dim=1) for choice in heads[:3])
-    return contact + heads.contact[:, 1].exp() * offer + delay
-
-
-def sample(heads: Heads, rng: np.random.Generator) -> np.ndarray:
-    """[n, 3], by the Gumbel trick."""
-    return np.stack([(choice.numpy() + rng.gumbel(size=choice.shape)).argmax(axis=1) for choice in heads[:3]], axis=1)
-
-
-def advantages(
-    rewards: np.ndarray, values: np.ndarray, after: np.ndarray, kept: np.ndarray, carried: np.ndarray
+def compute_gae(
+    rewards: np.ndarray, values: np.ndarray, next_values: np.ndarray, survival: np.ndarray, gae_decay: np.ndarray
 ) -> np.ndarray:
-    """Generalised advantages (Schulman et al. 2016), all [steps, n]: A = δ + carried · A', the next step's.
+    """Generalised advantage estimates (Schulman et al. 2016, equations 11 to 16); all [num_steps, num_envs].
 
-    δ = reward + kept · after − value.
-
-    `after` is the value of what comes next, also where the clock cut the episode: a cut is no end. `kept` is what of it
-    counts: the probability of staying. `carried` is kept · λ^days, and 0 where the next step is another customer's.
+    A_t = δ_t + gae_decay_t · A_{t+1}, where δ_t = rewards_t + survival_t · next_values_t − values_t.
     """
-    found = np.empty_like(rewards)
-    last: np.ndarray = np.zeros_like(rewards[0])
-    for step in range(len(rewards) - 1, -1, -1):
-        last = rewards[step] + kept[step] * after[step] - values[step] + carried[step] * last
-        found[step] = last
-    return found
+    advantages = np.empty_like(rewards)
+    next_advantage: np.ndarray = np.zeros_like(rewards[0])
+    for t in reversed(range(len(rewards))):
+        next_advantage = rewards[t] + survival[t] * next_values[t] - values[t] + gae_decay[t] * next_advantage
+        advantages[t] = next_advantage
+    return advantages
 
 
-def policy_loss(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """The clipped surrogate, equation 7 of Schulman et al. (2017)."""
+def clipped_surrogate_loss(log_ratio: Tensor, advantages: Tensor, clip_coef: float) -> Tensor:
+    """Negative of E[min(r A, clip(r, 1 − ε, 1 + ε) A)], r the likelihood ratio: Schulman et al. (2017), equation 7."""
     ratio = log_ratio.exp()
-    return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    return -torch.min(ratio * advantages, ratio.clamp(1 - clip_coef, 1 + clip_coef) * advantages).mean()
 
 
-def value_loss(value: Tensor, target: Tensor) -> Tensor:
-    return (value - target).square().mean()
+def value_loss(values: Tensor, returns: Tensor) -> Tensor:
+    """Mean squared error, as in equation 9 of Schulman et al. (2017)."""
+    return (values - returns).square().mean()
 
 
 class Batch(NamedTuple):
-    """What was seen, done and gained: [steps, n, …]."""
+    """Samples of a rollout, to draw minibatches from: tensors [num_steps · num_envs, …]."""
 
-    observations: np.ndarray
-    may: np.ndarray
-    actions: np.ndarray
-    log_probabilities: np.ndarray
-    advantages: np.ndarray
-    targets: np.ndarray
+    observations: Tensor
+    contact_mask: Tensor
+    actions: Tensor
+    logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    @classmethod
+    def of(cls, rollout: RolloutBuffer) -> Self:
+        buffer = rollout
+        advantages = compute_gae(buffer.rewards, buffer.values, buffer.next_values, buffer.survival, buffer.gae_decay)
+        columns = buffer.observations, buffer.contact_mask, buffer.actions, buffer.logprobs, buffer.values
+        estimates = (estimate.astype(np.float32) for estimate in (advantages, advantages + buffer.values))
+        return cls(*(torch.from_numpy(column).flatten(0, 1) for column in (*columns, *estimates)))
 
 
-class Point(NamedTuple):
-    """The state of training."""
+class Usage(NamedTuple):
+    """What happened in a rollout, in expectation over churn; arrays [num_envs]."""
+
+    spend: np.ndarray
+    """Money on accepted discounts."""
+    violations: np.ndarray
+    """Contacts that the gate forbids."""
+    incremental_value: np.ndarray
+    """Money gained over doing nothing."""
+    campaigns: np.ndarray
+    """Campaigns that passed, in parts."""
+
+
+class Diagnostics(NamedTuple):
+    """Of an update; means over its minibatches."""
+
+    approx_kl: float
+    """KL divergence of the new policy from the old one, estimated by E[(r − 1) − log r] (Schulman 2020)."""
+    clip_fraction: float
+    """Share of samples whose likelihood ratio is outside 1 ± clip_coef."""
+    explained_variance: float
+    """Of the returns by the values, before the update: 1 is perfect, 0 is no better than their mean."""
+    entropy: float
+    """Of the policy, in nats."""
+
+
+class UpdateMetrics(NamedTuple):
+    """State of training after an update."""
 
     seconds: float
+    """Since training began."""
     steps: int
+    """Decisions so far, of all customers."""
     prices: np.ndarray
-    """[markets], what money costs."""
+    """Multiplier of each market's budget: its shadow price [markets]."""
     fatigue_price: float
-    used: np.ndarray
-    """[markets], of the budget."""
-    gain: float
-    """Money a customer's quarter, over doing nothing."""
+    """Multiplier of the fatigue limit."""
+    utilisation: np.ndarray
+    """Spend as a share of each market's budget [markets]."""
+    incremental_value: float
+    """Money gained over doing nothing, a customer and campaign."""
+    diagnostics: Diagnostics
 
 
-class Trained(NamedTuple):
-    network: Network
-    points: list[Point]
+class TrainedPolicy(NamedTuple):
+    network: ActorCritic
+    history: list[UpdateMetrics]
 
 
 class Trainer:
-    """PPO on `customers`, from `network` if one is given. Budgets are shares of what the optimum spends for free."""
+    """PPO on `customers`, from `network` and `prices` [markets] if given."""
 
     def __init__(
-        self, args: Args, customers: Customers, network: Network | None = None, prices: np.ndarray | None = None
+        self, args: PPOArgs, customers: Customers, network: ActorCritic | None = None, prices: np.ndarray | None = None
     ) -> None:
         torch.manual_seed(args.seed)
-        torch.set_num_threads(args.threads)
+        torch.set_num_threads(args.num_threads)
         self.args, self.rng = args, np.random.default_rng(args.seed)
-        self.network = network or Network()
+        self.network = network or ActorCritic()
         self.optimizer = torch.optim.Adam(self.network.parameters(), eps=1e-5, fused=True)
-        self.many = RetentionVectorEnv(customers, args.customers, self.rng, survival_weighted=True)
-        self.bill = float(customers.bill.mean())
-        free = LagrangianBound(customers).unconstrained_spend / len(customers.bill)
-        self.limits = free * np.array(args.budgets)  # money a customer's quarter
-        self.market = np.arange(args.customers) * len(self.limits) // args.customers
-        rule = GradientAscent if args.ascent else PID
-        self.budget = rule(np.ones_like(self.limits) if prices is None else prices)
-        self.fatigue = rule(np.zeros(1))
-        self.used, self.gain = np.zeros_like(self.limits), 0.0
+        self.env = RetentionVectorEnv(customers, args.num_envs, self.rng, survival_weighted=True)
+        self.mean_bill = float(customers.bill.mean())
+        unconstrained_spend = LagrangianBound(customers).unconstrained_spend / len(customers.bill)
+        self.budgets = unconstrained_spend * np.array(args.budgets)
+        """Of each market, money a customer and campaign."""
+        self.market = np.arange(args.num_envs) * len(self.budgets) // args.num_envs
+        """Of each customer [num_envs]."""
+        rule = GradientAscent if args.gradient_ascent else PID
+        self.budget_multipliers = rule(np.ones_like(self.budgets) if prices is None else prices)
+        self.fatigue_multiplier = rule(np.zeros(1))
 
-    def run(self, show: Callable[[Point], object] = lambda point: None) -> Trained:
-        """Until all updates are made, or the time is up."""
-        points: list[Point] = []
-        steps, start = 0, time.perf_counter()
-        while len(points) < self.args.updates and (seconds := time.perf_counter() - start) < self.args.seconds:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.args.learning_rate * (1 - len(points) / self.args.updates)
-            self.update(self.collect())
-            steps += self.args.customers * self.args.steps
-            prices, fatigue_price = self.budget.price.copy(), float(self.fatigue.price[0])
-            points.append(Point(seconds, steps, prices, fatigue_price, self.used / self.limits, self.gain))
-            show(points[-1])
-        return Trained(self.network, points)
+    def train(self, on_update: Callable[[UpdateMetrics], object] = lambda metrics: None) -> TrainedPolicy:
+        """Collect rollouts and learn from them until all updates are made, or the time is up."""
+        args, history = self.args, list[UpdateMetrics]()
+        start = time.perf_counter()
+        for update in range(args.num_updates):
+            if (seconds := time.perf_counter() - start) >= args.max_seconds:
+                break
+            self.optimizer.param_groups[0]["lr"] = args.learning_rate * (1 - update / args.num_updates)
+            rollout, usage = self.collect_rollout()
+            utilisation = self.update_multipliers(usage)
+            diagnostics = self.update_network(Batch.of(rollout))
+            history.append(
+                UpdateMetrics(
+                    seconds,
+                    (update + 1) * args.num_envs * args.num_steps,
+                    self.budget_multipliers.price.copy(),
+                    float(self.fatigue_multiplier.price[0]),
+                    utilisation,
+                    float(usage.incremental_value.sum() / usage.campaigns.sum()),
+                    diagnostics,
+                )
+            )
+            on_update(history[-1])
+        return TrainedPolicy(self.network, history)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def see(self) -> tuple[np.ndarray, np.ndarray, Heads]:
-        observations = self.many.observe().T.copy()
-        may = self.many.eligible() if self.args.masked else np.ones(self.many.num_envs, dtype=bool)
-        return observations, may, self.network(torch.from_numpy(observations), torch.from_numpy(may))
+    def evaluate_states(self) -> tuple[np.ndarray, np.ndarray, Heads]:
+        """Observations [num_envs, 9], contact mask [num_envs], and the network's heads for them."""
+        observations = self.env.observe().T.copy()
+        contact_mask = self.env.eligible() if self.args.action_mask else np.ones(self.env.num_envs, dtype=bool)
+        return observations, contact_mask, self.network(torch.from_numpy(observations), torch.from_numpy(contact_mask))
 
-    def collect(self) -> Batch:
-        """Some steps of every customer; and the multipliers follow what they used."""
-        many, args = self.many, self.args
-        price, fatigue_price = self.budget.price[self.market], float(self.fatigue.price[0])
-        many.price = price.astype(np.float32)
-        rows, totals = [], np.zeros((3, many.num_envs))
-        observations, may, heads = self.see()
-        for _ in range(args.steps):
+    def collect_rollout(self) -> tuple[RolloutBuffer, Usage]:
+        """Let the policy decide `num_steps` times about every customer, at the current prices."""
+        args, env = self.args, self.env
+        rollout, totals = RolloutBuffer.empty(args.num_steps, args.num_envs), np.zeros((3, args.num_envs))
+        price, fatigue_price = self.budget_multipliers.price[self.market], float(self.fatigue_multiplier.price[0])
+        env.price = price.astype(np.float32)
+        days = np.zeros(args.num_envs, np.float32)
+        observations, contact_mask, heads = self.evaluate_states()
+        for t in range(args.num_steps):
             actions = sample(heads, self.rng)
-            likely = log_probability(heads, torch.from_numpy(actions)).numpy()
-            value = heads.value.numpy()
-            who = np.flatnonzero(actions[:, 0])
-            gain, cost = np.zeros((2, many.num_envs))
-            gain[who], cost[who] = many.incremental_value(who, actions[who, 1])
-            active, broken = np.exp(-many.state.cumulative_hazard), (actions[:, 0] > 0) & ~many.eligible()
-            step = many.step(actions[:, 0] > 0, actions[:, 1], actions[:, 2])
-            totals += active * np.stack([cost, broken, gain])
-            reward = (gain - price * cost - fatigue_price * broken) / self.bill
-            row = [observations, may, actions, likely, value, reward, step.survival]
-            observations, may, heads = self.see()
-            after = heads.value.numpy().copy()
-            spent = many.state.contacts >= many.rules.cap if args.masked else np.zeros_like(step.truncated)
-            after[spent] = 0  # at the cap nothing can be gained any more in this quarter
-            rest = spent * (many.rules.quarter - many.day)
-            if (over := step.truncated | spent).any():
-                many.reset_done(over)
-                observations, may, heads = self.see()
-            rows.append([*row, after, step.survival * args.trace**step.days * ~over, step.days + rest])
-        seen, may_all, done, likely_all, values, rewards, kept, afters, carried, days = (
-            np.stack(column) for column in zip(*rows, strict=True)
-        )
-        self._price(totals, days.sum(axis=0) / many.rules.quarter)
-        found = advantages(rewards, values, afters, kept, carried)
-        return Batch(seen, may_all, done, likely_all, found, found + values)
+            rollout.observations[t], rollout.contact_mask[t], rollout.actions[t] = observations, contact_mask, actions
+            rollout.logprobs[t] = log_probability(heads, torch.from_numpy(actions)).numpy()
+            rollout.values[t] = heads.value.numpy()
 
-    def _price(self, totals: np.ndarray, quarters: np.ndarray) -> None:
-        """Let the multipliers follow; `totals` [3, n] and `quarters` [n] went by."""
-        markets = len(self.limits)
-        self.used = np.bincount(self.market, totals[0], markets) / np.bincount(self.market, quarters, markets)
-        self.gain = totals[2].sum() / quarters.sum()
-        self.budget.step(self.used, self.limits)
-        self.fatigue.step(totals[1].sum() / quarters.sum(), np.array([self.args.fatigue]))
+            contact, level, delay = actions[:, 0] > 0, actions[:, 1], actions[:, 2]
+            value, spend = self._expected_effects(contact, level)
+            violation, survived = contact & ~env.eligible(), np.exp(-env.state.cumulative_hazard)
+            totals += survived * np.stack([spend, violation, value])
+            rollout.rewards[t] = (value - price * spend - fatigue_price * violation) / self.mean_bill
 
-    def update(self, batch: Batch) -> None:
-        seen, may, actions, likely, advantage, target = (
-            torch.from_numpy(np.ascontiguousarray(part, None if part.dtype != float else np.float32)).flatten(0, 1)
-            for part in batch
-        )
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        scale = target.var() + 1e-8
-        for _ in range(self.args.epochs):
-            for rows in torch.randperm(len(seen)).split(self.args.batch):
-                heads = self.network(seen[rows], may[rows])
-                log_ratio = log_probability(heads, actions[rows]) - likely[rows]
+            transition = env.step(contact, level, delay)
+            observations, contact_mask, heads = self.evaluate_states()
+            at_cap = env.state.contacts >= env.rules.cap if args.action_mask else np.zeros(args.num_envs, dtype=bool)
+            done = transition.truncated | at_cap
+            rollout.survival[t] = transition.survival
+            rollout.next_values[t] = np.where(at_cap, 0, heads.value.numpy())  # at the cap nothing more can be gained
+            rollout.gae_decay[t] = transition.survival * args.gae_lambda**transition.days * ~done
+            days += transition.days + at_cap * (env.rules.quarter - env.day)
+            if done.any():
+                env.reset_done(done)
+                observations, contact_mask, heads = self.evaluate_states()
+        spend, violations, value = totals
+        return rollout, Usage(spend, violations, value, days / env.rules.quarter)
+
+    def _expected_effects(self, contact: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Incremental value and spend that are expected of each action: money [num_envs] each."""
+        value, spend = np.zeros((2, self.env.num_envs))
+        rows = np.flatnonzero(contact)
+        value[rows], spend[rows] = self.env.incremental_value(rows, level[rows])
+        return value, spend
+
+    def update_multipliers(self, usage: Usage) -> np.ndarray:
+        """Adjust the prices to what was used; return the utilisation of each market's budget [markets]."""
+        markets = len(self.budgets)
+        spend, campaigns = (np.bincount(self.market, x, markets) for x in (usage.spend, usage.campaigns))
+        self.budget_multipliers.step(spend / campaigns, self.budgets)
+        violations = usage.violations.sum() / usage.campaigns.sum()
+        self.fatigue_multiplier.step(violations, np.array([self.args.fatigue_limit]))
+        return spend / campaigns / self.budgets
+
+    def update_network(self, batch: Batch) -> Diagnostics:
+        """Maximise equation 9 of Schulman et al. (2017) by minibatch gradient ascent."""
+        args, records = self.args, []
+        advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
+        returns_variance = batch.returns.var() + 1e-8
+        for _ in range(args.update_epochs):
+            for rows in torch.randperm(len(batch.observations)).split(args.minibatch_size):
+                heads = self.network(batch.observations[rows], batch.contact_mask[rows])
+                log_ratio = log_probability(heads, batch.actions[rows]) - batch.logprobs[rows]
+                policy_entropy = entropy(heads).mean()
                 loss = (
-                    policy_loss(log_ratio, advantage[rows], self.args.clip)
-                    + self.args.value * value_loss(heads.value, target[rows]) / scale
-                    - self.args.entropy * entropy(heads).mean()
+                    clipped_surrogate_loss(log_ratio, advantages[rows], args.clip_coef)
+                    + args.vf_coef * value_loss(heads.value, batch.returns[rows]) / returns_variance
+                    - args.ent_coef * policy_entropy
                 )
                 self.optimizer.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
+                nn.utils.clip_grad_norm_(self.network.parameters(), args.max_grad_norm)
                 self.optimizer.step()
+                records.append((*_ratio_diagnostics(log_ratio.detach(), args.clip_coef), policy_entropy.item()))
+        approx_kl, clip_fraction, mean_entropy = np.mean(records, axis=0).tolist()
+        return Diagnostics(approx_kl, clip_fraction, explained_variance(batch.values, batch.returns), mean_entropy)
+
+
+def _ratio_diagnostics(log_ratio: Tensor, clip_coef: float) -> tuple[float, float]:
+    """Approximate KL and clip fraction."""
+    ratio = log_ratio.exp()
+    clipped = (ratio - 1).abs() > clip_coef
+    return (ratio - 1 - log_ratio).mean().item(), clipped.float().mean().item()
+
+
+def explained_variance(values: Tensor, returns: Tensor) -> float:
+    """1 − Var(returns − values) / Var(returns); 0 where the returns are all the same."""
+    variance = returns.var().item()
+    return 1 - (returns - values).var().item() / variance if variance else 0.0
+
+
+def optimal_prices(customers: Customers, budgets: Sequence[float]) -> np.ndarray:
+    """Prices at which the optimal policy spends these shares of what it spends without a budget."""
+    bound = LagrangianBound(customers[:VALIDATION_CUSTOMERS])
+    return np.array([bound.at_budget(share * bound.unconstrained_spend).price for share in budgets])
+
+
+def progress_bar(title: str, args: PPOArgs, position: int = 0) -> tqdm:
+    return tqdm(total=args.num_updates, desc=title, unit=" updates", position=position, leave=False)
+
+
+def show_progress(bar: tqdm, metrics: UpdateMetrics) -> None:
+    prices = f"{metrics.prices[0]:.1f} to {metrics.prices[-1]:.1f}"
+    bar.set_postfix_str(f"incremental value {metrics.incremental_value:.2f}, prices {prices}")
+    bar.update()
+
+
+OPTIONS = {
+    "seed": "seed of the weights, the customers and the minibatches",
+    "num_updates": "rollouts, each followed by an update of the network",
+    "max_seconds": "training ends after this time, however many updates were made",
+    "num_envs": "customers simulated in parallel",
+    "num_steps": "decisions of each customer in a rollout",
+    "update_epochs": "passes over a rollout",
+    "minibatch_size": "samples in a minibatch",
+    "learning_rate": "of Adam; it falls linearly to 0",
+    "clip_coef": "epsilon of the clipped surrogate objective",
+    "ent_coef": "weight of the entropy bonus",
+    "vf_coef": "weight of the value loss",
+    "gae_lambda": "lambda of generalised advantage estimation, per day",
+}
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="python -m training.policy.ppo", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--pretrained",
+        nargs="?",
+        type=Path,
+        const=export.PRETRAINED,
+        metavar="FILE",
+        help=f"start from this network ({export.PRETRAINED} if no file is given) with smaller steps, instead of from "
+        "scratch; python -m training.policy.behaviour_cloning makes it",
+    )
+    parser.add_argument("--out", type=Path, default=export.TRAINED, help="file of the trained network")
+    for name, description in OPTIONS.items():
+        default = getattr(PPOArgs, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), help=f"{description} ({default})")
+    parser.add_argument(
+        "--budgets",
+        type=float,
+        nargs="+",
+        help="budget of each market, as a share of what the optimum spends without one",
+    )
+    parser.add_argument(
+        "--no-action-mask",
+        dest="action_mask",
+        action="store_false",
+        default=None,
+        help="allow forbidden contacts, at a price",
+    )
+    parser.add_argument(
+        "--gradient-ascent",
+        action="store_true",
+        default=None,
+        help="plain gradient ascent on the multipliers instead of PID",
+    )
+    add_data_options(parser)
+    options = vars(parser.parse_args())
+    mirror, data, artifacts, pretrained, out = (
+        options.pop(name) for name in ("mirror", "data", "artifacts", "pretrained", "out")
+    )
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    try:
+        network = export.load(pretrained) if pretrained else None
+        customers = load_population(mirror, data, artifacts).training
+    except (SourceError, ArtifactError) as error:
+        sys.exit(str(error))
+    args = replace(FINE_TUNING if pretrained else PPOArgs(), **given)
+    prices = optimal_prices(customers, args.budgets) if pretrained else None
+    with progress_bar("PPO", args) as bar:
+        trained = Trainer(args, customers, network, prices).train(partial(show_progress, bar))
+    export.save(trained.network, out)
+    metrics = trained.history[-1]
+    print(
+        f"{metrics.steps:,} decisions in {metrics.seconds:.0f} s; incremental value {metrics.incremental_value:.2f} a "
+        f"customer.\nThe network is in {out}; simulate it through the service: "
+        f"python -m training.policy.simulation.service --network {out}"
+    )
+
+
+if __name__ == "__main__":
+    main()

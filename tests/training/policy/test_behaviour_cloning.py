@@ -1,6 +1,9 @@
-"""A clone of the dynamic program, beside it."""
+"""A network cloned from the dynamic program, compared with it."""
+
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -8,118 +11,130 @@ from services.policy.policies.observation import OBSERVATION
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers, daily_hazard
 from training.policy import behaviour_cloning
-from training.policy.behaviour_cloning import cloned, lessons, regret
-from training.policy.ppo import Heads, Network
+from training.policy.behaviour_cloning import dataset, policy_loss, pretrain
+from training.policy.customers import Population
+from training.policy.export import load
+from training.policy.network import ActorCritic, Heads
 
-DRAWN = np.random.default_rng(6)
+RNG = np.random.default_rng(6)
 CUSTOMERS = Customers(
-    DRAWN.uniform(0.0005, 0.012, 80), np.sort(DRAWN.beta(2, 10, (80, 4)), axis=1), DRAWN.uniform(20, 115, 80)
+    RNG.uniform(0.0005, 0.012, 80), np.sort(RNG.beta(2, 10, (80, 4)), axis=1), RNG.uniform(20, 115, 80)
 )
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(behaviour_cloning, "STEPS", 120)
+    monkeypatch.setattr(behaviour_cloning, "NUM_STEPS", 120)
     monkeypatch.setattr(behaviour_cloning, "PRICES", np.array([0.0, 1.0, 3.0]))
 
 
-def lost(network: Network) -> float:
-    """Share of what decisions about contact are worth that wrong ones lose, in states it did not learn from."""
-    states, worth, _ = lessons(CUSTOMERS, np.random.default_rng(99), each=200)
+def lost_value(network: ActorCritic) -> float:
+    """Share of the value of decisions about contact that wrong ones lose, in states it was not trained on."""
+    observations, advantages, _ = dataset(CUSTOMERS, np.random.default_rng(99), customers_per_day=200)
     with torch.no_grad():
-        heads = network(torch.from_numpy(states), torch.ones(len(states), dtype=torch.bool))
-    best, contact = worth.max(axis=1), heads.contact[:, 1].numpy() > np.log(0.5)
+        heads = network(torch.from_numpy(observations), torch.ones(len(observations), dtype=torch.bool))
+    best, contact = advantages.max(axis=1), heads.contact[:, 1].numpy() > np.log(0.5)
     return float(np.abs(best)[contact != (best > 0)].sum() / np.abs(best).sum())
 
 
 def test_a_clone_decides_as_the_dynamic_program_where_it_matters() -> None:
     torch.manual_seed(0)
 
-    assert lost(cloned(CUSTOMERS, seed=0)) < 0.03
-    assert lost(Network()) > 0.1
+    assert lost_value(pretrain(CUSTOMERS, seed=0)) < 0.03
+    assert lost_value(ActorCritic()) > 0.1
 
 
-def test_the_same_seed_makes_the_same_clone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(behaviour_cloning, "STEPS", 3)
-    one, other, another = (cloned(CUSTOMERS, seed).state_dict() for seed in (1, 1, 2))
+def test_the_same_seed_makes_the_same_clone() -> None:
+    one, other, another = (pretrain(CUSTOMERS, seed, num_steps=3).state_dict() for seed in (1, 1, 2))
 
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not torch.equal(one["first.weight"], another["first.weight"])
 
 
-def test_a_clone_sees_inputs_of_mean_0_and_spread_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(behaviour_cloning, "STEPS", 0)
-    states = lessons(CUSTOMERS, np.random.default_rng(1))[0]
-    network = cloned(CUSTOMERS, seed=1)
-    seen = (torch.from_numpy(states) - network.mean) / network.spread
+def test_the_inputs_of_a_clone_have_mean_0_and_standard_deviation_1() -> None:
+    observations = dataset(CUSTOMERS, np.random.default_rng(1)).observations
+    network = pretrain(CUSTOMERS, seed=1, num_steps=0)
+    inputs = (torch.from_numpy(observations) - network.mean) / network.std
 
-    assert seen.mean(dim=0).numpy() == pytest.approx(0, abs=1e-3)
-    assert seen.std(dim=0).numpy() == pytest.approx(1, abs=1e-3)
+    assert inputs.mean(dim=0).numpy() == pytest.approx(0, abs=1e-3)
+    assert inputs.std(dim=0).numpy() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_lesson_is_what_the_dynamic_program_says_of_its_state() -> None:
-    one = Customers(daily_hazard(np.array([0.6])), np.array([[0.1, 0.2, 0.3, 0.35]]), np.array([50.0]))
-    states, worth, best = lessons(one, np.random.default_rng(0), each=4)
+def test_a_state_is_labelled_with_the_dynamic_programs_values() -> None:
+    customer = Customers(daily_hazard(np.array([0.6])), np.array([[0.1, 0.2, 0.3, 0.35]]), np.array([50.0]))
+    rows = zip(*dataset(customer, np.random.default_rng(0), customers_per_day=4), strict=True)
 
-    rows = iter(zip(states, worth, best, strict=True))
     for price in behaviour_cloning.PRICES:
-        for stage in DynamicProgram(one).solve(float(price)):
-            for _ in range(4 if stage.day % behaviour_cloning.DAYS == 0 else 0):
-                state, value, top = next(rows)
-                seen = dict(zip(OBSERVATION, state.tolist(), strict=True))
-                contacts = round(seen["fatigue_count"] * 3)
-                assert seen["churn_risk"] == pytest.approx(0.6)
-                assert seen["budget_remaining"] == pytest.approx(1 / (1 + price))
-                if seen["cooldown_active"]:
-                    assert not value.any(), "there is nothing to choose"
-                    assert 0.85 * stage.best[0, contacts] / 50 <= top <= stage.best[0, contacts] / 50, (
-                        "who is still there"
-                    )
+        for day in DynamicProgram(customer).solve(float(price)):
+            for _ in range(4 if day.day % behaviour_cloning.DAY_STRIDE == 0 else 0):
+                observation, advantages, value = next(rows)
+                facts = dict(zip(OBSERVATION, observation.tolist(), strict=True))
+                contacts = round(facts["fatigue_count"] * 3)
+                best = day.best[0, contacts] / 50
+                assert facts["churn_risk"] == pytest.approx(0.6)
+                assert facts["budget_remaining"] == pytest.approx(1 / (1 + price))
+                if facts["cooldown_active"]:
+                    assert not advantages.any(), "there is nothing to choose"
+                    assert 0.85 * best <= value <= best, "discounted by survival"
                     continue
-                assert value == pytest.approx((stage.contact[:, 0, contacts] - stage.wait[0, contacts]) / 50, rel=1e-4)
-                assert top == pytest.approx(stage.best[0, contacts] / 50, rel=1e-4)
+                over_waiting = day.contact[:, 0, contacts] - day.wait[0, contacts]
+                assert advantages == pytest.approx(over_waiting / 50, rel=1e-4)
+                assert value == pytest.approx(best, rel=1e-4)
     assert next(rows, None) is None
 
 
-def test_lessons_are_of_states_that_a_quarter_has_cooldowns_among_them() -> None:
-    states = lessons(CUSTOMERS, np.random.default_rng(0), each=50)[0]
-    seen = dict(zip(OBSERVATION, states.T, strict=True))
+def test_states_are_those_of_a_campaign_with_cooldowns_among_them() -> None:
+    observations = dataset(CUSTOMERS, np.random.default_rng(0), customers_per_day=50).observations
+    facts = dict(zip(OBSERVATION, observations.T, strict=True))
 
-    assert 0.1 < seen["cooldown_active"].mean() < 0.3
-    assert set(np.round(seen["fatigue_count"] * 3)) == {0, 1, 2}
-    assert (seen["days_since_contact"][seen["fatigue_count"] == 0] == 1).all()
-    assert seen["days_since_contact"].min() < 20 / 30
+    assert 0.1 < facts["cooldown_active"].mean() < 0.3
+    assert set(np.round(facts["fatigue_count"] * 3)) == {0, 1, 2}
+    assert (facts["days_since_contact"][facts["fatigue_count"] == 0] == 1).all()
+    assert facts["days_since_contact"].min() < 20 / 30
 
 
-def test_regret_weighs_a_mistake_by_what_it_costs() -> None:
-    """A contact is worth 3 in the first state and loses 1 in the second; levels are alike, so only contact counts."""
-    worth = torch.tensor([[3.0] * 4, [-1.0] * 4])
+def test_the_policy_loss_weighs_a_mistake_by_what_it_costs() -> None:
+    """A contact gains 3 in the first state and loses 1 in the second; levels are alike, so only contact counts."""
+    advantages = torch.tensor([[3.0] * 4, [-1.0] * 4])
 
-    def of(first: float, second: float) -> float:
+    def loss(first: float, second: float) -> float:
         """With these probabilities of contact."""
         contact = torch.tensor([[1 - first, first], [1 - second, second]]).log()
         offer, delay = torch.full((2, 4), 0.25).log(), torch.tensor([[1.0] + [1e-9] * 7] * 2).log()
-        return float(regret(Heads(contact, offer, delay, torch.zeros(2)), worth))
+        return float(policy_loss(Heads(contact, offer, delay, torch.zeros(2)), advantages))
 
-    assert of(0.5, 0.25) == pytest.approx(-(3 * np.log(0.5) + 1 * np.log(0.75)) / 4, abs=1e-5)
-    assert of(0.5, 0.25) > of(0.9, 0.25) < of(0.9, 0.5)
+    assert loss(0.5, 0.25) == pytest.approx(-(3 * np.log(0.5) + 1 * np.log(0.75)) / 4, abs=1e-5)
+    assert loss(0.5, 0.25) > loss(0.9, 0.25) < loss(0.9, 0.5)
 
 
-def test_regret_asks_for_the_best_level_most_where_levels_differ_most() -> None:
-    worth = torch.tensor([[1.0, 1.0, 1.0, 5.0], [5.0, 5.0, 5.0, 5.0]])
+def test_the_policy_loss_favours_the_best_level_most_where_levels_differ_most() -> None:
+    advantages = torch.tensor([[1.0, 1.0, 1.0, 5.0], [5.0, 5.0, 5.0, 5.0]])
 
     offers = torch.zeros(2, 4, requires_grad=True)
     contact, delay = torch.tensor([[0.0, 0.0]] * 2), torch.zeros(2, 8)
-    regret(Heads(contact, torch.log_softmax(offers, dim=1), delay, torch.zeros(2)), worth).backward()
+    policy_loss(Heads(contact, torch.log_softmax(offers, dim=1), delay, torch.zeros(2)), advantages).backward()
 
-    assert offers.grad[0].argmin() == 3, "down the slope the best level gets likelier"
+    assert offers.grad[0].argmin() == 3, "down the gradient the best level gets likelier"
     assert offers.grad[1].abs().max() < 1e-6
 
 
-def test_regret_asks_for_no_delay() -> None:
+def test_the_policy_loss_favours_no_delay() -> None:
     delays = torch.zeros(1, 8, requires_grad=True)
     heads = Heads(torch.zeros(1, 2), torch.zeros(1, 4), torch.log_softmax(delays, dim=1), torch.zeros(1))
-    regret(heads, torch.ones(1, 4)).backward()
+    policy_loss(heads, torch.ones(1, 4)).backward()
 
     assert delays.grad[0].argmin() == 0
     assert delays.grad[0, 0] < 0
+
+
+def test_the_script_leaves_the_network_where_ppo_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    population = Population(CUSTOMERS, CUSTOMERS, pd.DataFrame())
+    monkeypatch.setattr(behaviour_cloning, "load_population", lambda mirror, data, artifacts: population)
+    out = tmp_path / "made" / "pretrained.npz"
+    monkeypatch.setattr("sys.argv", ["behaviour_cloning", "--num-steps", "2", "--out", str(out)])
+    behaviour_cloning.main()
+
+    assert torch.equal(load(out).first.weight, pretrain(CUSTOMERS, seed=0, num_steps=2).first.weight)
+    assert f"training.policy.ppo --pretrained {out}" in capsys.readouterr().out

@@ -6,51 +6,48 @@ import numpy as np
 import pytest
 import torch
 
-from services.policy.policies.network import FILE, HEADS, INPUTS, SLICES
-from services.policy.policies.network import Network as Served
-from services.policy.policies.observation import OBSERVATION
+from services.policy.policies.network import CONTACT, DELAY, FILE, INPUTS, OFFER, VALUE, Network
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, content_version, write_manifest
-from training.policy.export import packed, served
-from training.policy.ppo import Network
+from training.policy.export import load, pack, save, serving_network
+from training.policy.network import ActorCritic
 
-STATES = torch.rand(10_000, len(OBSERVATION), generator=torch.Generator().manual_seed(1))
+OBSERVATIONS = torch.rand(10_000, 9, generator=torch.Generator().manual_seed(1))
 
 
-def network(seed: int = 3) -> Network:
-    """Far from where training begins, on inputs of a mean and a spread of their own."""
+def network(seed: int = 3) -> ActorCritic:
+    """Weights far from the initial ones, on inputs with a mean and a standard deviation of their own."""
     torch.manual_seed(seed)
-    network = Network()
+    network = ActorCritic()
     for parameter in network.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     network.mean.uniform_(0.2, 0.8)
-    network.spread.uniform_(0.1, 0.5)
+    network.std.uniform_(0.1, 0.5)
     return network
 
 
-def written(folder: Path, network: Network) -> Path:
-    (folder / FILE).write_bytes(packed(network))
-    version = content_version({FILE: packed(network)})
-    write_manifest(
-        folder, Manifest(version=version, made_by="make train-policy", inputs=INPUTS, data_sha256={}, metrics={})
-    )
+def written(folder: Path, network: ActorCritic) -> Path:
+    (folder / FILE).write_bytes(pack(network))
+    version = content_version({FILE: pack(network)})
+    manifest = Manifest(version=version, made_by="make train-policy", inputs=INPUTS, data_sha256={}, metrics={})
+    write_manifest(folder, manifest)
     return folder
 
 
-def test_the_service_says_what_torch_says(tmp_path: Path) -> None:
-    torches = network()
+def test_the_service_computes_what_torch_computes(tmp_path: Path) -> None:
+    in_torch = network()
     with torch.no_grad():
-        heads = torches(STATES, torch.ones(len(STATES), dtype=torch.bool))
+        heads = in_torch(OBSERVATIONS, torch.ones(len(OBSERVATIONS), dtype=torch.bool))
 
-    outputs = Served.load(written(tmp_path, torches))(STATES.numpy())
-    *choices, value = (outputs[:, head] for head in SLICES.values())
+    outputs = Network.load(written(tmp_path, in_torch))(OBSERVATIONS.numpy())
 
-    for said, mine in zip(heads[:3], choices, strict=True):
-        assert np.abs(torch.log_softmax(torch.from_numpy(mine), dim=1).numpy() - said.numpy()).max() < 1e-5
-        assert said.exp().std(dim=0).min() > 1e-3, "or equality would say nothing"
-    assert np.abs(value[:, 0] - heads.value.numpy()).max() < 1e-5
+    for logprobs, columns in zip(heads[:3], (CONTACT, OFFER, DELAY), strict=True):
+        served = torch.log_softmax(torch.from_numpy(outputs[:, columns]), dim=1)
+        assert (served - logprobs).abs().max() < 1e-5
+        assert logprobs.exp().std(dim=0).min() > 1e-3, "or equality would prove nothing"
+    assert np.abs(outputs[:, VALUE][:, 0] - heads.value.numpy()).max() < 1e-5
 
 
-def test_the_file_holds_the_heads_by_name_as_plain_numbers(tmp_path: Path) -> None:
+def test_the_file_holds_each_heads_weights_by_name_in_single_precision(tmp_path: Path) -> None:
     with np.load(written(tmp_path, network()) / FILE, allow_pickle=False) as arrays:
         assert {name: arrays[name].shape for name in arrays} == {
             **{"mean": (9,), "std": (9,), "w1": (9, 128), "b1": (128,), "w2": (128, 128), "b2": (128,)},
@@ -60,49 +57,52 @@ def test_the_file_holds_the_heads_by_name_as_plain_numbers(tmp_path: Path) -> No
         assert {arrays[name].dtype for name in arrays} == {np.dtype(np.float32)}
 
 
-def test_a_network_has_one_file_and_so_one_version() -> None:
-    assert packed(network()) == packed(network())
-    assert packed(network()) != packed(network(seed=4))
+def test_the_same_weights_make_the_same_file() -> None:
+    assert pack(network()) == pack(network())
+    assert pack(network()) != pack(network(seed=4))
 
 
-def test_before_it_has_a_file_it_says_the_same(tmp_path: Path) -> None:
-    states = STATES[:100].numpy()
+def test_a_network_is_served_alike_before_and_after_it_is_written(tmp_path: Path) -> None:
+    observations = OBSERVATIONS[:100].numpy()
 
-    assert np.array_equal(served(network())(states), Served.load(written(tmp_path, network()))(states))
+    before, after = serving_network(network()), Network.load(written(tmp_path, network()))
+
+    assert np.array_equal(before(observations), after(observations))
 
 
-def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+def test_a_saved_network_is_loaded_with_the_same_weights(tmp_path: Path) -> None:
+    save(network(), tmp_path / "stage" / "network.npz")
+    saved, loaded = network().state_dict(), load(tmp_path / "stage" / "network.npz").state_dict()
+
+    assert saved.keys() == loaded.keys()
+    assert all(torch.equal(saved[name], loaded[name]) for name in saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", pack(ActorCritic(hidden=8)), pack(ActorCritic())[:-1000]])
+def test_a_file_without_a_policy_network_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "network.npz").write_bytes(content)
+
+    with pytest.raises(ArtifactError, match="holds no policy network"):
+        load(tmp_path / "network.npz")
+
+
+def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     folder = written(tmp_path, network())
-    (folder / FILE).write_bytes(packed(network(seed=4)))
+    (folder / FILE).write_bytes(pack(network(seed=4)))
 
     with pytest.raises(ArtifactError, match=r"not what manifest\.json says"):
-        Served.load(folder)
+        Network.load(folder)
 
 
-def test_what_ships_says_what_torch_says_in_cooldowns_too() -> None:
-    with np.load(ARTIFACTS / "policy" / FILE, allow_pickle=False) as arrays:
-        torches = loaded(dict(arrays))
-    states = STATES.clone()
-    states[:, 7] = states[:, 7].round()  # a cooldown is, or is not
+def test_the_shipped_network_computes_the_same_in_torch_in_cooldowns_too() -> None:
+    in_torch = load(ARTIFACTS / "policy" / FILE)
+    observations = OBSERVATIONS.clone()
+    observations[:, 7] = observations[:, 7].round()  # a cooldown is, or is not
     with torch.no_grad():
-        heads = torches(states, torch.ones(len(states), dtype=torch.bool))
-    found = Served.load(ARTIFACTS / "policy")(states.numpy())
+        heads = in_torch(observations, torch.ones(len(observations), dtype=torch.bool))
+    outputs = Network.load(ARTIFACTS / "policy")(observations.numpy())
 
-    *choices, value = (found[:, head] for head in SLICES.values())
-    for mine, head in zip(choices, heads[:3], strict=True):
-        said = torch.softmax(torch.from_numpy(mine), 1)
-        assert float((said - head.exp()).abs().max()) < 1e-5, "of every choice's probability"
-    assert np.abs(value[:, 0] - heads.value.numpy()).max() < 1e-5
-
-
-def loaded(arrays: dict[str, np.ndarray]) -> Network:
-    """Back from the file."""
-    network = Network()
-    parts = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    network.mean.copy_(parts["mean"])
-    network.spread.copy_(parts["std"])
-    for layer, number in ((network.first, 1), (network.second, 2)):
-        layer.weight.data, layer.bias.data = parts[f"w{number}"].T.contiguous(), parts[f"b{number}"]
-    network.heads.weight.data = torch.cat([parts[f"{head}_w"] for head in HEADS], dim=1).T.contiguous()
-    network.heads.bias.data = torch.cat([parts[f"{head}_b"] for head in HEADS])
-    return network
+    for logprobs, columns in zip(heads[:3], (CONTACT, OFFER, DELAY), strict=True):
+        served = torch.softmax(torch.from_numpy(outputs[:, columns]), 1)
+        assert float((served - logprobs.exp()).abs().max()) < 1e-5, "probability of every choice"
+    assert np.abs(outputs[:, VALUE][:, 0] - heads.value.numpy()).max() < 1e-5

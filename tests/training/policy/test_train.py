@@ -1,10 +1,10 @@
-"""The whole of `make train-policy`, on a few customers and for a moment; and what is said of its runs."""
+"""The whole of `make train-policy` on a few customers, and the figures and the history that it writes."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,26 +13,25 @@ import pytest
 from services.policy.policies.network import FILE, INPUTS, Network
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.model import Customers
-from shared.artifacts import Manifest, read_manifest
+from shared.artifacts import ARTIFACTS, Manifest, read_manifest
 from tests.policy.builders import situation
 from training.policy import train
 from training.policy.customers import Population
 from training.policy.evaluation.benchmark import BUDGETS
-from training.policy.evaluation.bound import LagrangianBound
-from training.policy.ppo import Args as PPOArgs
-from training.policy.ppo import Network as Torch
-from training.policy.ppo import Point, Trained
-from training.policy.train import HISTORY, POINTS, Args, Run, duals, metrics
+from training.policy.network import ActorCritic
+from training.policy.ppo import Diagnostics, PPOArgs, TrainedPolicy, UpdateMetrics, optimal_prices
+from training.policy.train import HISTORY_FILE, MAX_POINTS, TrainArgs, TrainingRun, metrics
 
-DRAWN = np.random.default_rng(21)
+RNG = np.random.default_rng(21)
 CUSTOMERS = Customers(
-    DRAWN.uniform(0.0005, 0.012, 40), np.sort(DRAWN.beta(2, 10, (40, 4)), axis=1), DRAWN.uniform(20, 115, 40)
+    RNG.uniform(0.0005, 0.012, 40), np.sort(RNG.beta(2, 10, (40, 4)), axis=1), RNG.uniform(20, 115, 40)
 )
-TINY = PPOArgs(updates=6, customers=32, steps=4, batch=64, budgets=(0.2, 1.0))
+POPULATION = Population(CUSTOMERS, CUSTOMERS[:20], pd.DataFrame())
+TINY = PPOArgs(num_updates=6, num_envs=32, num_steps=4, minibatch_size=64, budgets=(0.2, 1.0))
 
 
-class AtOnce:
-    """In this process: a new one could not see what a test has changed."""
+class SameProcessExecutor:
+    """Runs jobs in this process: a new one would not see what a test has patched."""
 
     def __init__(self, jobs: int, mp_context: object) -> None: ...
 
@@ -41,39 +40,42 @@ class AtOnce:
 
     def __exit__(self, *error: object) -> None: ...
 
-    def map(self, work: object, *jobs: Iterable[object]) -> Iterator[object]:
-        return map(work, *jobs)
+    def map(self, function: Callable[..., Any], *jobs: Iterable[Any]) -> Iterator[Any]:
+        return map(function, *jobs)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
-    """The folder of the artifact, and what training returned."""
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """The folder of the artifact, and the manifest that training returned."""
     folder = tmp_path_factory.mktemp("artifacts")
-    people = Population(CUSTOMERS, CUSTOMERS[:20], pd.DataFrame())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "population", lambda mirror, data, artifacts: people)
-        patch.setattr(train, "ProcessPoolExecutor", AtOnce)
-        patch.setattr(train, "behind", lambda shares, people: [])  # so small a network is no match for a rule
+        patch.setattr(train, "load_population", lambda mirror, data, artifacts: POPULATION)
+        patch.setattr(train, "ProcessPoolExecutor", SameProcessExecutor)
+        patch.setattr(train, "budgets_below_baseline", lambda shares, population: [])  # so tiny a network is below
         patch.setattr(train, "SEEDS", (100, 101))
         patch.setattr("training.policy.evaluation.policies.FORECAST_PRICES", np.array([0.0, 2.0, 11.0]))
-        patch.setattr("training.policy.behaviour_cloning.STEPS", 20)
+        patch.setattr("training.policy.behaviour_cloning.NUM_STEPS", 20)
         patch.setattr("training.policy.behaviour_cloning.PRICES", np.array([0.0, 2.0]))
-        args = Args(artifacts=folder, seeds=(0,), scratch=TINY, warm=replace(TINY, updates=3))
+        args = TrainArgs(artifacts=folder, seeds=(0,), scratch=TINY, warm=replace(TINY, num_updates=3))
         return folder / "policy", train.train(args)
 
 
-def test_the_service_accepts_and_runs_what_was_trained(made: tuple[Path, Manifest]) -> None:
-    folder, manifest = made
+def history_of(artifact: tuple[Path, Manifest]) -> dict[str, Any]:
+    history: dict[str, Any] = json.loads((artifact[0] / HISTORY_FILE).read_text())
+    return history
+
+
+def test_the_service_loads_and_runs_the_trained_network(artifact: tuple[Path, Manifest]) -> None:
+    folder, manifest = artifact
     policy = PPOPolicy(Network.load(folder))
 
-    assert read_manifest(folder, INPUTS, [FILE, HISTORY]) == manifest
+    assert read_manifest(folder, INPUTS, [FILE, HISTORY_FILE]) == manifest
     assert policy.version == manifest.version
     assert policy.choose(situation()).level in (None, 0, 1, 2, 3)
 
 
-def test_the_figures_are_those_of_the_runs(made: tuple[Path, Manifest]) -> None:
-    folder, manifest = made
-    history = json.loads((folder / HISTORY).read_text())
+def test_the_manifests_metrics_are_those_of_the_runs(artifact: tuple[Path, Manifest]) -> None:
+    history, manifest = history_of(artifact), artifact[1]
 
     for kind in ("scratch", "warm"):
         for budget in BUDGETS:
@@ -86,25 +88,42 @@ def test_the_figures_are_those_of_the_runs(made: tuple[Path, Manifest]) -> None:
     assert history["chosen"]["kind"] in ("scratch", "warm")
 
 
-def test_the_variants_are_trained_by_their_own_rules(made: tuple[Path, Manifest]) -> None:
-    history = json.loads((made[0] / HISTORY).read_text())
-    fined = {kind: [point[3] for point in history[kind][0]["points"]] for kind in ("scratch", "unmasked")}
+def test_the_history_has_diagnostics_for_every_point(artifact: tuple[Path, Manifest]) -> None:
+    for run in history_of(artifact)["scratch"]:
+        assert len(run["diagnostics"]) == len(run["points"])
+        for diagnostics in run["diagnostics"]:
+            assert list(diagnostics) == ["approx_kl", "clip_fraction", "explained_variance", "entropy"]
+            assert all(isinstance(value, float) for value in diagnostics.values())
 
-    assert not any(fined["scratch"])
-    assert fined["unmasked"][-1] > 0
+
+def test_the_shipped_history_has_all_points_of_its_runs() -> None:
+    """The report reads these positions, with or without diagnostics beside them."""
+    history = json.loads((ARTIFACTS / "policy" / HISTORY_FILE).read_text())
+
+    for kind in ("scratch", "warm", "gradient_ascent", "unmasked"):
+        for run in history[kind]:
+            assert {len(point) for point in run["points"]} == {6}
+            assert len(run.get("diagnostics", run["points"])) == len(run["points"])
+
+
+def test_the_variants_have_a_fatigue_price_or_other_multipliers(artifact: tuple[Path, Manifest]) -> None:
+    history = history_of(artifact)
+    fatigue_prices = {kind: [point[3] for point in history[kind][0]["points"]] for kind in ("scratch", "unmasked")}
+
+    assert not any(fatigue_prices["scratch"])
+    assert fatigue_prices["unmasked"][-1] > 0
     assert history["gradient_ascent"][0]["points"][0][4] != history["scratch"][0]["points"][0][4]
 
 
-def test_a_warm_start_begins_at_the_optimums_prices(made: tuple[Path, Manifest]) -> None:
-    history = json.loads((made[0] / HISTORY).read_text())
-    cold, warm = (history[kind][0]["points"][0][4] for kind in ("scratch", "warm"))
+def test_a_warm_start_begins_at_the_optimal_prices(artifact: tuple[Path, Manifest]) -> None:
+    scratch, warm = (history_of(artifact)[kind][0]["points"][0][4] for kind in ("scratch", "warm"))
 
-    assert abs(np.log1p(warm) - np.log1p(duals(CUSTOMERS, TINY.budgets))).max() < 0.1
-    assert abs(np.log1p(cold) - np.log(2)).max() < 0.1
+    assert abs(np.log1p(warm) - np.log1p(optimal_prices(CUSTOMERS, TINY.budgets))).max() < 0.1
+    assert abs(np.log1p(scratch) - np.log(2)).max() < 0.1
 
 
-def test_the_card_is_of_this_run(made: tuple[Path, Manifest]) -> None:
-    folder, manifest = made
+def test_the_model_card_has_the_figures_of_the_manifest(artifact: tuple[Path, Manifest]) -> None:
+    folder, manifest = artifact
     card = (folder / "MODEL_CARD.md").read_text()
 
     assert f"# Policy {manifest.version}" in card
@@ -112,65 +131,59 @@ def test_the_card_is_of_this_run(made: tuple[Path, Manifest]) -> None:
     assert "{" not in card
 
 
-def test_duals_are_the_prices_at_which_the_optimum_spends_such_shares() -> None:
-    bound = LagrangianBound(CUSTOMERS)
-    free = bound.unconstrained_spend
-
-    for share, price in zip((0.1, 0.5, 1.0), duals(CUSTOMERS, (0.1, 0.5, 1.0)), strict=True):
-        assert bound.at_price(float(price)).spend <= share * free
-        assert bound.at_price(float(price) * 0.99).spend >= 0.9 * share * free
-
-
-def ran(kind: str, share: float, validated: float = 0.0, points: int = 3) -> Run:
+def training_run(kind: str, share: float, validation_share: float = 0.0, updates: int = 3) -> TrainingRun:
     """Ten seconds and 40 decisions an update."""
-    path = [Point(10.0 * n, 40 * n, np.ones(2), 0.0, np.ones(2), 1.0) for n in range(1, points + 1)]
-    return Run(kind, PPOArgs(seed=int(share * 100)), Trained(Torch(), path), dict.fromkeys(BUDGETS, share), validated)
+    diagnostics = Diagnostics(0.0, 0.0, 0.0, 0.0)
+    history = [
+        UpdateMetrics(10.0 * n, 40 * n, np.ones(2), 0.0, np.ones(2), 1.0, diagnostics) for n in range(1, updates + 1)
+    ]
+    trained, shares = TrainedPolicy(ActorCritic(), history), dict.fromkeys(BUDGETS, share)
+    return TrainingRun(kind, PPOArgs(seed=int(share * 100)), trained, shares, validation_share)
 
 
-def test_metrics_by_hand() -> None:
-    found = metrics([*(ran("scratch", share) for share in (0.9, 0.5, 0.8)), ran("warm", 0.97), ran("unmasked", 0.1)])
+def test_metrics_are_the_median_the_lowest_and_the_highest_over_the_seeds() -> None:
+    scratch = [training_run("scratch", share) for share in (0.9, 0.5, 0.8)]
+    figures = metrics([*scratch, training_run("warm", 0.97), training_run("unmasked", 0.1)])
 
-    assert [found[f"scratch.0.3.{name}"] for name in ("low", "median", "high")] == [0.5, 0.8, 0.9]
-    assert [found[f"warm.0.3.{name}"] for name in ("low", "median", "high")] == [0.97, 0.97, 0.97]
-    assert (found["train_seconds"], found["train_steps_per_second"]) == (30, 4)
-
-
-def test_of_a_long_history_as_many_points_are_kept_with_its_first_and_its_last() -> None:
-    kept = ran("scratch", 0.9, points=999).history()["points"]
-
-    assert len(kept) == POINTS
-    assert (kept[0][1], kept[-1][1]) == (40, 999 * 40)
+    assert [figures[f"scratch.0.3.{name}"] for name in ("low", "median", "high")] == [0.5, 0.8, 0.9]
+    assert [figures[f"warm.0.3.{name}"] for name in ("low", "median", "high")] == [0.97, 0.97, 0.97]
+    assert (figures["train_seconds"], figures["train_steps_per_second"]) == (30, 4)
 
 
-def test_who_serves_is_chosen_on_customers_trained_with_among_masked_pid_runs(
+def test_a_long_history_is_thinned_out_and_keeps_its_first_and_its_last_update() -> None:
+    history = training_run("scratch", 0.9, updates=999).history()
+
+    assert len(history["points"]) == len(history["diagnostics"]) == MAX_POINTS
+    assert (history["points"][0][1], history["points"][-1][1]) == (40, 999 * 40)
+
+
+def test_the_served_network_is_the_best_in_validation_among_masked_pid_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = {
-        ("scratch", 0): ran("scratch", share=0.99, validated=0.7),
-        ("warm", 0): ran("warm", share=0.5, validated=0.8),
-        ("gradient_ascent", 0): ran("gradient_ascent", share=1.0, validated=0.9),
-        ("unmasked", 0): ran("unmasked", share=1.0, validated=0.95),
+    runs = {
+        ("scratch", 0): training_run("scratch", share=0.99, validation_share=0.7),
+        ("warm", 0): training_run("warm", share=0.5, validation_share=0.8),
+        ("gradient_ascent", 0): training_run("gradient_ascent", share=1.0, validation_share=0.9),
+        ("unmasked", 0): training_run("unmasked", share=1.0, validation_share=0.95),
     }
-    people = Population(CUSTOMERS, CUSTOMERS, pd.DataFrame())
-    monkeypatch.setattr(train, "population", lambda mirror, data, artifacts: people)
-    monkeypatch.setattr(train, "ProcessPoolExecutor", AtOnce)
-    monkeypatch.setattr(train, "run", lambda kind, args, people, number: made[kind, args.seed])
-    monkeypatch.setattr(train, "behind", lambda shares, people: [])
-    train.train(Args(artifacts=tmp_path, seeds=(0,)))
+    monkeypatch.setattr(train, "load_population", lambda mirror, data, artifacts: POPULATION)
+    monkeypatch.setattr(train, "ProcessPoolExecutor", SameProcessExecutor)
+    monkeypatch.setattr(train, "run", lambda kind, args, population, number: runs[kind, args.seed])
+    monkeypatch.setattr(train, "budgets_below_baseline", lambda shares, population: [])
+    train.train(TrainArgs(artifacts=tmp_path, seeds=(0,)))
 
-    chosen = json.loads((tmp_path / "policy" / HISTORY).read_text())["chosen"]
+    chosen = json.loads((tmp_path / "policy" / HISTORY_FILE).read_text())["chosen"]
     assert chosen == {"kind": "warm", "seed": 50}
 
 
-def test_what_is_below_a_baseline_is_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    people = Population(CUSTOMERS, CUSTOMERS[:20], pd.DataFrame())
+def test_a_policy_below_a_baseline_is_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(train, "SEEDS", (100, 101))
-    monkeypatch.setattr(train, "population", lambda mirror, data, artifacts: people)
-    monkeypatch.setattr(train, "ProcessPoolExecutor", AtOnce)
-    poor = {budget: -1.0 for budget in BUDGETS}
-    monkeypatch.setattr(train, "run", lambda kind, args, *_: Run(kind, args, Trained(Torch(), []), poor, 0.0))
+    monkeypatch.setattr(train, "load_population", lambda mirror, data, artifacts: POPULATION)
+    monkeypatch.setattr(train, "ProcessPoolExecutor", SameProcessExecutor)
+    poor, untrained = {budget: -1.0 for budget in BUDGETS}, TrainedPolicy(ActorCritic(), [])
+    monkeypatch.setattr(train, "run", lambda kind, args, *_: TrainingRun(kind, args, untrained, poor, 0.0))
 
-    assert train.behind({budget: 2.0 for budget in BUDGETS}, people) == []
+    assert train.budgets_below_baseline({budget: 2.0 for budget in BUDGETS}, POPULATION) == []
     with pytest.raises(train.BelowBaselineError, match="10%, 30%, 60% of the money"):
-        train.train(Args(artifacts=tmp_path, seeds=(0,)))
+        train.train(TrainArgs(artifacts=tmp_path, seeds=(0,)))
     assert not (tmp_path / "policy").exists()

@@ -11,7 +11,7 @@ from shared.artifacts import ARTIFACTS
 from shared.settings import Settings
 from training.data.sources import SourceError
 from training.policy.benchmarks.people import People, write
-from training.policy.customers import population
+from training.policy.customers import load_population
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
     args = parser.parse_args()
     try:
-        found = population(Settings().data, args.data, ARTIFACTS)
+        found = load_population(Settings().data, args.data, ARTIFACTS)
     except SourceError as error:
         sys.exit(str(error))
     args.file.parent.mkdir(parents=True, exist_ok=True)

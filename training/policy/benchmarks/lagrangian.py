@@ -18,7 +18,7 @@ from torch.distributions import Categorical
 from services.policy.response.model import Customers
 from training.policy.benchmarks.episodes import Episodes
 from training.policy.benchmarks.judge import Curve, Decide, best
-from training.policy.ppo import Args
+from training.policy.ppo import PPOArgs
 from training.policy.simulation.env import ACTIONS, OBSERVATIONS
 
 LIMIT, HIDDEN, LONGEST = 10, (128, 128), 100
@@ -86,8 +86,8 @@ def deciding(policy: PPOLagrangian) -> Decide:
 def lagrangian(customers: Customers, curve: Curve, steps: int, seed: int, price: float) -> None:
     """The budget is what the optimum spends at `price`; the policy is judged at that price."""
     torch.manual_seed(seed)
-    args, budget = Args(), best(customers, price).spend
-    episodes = Episodes(customers, args.customers, seed, 0.0)
+    args, budget = PPOArgs(), best(customers, price).spend
+    episodes = Episodes(customers, args.num_envs, seed, 0.0)
     episodes.many.price = np.float32(price)  # shown, as to the others, and not charged
     env = Together(episodes, budget / LIMIT)
     learner = policy(env.action_space, args.learning_rate)
@@ -96,6 +96,6 @@ def lagrangian(customers: Customers, curve: Curve, steps: int, seed: int, price:
     curve.start()
     while collector.collect_step < steps:
         learner.pre_update_fn(stats_train=collector.collect(n_episode=len(env)))
-        learner.update(0, collector.buffer, batch_size=args.batch, repeat=args.epochs)
+        learner.update(0, collector.buffer, batch_size=args.minibatch_size, repeat=args.update_epochs)
         collector.reset_buffer(keep_statistics=True)
         curve.follow(collector.collect_step, deciding(learner))

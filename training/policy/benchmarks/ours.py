@@ -6,10 +6,11 @@ import torch
 from services.policy.response.model import Customers
 from training.policy.benchmarks.judge import Curve, Decide
 from training.policy.lagrangian import PID
-from training.policy.ppo import Args, Network, Trainer, sample
+from training.policy.network import ActorCritic, sample
+from training.policy.ppo import PPOArgs, Trainer
 
 
-def deciding(network: Network, rng: np.random.Generator) -> Decide:
+def deciding(network: ActorCritic, rng: np.random.Generator) -> Decide:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def decide(observations: np.ndarray, may: np.ndarray, greedy: bool) -> np.ndarray:
         heads = network(torch.from_numpy(observations), torch.from_numpy(may))
@@ -28,16 +29,18 @@ def every_price(customers: Customers, curve: Curve, steps: int, seed: int, price
 def ours(customers: Customers, curve: Curve, steps: int, seed: int, price: float) -> None:
     """As its rivals: at one price, all the time."""
     trainer = _trainer(customers, steps, seed)
-    trainer.budget = PID(np.full(len(trainer.limits), price), integral=0, proportion=0, derivative=0)
+    trainer.budget_multipliers = PID(
+        np.full(len(trainer.budgets), price), integral_gain=0, proportional_gain=0, derivative_gain=0
+    )
     _learn(trainer, curve, seed)
 
 
 def _trainer(customers: Customers, steps: int, seed: int) -> Trainer:
-    updates = steps // (Args.customers * Args.steps)
-    return Trainer(Args(seed=seed, threads=1, seconds=float("inf"), updates=updates), customers)
+    updates = steps // (PPOArgs.num_envs * PPOArgs.num_steps)
+    return Trainer(PPOArgs(seed=seed, num_threads=1, max_seconds=float("inf"), num_updates=updates), customers)
 
 
 def _learn(trainer: Trainer, curve: Curve, seed: int) -> None:
     decide = deciding(trainer.network, np.random.default_rng(seed))
     curve.start()
-    trainer.run(lambda point: curve.follow(point.steps, decide))
+    trainer.train(lambda point: curve.follow(point.steps, decide))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from services.policy.response.model import Customers
 from training.policy.benchmarks.episodes import Episodes
 from training.policy.benchmarks.judge import Curve, Decide
-from training.policy.ppo import Args
+from training.policy.ppo import PPOArgs
 from training.policy.simulation.env import ACTIONS, OBSERVATIONS
 
 NOTHING: dict[str, Any] = {}
@@ -68,7 +68,7 @@ class Together(VecEnv):
 
 
 class Body(BaseFeaturesExtractor):
-    """The body of `training.policy.ppo.Network`, shared by policy and value as there."""
+    """The body of `training.policy.network.ActorCritic`, shared by policy and value as there."""
 
     def __init__(self, observation_space: Any) -> None:
         super().__init__(observation_space, HIDDEN)
@@ -122,18 +122,18 @@ class Settings:
         curve.follow(model.num_timesteps, deciding(model, self.masked))
 
 
-ARGS = Args()
+ARGS = PPOArgs()
 DEFAULTS = Settings(8, {}, {"net_arch": [HIDDEN, HIDDEN]})
 SAME: dict[str, Any] = {
-    "n_steps": ARGS.steps,
-    "batch_size": ARGS.batch,
-    "n_epochs": ARGS.epochs,
+    "n_steps": ARGS.num_steps,
+    "batch_size": ARGS.minibatch_size,
+    "n_epochs": ARGS.update_epochs,
     "learning_rate": lambda left: ARGS.learning_rate * left,
-    "clip_range": ARGS.clip,
-    "ent_coef": ARGS.entropy,
-    "vf_coef": ARGS.value,
+    "clip_range": ARGS.clip_coef,
+    "ent_coef": ARGS.ent_coef,
+    "vf_coef": ARGS.vf_coef,
     "gamma": 1.0,
 }
 BODY: dict[str, Any] = {"net_arch": [], "features_extractor_class": Body}
-EQUAL = Settings(ARGS.customers, SAME, BODY)
-MASKED = Settings(ARGS.customers, SAME, BODY, masked=True)
+EQUAL = Settings(ARGS.num_envs, SAME, BODY)
+MASKED = Settings(ARGS.num_envs, SAME, BODY, masked=True)

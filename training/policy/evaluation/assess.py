@@ -12,7 +12,7 @@ from services.policy.policies.network import Network
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import MONTH, RESPONSE_MODEL, Customers
-from training.policy.customers import TRAINING, Population
+from training.policy.customers import TRAINING_COPIES, Population
 from training.policy.evaluation import sensitivity
 from training.policy.evaluation.benchmark import BUDGETS, COPIES, SEEDS, Benchmark, BenchmarkResult, baselines
 from training.policy.evaluation.explain import FirstDay, first_day
@@ -110,9 +110,9 @@ def assess(
 ) -> Evaluation:
     """Evaluate in two processes.
 
-    The two tables are the held-out customers with bank facts drawn again, and scored without any.
+    The two tables are the held-out customers with bank facts drawn again, and with_scores without any.
     """
-    held_out, training = population.held_out, population.training[: len(population.training.bill) // TRAINING]
+    held_out, training = population.held_out, population.training[: len(population.training.bill) // TRAINING_COPIES]
     ppo = NetworkPolicy(network, SpendForecast(network, population.training))
     single = Benchmark(held_out, copies=1)
     day = first_day(network, held_out, single.dual(REPORT_BUDGET).price)
@@ -127,7 +127,7 @@ def assess(
         }
         scenario_futures = [
             pool.submit(evaluate_scenario, scenario, *scenario_args)
-            for scenario in scenarios(population.people, resampled, without_bank_facts)
+            for scenario in scenarios(population.held_out_facts, resampled, without_bank_facts)
         ]
         _show_progress([*service_futures.values(), *policy_futures.values(), *scenario_futures])
     results = {budget: future.result() for budget, future in policy_futures.items()}

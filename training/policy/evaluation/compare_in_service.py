@@ -21,7 +21,7 @@ from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
 from shared.settings import Settings
 from training.data.sources import SourceError
-from training.policy.customers import population
+from training.policy.customers import load_population
 from training.policy.evaluation.benchmark import BUDGETS, Benchmark
 from training.policy.simulation.service import SEED, ServiceRun, simulate
 from training.statistics import Estimate, mean_interval
@@ -90,7 +90,7 @@ def main() -> None:
     if args.seeds < 2:
         parser.error("a confidence interval needs at least 2 campaigns: --seeds 2")
     try:
-        customers = population(settings.data, args.data, settings.artifacts).held_out
+        customers = load_population(settings.data, args.data, settings.artifacts).held_out
         print(compare(customers, args.policies, args.seeds, args.copies, args.jobs))
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))

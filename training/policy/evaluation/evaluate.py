@@ -15,7 +15,7 @@ from services.scorer.model import ScorerModel
 from shared.artifacts import ArtifactError
 from shared.settings import Settings
 from training.data.sources import SourceError
-from training.policy.customers import SEED, population, scored
+from training.policy.customers import SEED, load_population, with_scores
 from training.policy.evaluation import report
 from training.policy.evaluation.assess import assess
 from training.policy.evaluation.sections import Measurements
@@ -32,18 +32,18 @@ def main() -> None:
     args = parser.parse_args()
     try:
         network = Network.load(settings.artifacts / "policy")
-        customers = population(args.mirror, args.data, settings.artifacts)
-        resampled = population(args.mirror, args.data, settings.artifacts, seed=SEED + 1).people
+        customers = load_population(args.mirror, args.data, settings.artifacts)
+        resampled = load_population(args.mirror, args.data, settings.artifacts, seed=SEED + 1).held_out_facts
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
     scorer = ScorerModel.load(settings.artifacts / "scorer")
-    without_bank_facts = scored(customers.people[["customer_id", *RISK_FACTS]], scorer)
+    without_bank_facts = with_scores(customers.held_out_facts[["customer_id", *RISK_FACTS]], scorer)
     training = json.loads((settings.artifacts / "policy" / "training.json").read_text())
     benchmarks_file = args.reports / "rivals.json"
     benchmarks = json.loads(benchmarks_file.read_text()) if benchmarks_file.exists() else {}
     measurements = Measurements(training, network.manifest.metrics, benchmarks)
     evaluation = assess(customers, resampled, without_bank_facts, network)
-    report.write(evaluation, customers.people, measurements, args.reports)
+    report.write(evaluation, customers.held_out_facts, measurements, args.reports)
     print(f"wrote policy.html, policy.json and policy_decisions.csv to {args.reports}")
 
 

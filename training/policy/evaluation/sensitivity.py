@@ -8,7 +8,7 @@ import pandas as pd
 
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel
-from training.policy.customers import customers
+from training.policy.customers import to_customers
 from training.policy.evaluation.benchmark import BenchmarkResult
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.simulation.campaign import NO_CONTACT, CampaignSimulator, Policy
@@ -76,7 +76,7 @@ def scenarios(people: pd.DataFrame, resampled: pd.DataFrame, without_bank_facts:
         table: pd.DataFrame = people,
         hazard_factor: Any = 1.0,
     ) -> Scenario:
-        hazard, accept, bill = predicted = customers(table, response_model)
+        hazard, accept, bill = predicted = to_customers(table, response_model)
         return Scenario(name, value, response_model, predicted, Customers(hazard * hazard_factor, accept, bill))
 
     yield scenario("as assumed", "")

@@ -28,6 +28,7 @@ from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import PolicyContext, decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import Policy
+from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
@@ -36,7 +37,8 @@ from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from training.data.sources import SourceError
-from training.policy.customers import population
+from training.policy import export
+from training.policy.customers import load_population
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.simulation.audit import Audit, Offer
 from training.policy.simulation.campaign import HOURS_PER_DAY
@@ -257,6 +259,12 @@ def main() -> None:
     settings = Settings()
     parser = ArgumentParser(prog="python -m training.policy.simulation.service", description=__doc__.partition("\n")[0])
     parser.add_argument("--policy", choices=("ppo", "index", "baseline"), default="ppo")
+    parser.add_argument(
+        "--network",
+        type=Path,
+        metavar="FILE",
+        help="instead of --policy: a network that python -m training.policy.ppo made",
+    )
     parser.add_argument("--copies", type=int, default=8, help="copies of each of the 1,408 held-out customers")
     parser.add_argument(
         "--budget-share", type=float, default=0.3, help="budget as a share of what the optimum spends without one"
@@ -265,9 +273,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     args = parser.parse_args()
     try:
-        customers = population(settings.data, args.data, settings.artifacts).held_out
+        policy = PPOPolicy(export.serving_network(export.load(args.network))) if args.network else args.policy
+        customers = load_population(settings.data, args.data, settings.artifacts).held_out
         budget = args.copies * args.budget_share * LagrangianBound(customers).unconstrained_spend
-        print(simulate(args.policy, customers, args.copies, budget, answer_days=args.answer_days, progress=True))
+        print(simulate(policy, customers, args.copies, budget, answer_days=args.answer_days, progress=True))
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.policy.response.model import Customers
-from training.policy.behaviour_cloning import cloned
+from training.policy.behaviour_cloning import pretrain
 from training.policy.evaluation.benchmark import BUDGETS, Benchmark, baselines
 from training.policy.evaluation.policies import (
     MyopicPolicy,
@@ -14,8 +14,9 @@ from training.policy.evaluation.policies import (
     SpendForecast,
     TopRiskPolicy,
 )
-from training.policy.export import served
-from training.policy.ppo import Args, Network, Trainer
+from training.policy.export import serving_network
+from training.policy.network import ActorCritic
+from training.policy.ppo import PPOArgs, Trainer
 from training.policy.simulation.campaign import NO_CONTACT, CampaignActions, CampaignSimulator, Policy
 
 RNG = np.random.default_rng(8)
@@ -97,19 +98,21 @@ def _first_actions(policy: Policy) -> CampaignActions:
 
 
 @pytest.fixture(scope="module")
-def clone() -> Network:
+def clone() -> ActorCritic:
     """A network pretrained on the dynamic program's decisions."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.policy.behaviour_cloning.STEPS", 200)
+        patch.setattr("training.policy.behaviour_cloning.NUM_STEPS", 200)
         patch.setattr("training.policy.behaviour_cloning.PRICES", np.array([0.0, 1.0, 2.0, 4.0]))
-        return cloned(CUSTOMERS, seed=0)
+        return pretrain(CUSTOMERS, seed=0)
 
 
-def test_a_clone_of_the_dynamic_program_is_far_above_an_untrained_network_and_keeps_the_budget(clone: Network) -> None:
-    untrained = Trainer(Args(updates=1, customers=64, steps=2), CUSTOMERS).run().network
+def test_a_clone_of_the_dynamic_program_is_far_above_an_untrained_network_and_keeps_the_budget(
+    clone: ActorCritic,
+) -> None:
+    untrained = Trainer(PPOArgs(num_updates=1, num_envs=64, num_steps=2), CUSTOMERS).train().network
     shares = {}
     for name, network in (("clone", clone), ("untrained", untrained)):
-        policy = NetworkPolicy(served(network), SpendForecast(served(network), CUSTOMERS))
+        policy = NetworkPolicy(serving_network(network), SpendForecast(serving_network(network), CUSTOMERS))
         result = BENCHMARK.evaluate(policy, 0.3)
         shares[name] = result.share_of_bound.mean
         assert all(campaign.peak_committed <= campaign.budget for campaign in result.campaigns)

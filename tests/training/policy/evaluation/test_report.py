@@ -11,7 +11,7 @@ import pytest
 
 from services.policy.policies.network import Network
 from tests.policy.networks import artifact
-from training.policy.customers import Population, customers
+from training.policy.customers import Population, to_customers
 from training.policy.evaluation import report
 from training.policy.evaluation.assess import Evaluation, EvaluationSize, assess, policy_metrics
 from training.policy.evaluation.benchmark import BUDGETS, BenchmarkResult
@@ -56,7 +56,7 @@ PEOPLE = make_people(40, 1)
 @pytest.fixture(scope="module")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     network = Network.load(artifact(tmp_path_factory.mktemp("artifacts") / "policy"))
-    population = Population(customers(make_people(90, 2)), customers(PEOPLE), PEOPLE)
+    population = Population(to_customers(make_people(90, 2)), to_customers(PEOPLE), PEOPLE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.policy.evaluation.benchmark.PRICE_GRID", np.array([0.8, 1, 1.25]))
         patch.setattr("training.policy.evaluation.benchmark.THRESHOLDS", (1, 4))
