@@ -47,7 +47,7 @@ class LocalDeadLetters:
         await bus.publish([original_message(letter) for letter in letters])
         await bus.drain()
         keys = [(DEAD_LETTERS, letter.id) for letter in letters]
-        await self._store.update(keys, lambda documents: dict.fromkeys(documents))
+        await self._store.update(keys, lambda documents: (dict.fromkeys(documents), None))
         for service in services:
             service.stop()
 

@@ -98,14 +98,14 @@ def _dead_letter_writer(store: Store) -> Receive:
     return write
 
 
-def _write_dead_letter(documents: Documents, *, envelope: Envelope) -> dict[Key, Document]:
+def _write_dead_letter(_: Documents, *, envelope: Envelope) -> tuple[dict[Key, Document], None]:
     document = {
         "customer_id": envelope.attributes.get("customer_id") or _customer_id(envelope.data),
         "topic": envelope.topic,
         "data": b64encode(envelope.data).decode(),
         "attributes": dict(envelope.attributes),
     }
-    return {(DEAD_LETTERS, envelope.id): document}
+    return {(DEAD_LETTERS, envelope.id): document}, None
 
 
 def _customer_id(data: bytes) -> str | None:

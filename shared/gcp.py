@@ -22,7 +22,7 @@ from google.cloud import firestore, pubsub_v1
 
 from shared.bus import Bus, Envelope, original_message
 from shared.settings import Settings
-from shared.store import Change, Document, Documents, Key, Store
+from shared.store import Change, Document, Documents, Key, Result, Store, Update
 from shared.topology import SUBSCRIPTIONS, TOPICS, Subscription
 
 PUBLISH_TIMEOUT_SECONDS = 20.0
@@ -139,12 +139,12 @@ class FirestoreStore:
     async def read(self, keys: Sequence[Key]) -> Documents:
         return {key: snapshot.to_dict() for key, snapshot in (await self._snapshots(keys)).items()}
 
-    async def update(self, keys: Sequence[Key], change: Change) -> Documents:
+    async def update(self, keys: Sequence[Key], change: Change[Result]) -> Result:
         return (await self.update_all([(keys, change)]))[0]
 
-    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+    async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:
         groups = [updates[start : start + TOGETHER] for start in range(0, len(updates), TOGETHER)]
-        return [documents for group in groups for documents in await self._update_group(group)]
+        return [result for group in groups for result in await self._update_group(group)]
 
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
         until = firestore.FieldFilter("due", "<=", now.timestamp())
@@ -161,17 +161,16 @@ class FirestoreStore:
     def close(self) -> None:
         self._client.close()
 
-    async def _update_group(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+    async def _update_group(self, updates: Sequence[Update[Result]]) -> list[Result]:
         for attempt in range(ATTEMPTS):
             snapshots = await self._snapshots(list(dict.fromkeys(key for keys, _ in updates for key in keys)))
             before: dict[Key, Document | None] = {key: snapshot.to_dict() for key, snapshot in snapshots.items()}
             after = dict(before)
-            results: list[Documents] = []
-            for keys, change in updates:  # each sees what those before it made
-                found = {key: after[key] for key in keys}
-                written = change(found)
-                after.update(written)
-                results.append({**found, **written})
+            results: list[Result] = []
+            for keys, change in updates:  # each sees what those before it wrote
+                writes, result = change({key: after[key] for key in keys})
+                after.update(writes)
+                results.append(result)
             batch = self._client.batch()
             for key, document in after.items():
                 if document is not before[key]:
@@ -182,9 +181,8 @@ class FirestoreStore:
                 return results
             except (exceptions.Conflict, exceptions.FailedPrecondition):  # Conflict is AlreadyExists and Aborted
                 if len(updates) > 1:
-                    return [
-                        d for alone in await asyncio.gather(*(self._update_group([u]) for u in updates)) for d in alone
-                    ]
+                    groups = await asyncio.gather(*(self._update_group([update]) for update in updates))
+                    return [result for group in groups for result in group]
                 await asyncio.sleep(min(0.5, 0.005 * 2**attempt) * random())
         others = ", ".join(sorted({collection for collection, _ in before}))  # no ids: this is logged
         raise ContentionError(f"documents of {others} changed {ATTEMPTS} times meanwhile")

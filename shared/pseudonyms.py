@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from shared.store import Key, Store
+from shared.store import Document, Documents, Key, Store
 
 SUPPRESSIONS = "suppressed"
 """Collection with a document for each customer who opted out, under their pseudonym."""
@@ -30,10 +30,13 @@ class Pseudonyms:
         """Pseudonyms for the data in `store`. The first key that is used stays; raises `HashKeyError` for another."""
         pseudonyms = cls(key)
         fingerprint = {"of": pseudonyms.of("")}
-        found = await store.update(
-            [FINGERPRINT], lambda found: {} if found[FINGERPRINT] else {FINGERPRINT: fingerprint}
-        )
-        if found[FINGERPRINT] != fingerprint:
+
+        def set_once(documents: Documents) -> tuple[dict[Key, Document], Document]:
+            if stored := documents[FINGERPRINT]:
+                return {}, stored
+            return {FINGERPRINT: fingerprint}, fingerprint
+
+        if await store.update([FINGERPRINT], set_once) != fingerprint:
             raise HashKeyError("RETENTION_HASH_KEY is not the key that this store began with: opt-outs would be lost")
         return pseudonyms
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -23,22 +23,31 @@ Key = tuple[str, str]
 
 Document = dict[str, Any]
 Documents = Mapping[Key, Document | None]
-Change = Callable[[Documents], Mapping[Key, Document | None]]
-"""What is there in, what to write out; None removes. It may run more than once; only what its last run made counts."""
+Result = TypeVar("Result")
+Change = Callable[[Documents], tuple[Mapping[Key, Document | None], Result]]
+"""From the documents read to the documents to write (None removes one), and a result for the caller.
+
+It may run more than once, so it has no side effects; only the writes and the result of its last run count.
+"""
+Update = tuple[Sequence[Key], Change[Result]]
+"""The keys to read, and the change to make."""
 
 
 class Store(Protocol):
     async def read(self, keys: Sequence[Key]) -> Documents: ...
 
-    async def update(self, keys: Sequence[Key], change: Change) -> Documents:
-        """Read `keys`, write what `change` makes of them, and return what is then there.
+    async def update(self, keys: Sequence[Key], change: Change[Result]) -> Result:
+        """Read `keys`, write what `change` makes of them, and return its result.
 
         All of it is written or nothing, and only while what is overwritten is still what was read; otherwise it
         starts over. What was read but not written may have changed meanwhile. `change` writes only what it read.
         """
 
-    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
-        """Updates that wait together: each sees what those before it wrote, and they may share a commit."""
+    async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:
+        """Make several updates, and return their results in order.
+
+        Each sees what those before it wrote, and they may share a commit.
+        """
 
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
         """Keys of at most `limit` documents that are due by `now`, those due longest first."""
@@ -76,18 +85,18 @@ class SQLiteStore:
     async def read(self, keys: Sequence[Key]) -> Documents:
         return {key: self._get(key) for key in keys}
 
-    async def update(self, keys: Sequence[Key], change: Change) -> Documents:
+    async def update(self, keys: Sequence[Key], change: Change[Result]) -> Result:
         return (await self.update_all([(keys, change)]))[0]
 
-    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+    async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            written = [self._change(keys, change) for keys, change in updates]
+            results = [self._change(keys, change) for keys, change in updates]
             self._db.execute("COMMIT")
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-        return written
+        return results
 
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
         due = _field("due")
@@ -114,15 +123,14 @@ class SQLiteStore:
     def close(self) -> None:
         self._db.close()
 
-    def _change(self, keys: Sequence[Key], change: Change) -> Documents:
-        found = {key: self._get(key) for key in keys}
-        written = change(found)
-        for key, body in written.items():
+    def _change(self, keys: Sequence[Key], change: Change[Result]) -> Result:
+        writes, result = change({key: self._get(key) for key in keys})
+        for key, body in writes.items():
             if body is None:
                 self._db.execute("DELETE FROM documents WHERE collection = ? AND id = ?", key)
             else:
                 self._db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (*key, to_json(body)))
-        return {**found, **written}
+        return result
 
     def _get(self, key: Key) -> Document | None:
         row = self._db.execute("SELECT body FROM documents WHERE collection = ? AND id = ?", key).fetchone()

@@ -25,7 +25,7 @@ def _key(event_id: str) -> Key:
     return DECISIONS, event_id
 
 
-def _save(decision: Decision, due: datetime) -> Change:
+def _save(decision: Decision, due: datetime) -> Change[None]:
     key = _key(decision.event_id)
     document: Document = {
         "decision": decision.data.decode(),
@@ -33,7 +33,7 @@ def _save(decision: Decision, due: datetime) -> Change:
         "due": due.timestamp(),
     }
 
-    def change(documents: Documents) -> dict[Key, Document]:
-        return {} if documents[key] else {key: document}
+    def change(documents: Documents) -> tuple[dict[Key, Document], None]:
+        return {} if documents[key] else {key: document}, None
 
     return change

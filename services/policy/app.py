@@ -7,8 +7,9 @@ from fastapi import Depends, FastAPI, Request
 
 from services.policy.budget.ledger import Ledger, default_shards
 from services.policy.budget.pacing import BudgetPacer
+from services.policy.context import GRACE_PERIOD, PolicyContext, contact_rules
 from services.policy.customer.gate import Limits
-from services.policy.handlers.decide import GRACE, PolicyContext, decide, rules_of
+from services.policy.handlers.decide import decide
 from services.policy.handlers.review import review
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import Exploration, Policy
@@ -34,17 +35,18 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
     # One writer at a time needs one shard only.
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
-    limits, offer_for = limits_of(settings), timedelta(days=settings.offer_days)
+    limits, offer_duration = limits_of(settings), timedelta(days=settings.offer_days)
+    keep = timedelta(days=settings.keep_days)
     context = PolicyContext(
         store=store,
         ledger=ledger,
         pacer=await BudgetPacer.open(store, ledger, settings.budget_days, clock()),
         policy=policy,
         limits=limits,
-        offer_for=offer_for,
+        offer_duration=offer_duration,
         clock=clock,
         pseudonyms=await Pseudonyms.open(store, settings.hash_key),
-        keep=max(timedelta(days=settings.keep_days), limits.cooldown, limits.fatigue_window, offer_for + GRACE),
+        retention_period=max(keep, limits.cooldown, limits.fatigue_window, offer_duration + GRACE_PERIOD),
     )
     handlers: dict[type[Message], Handler] = {
         ScoredCustomer: partial(decide, context=context),
@@ -66,12 +68,11 @@ def limits_of(settings: Settings) -> Limits:
 def load_policy(settings: Settings) -> Policy:
     """Raises `ArtifactError` where the trained policy is chosen and not there."""
     exploration = Exploration(settings.explore)
-    rules = rules_of(limits_of(settings))
     match settings.policy:
         case "ppo":
-            return PPOPolicy(Network.load(settings.artifacts / "policy"), exploration, rules)
+            return PPOPolicy(Network.load(settings.artifacts / "policy"), exploration)
         case "index":
-            return IndexPolicy(exploration, rules)
+            return IndexPolicy(exploration, contact_rules(limits_of(settings)))
         case "baseline":
             return BaselinePolicy(exploration)
 

@@ -31,35 +31,37 @@ class ShieldContext(NamedTuple):
     clock: Clock
 
 
+class Verdict(NamedTuple):
+    decision: Decision
+    is_new: bool
+    """Whether it was made just now, not found in the store."""
+
+
 async def check(drafts: Sequence[DraftedMessage], *, context: ShieldContext) -> list[Answer]:
     """The answer to each draft."""
-    decisions: dict[str, Decision] = {}
-    changes = [(_keys(draft, context), _change(draft, decisions, context)) for draft in drafts]
-    stored = await context.store.update_all(changes)
-    for draft, documents in zip(drafts, stored, strict=True):
-        if draft.event_id in decisions:
-            _count(draft, decisions[draft.event_id], context.pseudonyms.of(draft.customer_id))
-        elif document := documents[VERDICTS, draft.event_id]:
-            decisions[draft.event_id] = Decision.model_validate_json(document["decision"])
-    return [_answer(decisions[draft.event_id]) for draft in drafts]
+    verdicts = await context.store.update_all([(_keys(draft, context), _change(draft, context)) for draft in drafts])
+    for draft, verdict in zip(drafts, verdicts, strict=True):
+        if verdict.is_new:
+            _count(draft, verdict.decision, context.pseudonyms.of(draft.customer_id))
+    return [_answer(verdict.decision) for verdict in verdicts]
 
 
 def _keys(draft: DraftedMessage, context: ShieldContext) -> tuple[Key, Key]:
     return (VERDICTS, draft.event_id), context.pseudonyms.suppression_key(draft.customer_id)
 
 
-def _change(draft: DraftedMessage, decisions: dict[str, Decision], context: ShieldContext) -> Change:
-    verdict, suppression = _keys(draft, context)
+def _change(draft: DraftedMessage, context: ShieldContext) -> Change[Verdict]:
+    verdict_key, suppression_key = _keys(draft, context)
 
-    def change(documents: Documents) -> dict[Key, Document]:
-        decisions.pop(draft.event_id, None)
-        if documents[verdict]:
-            return {}
-        opted_out, now = documents[suppression] is not None, context.clock()  # an opt-out may be newer than the plan
+    def change(documents: Documents) -> tuple[dict[Key, Document], Verdict]:
+        if stored := documents[verdict_key]:
+            return {}, Verdict(Decision.model_validate_json(stored["decision"]), is_new=False)
+        opted_out = documents[suppression_key] is not None  # an opt-out may be newer than the plan
+        now = context.clock()
         decision = _withhold(draft, ["opted-out"], now) if opted_out else _decide(draft, context.time_zones, now)
-        decisions[draft.event_id] = decision
         due = (now + context.retention).timestamp()
-        return {verdict: {"decision": decision.data.decode(), "customer_id": draft.customer_id, "due": due}}
+        document = {"decision": decision.data.decode(), "customer_id": draft.customer_id, "due": due}
+        return {verdict_key: document}, Verdict(decision, is_new=True)
 
     return change
 

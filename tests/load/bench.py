@@ -31,8 +31,9 @@ from tqdm import tqdm
 from services import local, replay
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import BudgetPacer
+from services.policy.context import DecisionKeys, PolicyContext
 from services.policy.customer.gate import Limits
-from services.policy.handlers.decide import PolicyContext, decide, keys_of
+from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION
@@ -51,7 +52,7 @@ from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from tests.load.bench_scorer import Bare, Usual
 from tests.load.bench_writer import writing
-from tests.policy.builders import situation
+from tests.policy.builders import decision_context
 from tests.policy.networks import WIDTHS, arrays, artifact
 from tests.support.emulators import free_port, running_emulators
 from tests.support.processes import process, services, wait
@@ -173,7 +174,7 @@ def choosing() -> Figures:
     """
     with TemporaryDirectory() as folder:
         network = Network.load(artifact(Path(folder) / "policy", contact_b=np.float32([0, 9])))  # so it has to choose
-    policy, a, usual = PPOPolicy(network), arrays(), situation()
+    policy, a, usual = PPOPolicy(network), arrays(), decision_context()
     heads = np.hstack([a[f"{head}_w"] for head in WIDTHS])
     observations = np.random.default_rng(1).random((2_000, len(OBSERVATION)), dtype=np.float32)
     bare, ours, whole = [], [], []
@@ -271,7 +272,7 @@ async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tupl
         await decide([customer], context=context)
 
     a_second = await rate(scored, by_service if in_service else by_handler)
-    plans = {c.event_id: await store.read(keys_of(c.event_id, c.customer_id, context)) for c in scored}
+    plans = {c.event_id: await store.read(DecisionKeys.of(c.event_id, c.customer_id, context)) for c in scored}
     return plans, a_second
 
 

@@ -1,4 +1,4 @@
-"""Customers, limits and desks to decide at, and policies that say how they behave."""
+"""Customers, limits, contexts, policies and stores for the tests."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,15 +8,15 @@ from uuid import uuid5
 
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import BudgetPacer
+from services.policy.context import PolicyContext
 from services.policy.customer.gate import ActionMask, Limits
-from services.policy.handlers.decide import PolicyContext
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.one_step import BaselinePolicy
 from shared.messages import ID_NAMESPACE, OFFERS, Outcome, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
 from shared.settings import LOCAL_HASH_KEY
-from shared.store import Change, Document, Documents, Key, SQLiteStore, Store
+from shared.store import Change, Document, Documents, Key, Result, SQLiteStore, Store, Update
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
 LIMITS = Limits(
@@ -29,19 +29,19 @@ LIMITS = Limits(
 ALL = ActionMask((True,) * len(OFFERS))
 
 
-class DearestPolicy:
-    """Contacts whoever it may, with the dearest offer it may."""
+class MaxOfferPolicy:
+    """Always contacts, at the highest level that is allowed."""
 
-    name = "dearest"
-    version = "dearest-1"
+    name = "max-offer"
+    version = "max-offer-1"
 
-    def choose(self, situation: DecisionContext) -> PolicyAction:
-        levels = [level for level, free in enumerate(situation.allowed.offers) if free]
-        return PolicyAction(max(levels, default=None), expected_value=1.0, retention=0.5, propensity=1.0)
+    def choose(self, context: DecisionContext) -> PolicyAction:
+        levels = [level for level, is_allowed in enumerate(context.allowed.offers) if is_allowed]
+        return PolicyAction(max(levels, default=None), expected_value=1.0, retention_prob=0.5, propensity=1.0)
 
 
 class TickingClock:
-    """A second later each time it is read."""
+    """Moves on by a second each time it is read."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -56,7 +56,7 @@ def noon() -> datetime:
 
 
 def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts: Any) -> ScoredCustomer:
-    """A customer at high risk, who likes discounts, on a bill of 100."""
+    """A customer at high risk and with a bill of 100, who is likelier to accept a higher discount."""
     event_id = event_id or f"event of {customer_id}"
     usual: Mapping[str, Any] = {
         "churn_risk": 0.8,
@@ -71,8 +71,10 @@ def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts
     )
 
 
-def situation(customer: ScoredCustomer | None = None, allowed: ActionMask = ALL, **facts: Any) -> DecisionContext:
-    """On the first day, of somebody who has never been contacted, while money costs nothing more."""
+def decision_context(
+    customer: ScoredCustomer | None = None, allowed: ActionMask = ALL, **facts: Any
+) -> DecisionContext:
+    """Of a customer who was never contacted, on the first day, at a shadow price of 0."""
     usual: Mapping[str, Any] = {"days_since_contact": inf, "contacts": 0, "offer_days_left": 0, "price": 0.0, "day": 0}
     return DecisionContext(customer or scored(), allowed, **{**usual, **facts})
 
@@ -106,24 +108,24 @@ async def context(
         pacer=await BudgetPacer.open(store, ledger, 90, NOON),
         policy=policy or BaselinePolicy(),
         limits=LIMITS._replace(**limits),
-        offer_for=timedelta(days=14),
+        offer_duration=timedelta(days=14),
         clock=clock,
         pseudonyms=Pseudonyms(LOCAL_HASH_KEY),
     )
 
 
 class LateStore(SQLiteStore):
-    """Runs every change first on what was there before its batch, as an optimistic store does that comes too late."""
+    """Runs every change first on the documents from before its batch, as an optimistic store does that has to retry."""
 
-    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+    async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:
         before = [await self.read(keys) for keys, _ in updates]
-        late = [(keys, _twice(change, old)) for (keys, change), old in zip(updates, before, strict=True)]
-        return await super().update_all(late)
+        retried = [(keys, _twice(change, old)) for (keys, change), old in zip(updates, before, strict=True)]
+        return await super().update_all(retried)
 
 
-def _twice(change: Change, before: Documents) -> Change:
-    def again(found: Documents) -> Mapping[Key, Document]:
+def _twice(change: Change[Result], before: Documents) -> Change[Result]:
+    def again(documents: Documents) -> tuple[Mapping[Key, Document | None], Result]:
         change(before)
-        return change(found)
+        return change(documents)
 
     return again

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.store import Change, Document, Documents, Key, SQLiteStore, Store
+from shared.store import Change, Document, Documents, Key, SQLiteStore, Store, Update
 
 A, B = ("things", "a"), ("things", "b")
 
@@ -27,17 +27,19 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, project: str) ->
         sqlite.close()
 
 
-def put(key: Key, document: Document) -> Change:
-    return lambda documents: {key: document}
+def put(key: Key, document: Document) -> Change[None]:
+    return lambda _: ({key: document}, None)
 
 
 def n(document: Document | None) -> int:
     """The field n of a document; 0 where there is none."""
-    return document["n"] if document else 0
+    return int(document["n"]) if document else 0
 
 
-def add_one(documents: Documents) -> dict[Key, Document]:
-    return {A: {"n": n(documents[A]) + 1}}
+def add_one(documents: Documents) -> tuple[dict[Key, Document], int]:
+    """Count in A; the result is the count."""
+    count = n(documents[A]) + 1
+    return {A: {"n": count}}, count
 
 
 async def test_a_document_that_does_not_exist_is_none(store: Store) -> None:
@@ -54,7 +56,7 @@ async def test_a_document_is_read_back_unchanged(store: Store) -> None:
         "list": [{"at": "2026-01-01"}],
         "map": {"k": 1},
     }
-    assert await store.update([A, B], put(A, document)) == {A: document, B: None}
+    await store.update([A, B], put(A, document))
     assert await store.read([A, B]) == {A: document, B: None}
 
 
@@ -65,7 +67,7 @@ async def test_writing_replaces_the_whole_document(store: Store) -> None:
 
 
 async def test_a_change_may_write_nothing(store: Store) -> None:
-    assert await store.update([A], lambda documents: {}) == {A: None}
+    assert await store.update([A], lambda documents: ({}, documents)) == {A: None}
     assert await store.read([A]) == {A: None}
 
 
@@ -76,14 +78,19 @@ async def test_any_text_is_a_valid_id(store: Store, name: str) -> None:
     assert (await store.read([key, A])) == {key: {"name": name}, A: None}
 
 
-async def test_concurrent_updates_are_all_applied(store: Store) -> None:
-    await asyncio.gather(*(store.update([A], add_one) for _ in range(20)))
+async def test_an_update_returns_the_result_of_its_change(store: Store) -> None:
+    assert [await store.update([A], add_one) for _ in range(2)] == [1, 2]
+
+
+async def test_concurrent_updates_are_all_applied_and_return_the_result_of_their_last_run(store: Store) -> None:
+    results = await asyncio.gather(*(store.update([A], add_one) for _ in range(20)))
+    assert sorted(results) == list(range(1, 21)), "no result is of a run whose writes were rejected"
     assert await store.read([A]) == {A: {"n": 20}}
 
 
 async def test_each_update_of_a_batch_sees_those_before_it(store: Store) -> None:
     results = await store.update_all([([A], add_one)] * 8)
-    assert sorted(n(documents[A]) for documents in results) == list(range(1, 9))
+    assert sorted(results) == list(range(1, 9))
 
 
 async def test_concurrent_batches_of_updates_are_all_applied(store: Store) -> None:
@@ -98,8 +105,8 @@ async def test_an_update_of_two_documents_is_atomic(store: Store) -> None:
     mixture must not be written.
     """
 
-    def move(documents: Documents) -> dict[Key, Document]:
-        return {A: {"n": n(documents[A]) - 1}, B: {"n": n(documents[B]) + 1}}
+    def move(documents: Documents) -> tuple[dict[Key, Document], None]:
+        return {A: {"n": n(documents[A]) - 1}, B: {"n": n(documents[B]) + 1}}, None
 
     await store.update_all([([A], put(A, {"n": 10})), ([B], put(B, {"n": 0}))])
     await asyncio.gather(*(store.update([A, B], move) for _ in range(10)))
@@ -107,7 +114,7 @@ async def test_an_update_of_two_documents_is_atomic(store: Store) -> None:
 
 
 async def test_a_change_that_fails_writes_nothing(store: Store) -> None:
-    def fail(documents: Documents) -> dict[Key, Document]:
+    def fail(_: Documents) -> tuple[dict[Key, Document], None]:
         raise LookupError("not today")
 
     with pytest.raises(LookupError):
@@ -132,7 +139,7 @@ async def test_a_file_keeps_documents_after_it_is_closed(tmp_path: Path) -> None
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
 
-def dated(*names: str | int) -> list[tuple[list[Key], Change]]:
+def dated(*names: str | int) -> list[Update[None]]:
     """Updates that write a document of each customer; a number is due that many seconds after noon."""
     keys = [("things", str(name)) for name in names]
     return [
@@ -172,24 +179,27 @@ async def test_documents_are_found_by_customer(store: Store, name: str) -> None:
 async def test_a_deleted_document_leaves_no_trace(store: Store) -> None:
     await store.update_all(dated(0))
     key = ("things", "0")
-    assert await store.update([key, A], lambda documents: {key: None}) == {key: None, A: None}
-    assert await store.read([key]) == {key: None}
+    await store.update([key, A], lambda _: ({key: None}, None))
+    assert await store.read([key, A]) == {key: None, A: None}
     assert await store.due("things", NOON, 10) == await store.by_customer("things", "0") == []
     await store.update([key], put(key, {"n": 2}))
     assert await store.read([key]) == {key: {"n": 2}}
 
 
 async def test_deleting_a_document_that_does_not_exist_does_nothing(store: Store) -> None:
-    assert await store.update([A], lambda documents: {A: None}) == {A: None}
+    await store.update([A], lambda _: ({A: None}, None))
+    assert await store.read([A]) == {A: None}
 
 
 async def test_a_document_that_changes_concurrently_is_not_deleted_unread(store: Store) -> None:
     """A's number is moved to B repeatedly while others add to it: none of it is lost."""
 
-    def move_all(documents: Documents) -> dict[Key, Document | None]:
-        return {A: None, B: {"n": n(documents[A]) + n(documents[B])}}
+    def move_all(documents: Documents) -> tuple[dict[Key, Document | None], int]:
+        total = n(documents[A]) + n(documents[B])
+        return {A: None, B: {"n": total}}, total
 
-    await asyncio.gather(*(store.update(*task) for _ in range(10) for task in (([A], add_one), ([A, B], move_all))))
+    tasks: list[Update[int]] = [([A], add_one), ([A, B], move_all)]
+    await asyncio.gather(*(store.update(*task) for _ in range(10) for task in tasks))
     await store.update([A, B], move_all)
     assert await store.read([A, B]) == {A: None, B: {"n": 10}}
 

@@ -40,7 +40,7 @@ async def decided(draft: DraftedMessage, store: Store | None = None, now: dateti
 
 async def opt_out(store: Store, customer_id: str = "customer-1") -> None:
     key = PSEUDONYMS.suppression_key(customer_id)
-    await store.update([key], lambda _: {key: {"at": NOON.isoformat()}})
+    await store.update([key], lambda _: ({key: {"at": NOON.isoformat()}}, None))
 
 
 async def test_a_valid_message_is_approved_with_the_decision_unchanged() -> None:

@@ -17,7 +17,7 @@ from services.shield.app import build as build_shield
 from shared import gcp, telemetry, web
 from shared.bus import Bus
 from shared.settings import Settings
-from shared.store import Change, Documents, Key, Store
+from shared.store import Change, Key, Result, Store, Update
 
 REFUSED = "refused_write"
 """What a refusal is called in the log."""
@@ -34,17 +34,17 @@ class RefusingStore:
         """All else is as the store has it."""
         return getattr(self._store, name)
 
-    async def update(self, keys: Sequence[Key], change: Change) -> Documents:
+    async def update(self, keys: Sequence[Key], change: Change[Result]) -> Result:
         return (await self.update_all([(keys, change)]))[0]
 
-    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+    async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:
         self._down = down = self._random.random() < (AGAIN if self._down else SHARE * (1 - AGAIN) / (1 - SHARE))
         written = self._random.random() < 0.5
-        found = [] if down and not written else await self._store.update_all(updates)
+        results = [] if down and not written else await self._store.update_all(updates)
         if down:
             telemetry.count(REFUSED, written=written)
             raise OSError("refused on purpose")
-        return found
+        return results
 
 
 @asynccontextmanager

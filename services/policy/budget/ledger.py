@@ -1,46 +1,44 @@
-"""The budget, as an escrow. Money is whole cents.
+"""The budget as an escrow, in whole cents.
 
-The budget is split into shards at set-up. A decision spends only what its customer's shard holds, in the commit that
-makes the decision; a shard that runs dry takes from the others in a commit of its own, which moves allotment and
-creates none. So what is reserved and committed never exceeds the budget, at any instant, under any concurrency.
-(O'Neil, "The escrow transactional method", ACM TODS 11(4), 1986.)
+The budget is split into shards when it is set up. A decision spends only what its customer's shard has free, in the
+commit that makes the decision. A shard that runs short borrows from the others in a commit of its own, which moves
+allotment and creates none. So what is reserved and committed never exceeds the budget, at any instant and under any
+concurrency. (O'Neil, "The escrow transactional method", ACM TODS 11(4), 1986.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
-from math import ceil
+from functools import partial
 from typing import Self
 from zlib import crc32
 
 from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
 
-from shared.messages import OFFERS, FrozenModel
+from shared.messages import FrozenModel
 from shared.service import Clock, utc_now
 from shared.store import Document, Documents, Key, Store
 
 SHARDS = "budget-shards"
 TOTAL: Key = ("budget", "total")
-DRY_FOR = timedelta(seconds=5)
-"""How long what the budget did not hold is not looked for again. Released money waits no longer than this."""
+EXHAUSTED_TTL = timedelta(seconds=5)
+"""How long the other shards are not asked again for what they could not lend. Money released meanwhile waits too."""
 
 
 class BudgetError(Exception):
-    """The budget asked for is less than what has been promised already."""
+    """The budget asked for is less than what is promised or spent."""
 
 
 class Shard(FrozenModel):
-    """A part of the budget: what may be spent of it, is promised, and is spent.
-
-    Promises are kept in full, whatever is expected of them; `expected_cost` is what they are expected to cost.
-    """
+    """A part of the budget: its allotment, what is reserved for open offers, and what is committed (spent)."""
 
     allotment: NonNegativeInt = 0
     reserved: NonNegativeInt = 0
+    """Worst-case cost of the open offers."""
     committed: NonNegativeInt = 0
     expected_cost: NonNegativeInt = Field(
         default=0, validation_alias=AliasChoices("awaited", "expected_cost"), serialization_alias="awaited"
     )
+    """Expected cost of the open offers, by their acceptance probabilities. Stored as `awaited`."""
 
     @model_validator(mode="after")
     def _solvent(self) -> Self:
@@ -48,44 +46,41 @@ class Shard(FrozenModel):
             raise ValueError(f"overdrawn by {-self.free} cents")
         return self
 
+    @classmethod
+    def from_document(cls, document: Document | None) -> Self:
+        return cls.model_validate(document or {})
+
+    def to_document(self) -> Document:
+        return self.model_dump(by_alias=True)
+
+    @property
+    def used(self) -> int:
+        return self.reserved + self.committed
+
     @property
     def free(self) -> int:
-        return self.allotment - self.reserved - self.committed
+        return self.allotment - self.used
 
-    def granted(self, cents: int) -> Document:
-        """With that much more to spend, or less."""
-        return self._with(allotment=cents)
+    def allot(self, cents: int) -> Self:
+        """Add `cents` to the allotment; a negative number takes from it."""
+        return self._add(allotment=cents)
 
-    def reserve(self, cents: int, expected_cost: int = 0) -> Document:
-        return self._with(reserved=cents, expected_cost=expected_cost)
+    def reserve(self, cents: int, expected_cost: int = 0) -> Self:
+        return self._add(reserved=cents, expected_cost=expected_cost)
 
-    def move(self, cents: int, expected_cost: int, before: str, after: str) -> Document:
-        """A promise is no longer what it was `before`: reserved, committed (spent), or released."""
+    def change_status(self, cents: int, expected_cost: int, before: str, after: str) -> Self:
+        """Account for an offer that is no longer `before` but `after`: reserved, committed or released."""
+        reserved, committed = ((after == status) - (before == status) for status in ("reserved", "committed"))
+        return self._add(reserved=reserved * cents, expected_cost=reserved * expected_cost, committed=committed * cents)
 
-        def step(part: str) -> int:
-            return (after == part) - (before == part)
-
-        reserved, committed = step("reserved"), step("committed")
-        return self._with(
-            reserved=reserved * cents, expected_cost=reserved * expected_cost, committed=committed * cents
-        )
-
-    def _with(self, **more: int) -> Document:
-        old = self.model_dump()
-        return Shard(**{**old, **{name: old[name] + cents for name, cents in more.items()}}).model_dump(by_alias=True)
+    def _add(self, **cents: int) -> Self:
+        amounts = self.model_dump()
+        return type(self)(**{**amounts, **{name: amounts[name] + change for name, change in cents.items()}})
 
 
 def default_shards(budget: float) -> int:
-    """As many as hold tens of offers each, so that few of them borrow; `budget` is money."""
+    """A number of shards so that each holds tens of offers and few have to borrow; `budget` is money."""
     return max(1, min(256, int(budget // 200)))
-
-
-@lru_cache(maxsize=1024)
-def offer_cost(level: int, monthly_charges: float | None) -> int | None:
-    """Worst case of an offer, in cents: its percentage of the next bill. None where the bill is not known."""
-    if OFFERS[level] == 0:
-        return 0
-    return None if monthly_charges is None else ceil(round(monthly_charges * OFFERS[level], 6))
 
 
 class Ledger:
@@ -94,83 +89,93 @@ class Ledger:
     def __init__(self, store: Store, shards: int, clock: Clock = utc_now) -> None:
         self._store, self._clock = store, clock
         self.keys: list[Key] = [(SHARDS, str(i)) for i in range(shards)]
-        self._missed, self._dry_until = 0, datetime.min.replace(tzinfo=UTC)
+        self._unmet_need, self._exhausted_until = 0, datetime.min.replace(tzinfo=UTC)
 
     @classmethod
     async def open(cls, store: Store, budget: float, shards: int, clock: Clock = utc_now) -> Self:
-        """Set the budget up, or change it to `budget` (money). The number of shards stays what it was at first."""
+        """Set up the budget, or change it to `budget` (money). The number of shards stays what it was at first.
+
+        Raises `BudgetError` if more than `budget` is promised or spent already.
+        """
         total = (await store.read([TOTAL]))[TOTAL]
         ledger = cls(store, total["shards"] if total else shards, clock)
         cents = round(budget * 100)
         if total is None or total["cents"] != cents:
-            await store.update([TOTAL, *ledger.keys], lambda found: _resized(found, ledger.keys, cents))
+            await store.update([TOTAL, *ledger.keys], lambda documents: (resize(documents, ledger.keys, cents), None))
         return ledger
 
     @classmethod
     async def load(cls, store: Store) -> Self | None:
-        """The budget as it is, where there is one."""
+        """The budget as it was set up; None if there is none."""
         total = (await store.read([TOTAL]))[TOTAL]
         return cls(store, total["shards"]) if total else None
 
     def shard_of(self, customer_id: str) -> Key:
         return self.keys[crc32(customer_id.encode()) % len(self.keys)]
 
-    async def borrow(self, shard: Key, need: int) -> None:
-        """Move at least `need` cents of free allotment to `shard`, from the richest first, as far as there are any."""
+    async def borrow(self, shard_key: Key, need: int) -> None:
+        """Move free allotment from the other shards, richest first, until the shard has `need` cents free.
+
+        Moves less if all shards together do not have as much.
+        """
         if self.exhausted(need):
             return
-        neighbours = {key: shard_in(found) for key, found in (await self._store.read(self.keys)).items()}
-        if neighbours.pop(shard).free >= need:
+        shards = {key: Shard.from_document(document) for key, document in (await self._store.read(self.keys)).items()}
+        if shards.pop(shard_key).free >= need:
             return
-        for neighbour in sorted(neighbours, key=lambda key: -neighbours[key].free):
-            if neighbours[neighbour].free == 0:
+        for lender in sorted(shards, key=lambda key: -shards[key].free):
+            if shards[lender].free == 0:
                 break
-            after = await self._store.update(
-                [shard, neighbour], partial(_moved, giver=neighbour, taker=shard, need=need)
-            )
-            if shard_in(after[shard]).free >= need:
+            change = partial(transfer, lender=lender, borrower=shard_key, need=need)
+            if await self._store.update([shard_key, lender], change) >= need:
                 return
-        self._missed, self._dry_until = need, self._clock() + DRY_FOR
+        self._unmet_need, self._exhausted_until = need, self._clock() + EXHAUSTED_TTL
 
     def exhausted(self, need: int) -> bool:
-        """No other shard could help: there is none, or a moment ago all together did not hold as much."""
-        return len(self.keys) == 1 or (need >= self._missed and self._clock() < self._dry_until)
+        """Whether borrowing is pointless: there is one shard only, or the others could not meet as much just now."""
+        return len(self.keys) == 1 or (need >= self._unmet_need and self._clock() < self._exhausted_until)
 
     async def balance(self) -> Shard:
-        """All shards together."""
-        return together(await self._store.read(self.keys))
+        """The sum of all shards."""
+        documents = await self._store.read(self.keys)
+        return sum_of(Shard.from_document(document) for document in documents.values())
 
 
-def together(found: Documents) -> Shard:
-    """The sum of these shards."""
-    documents = [shard_in(document).model_dump() for document in found.values()]
-    return Shard(**{name: sum(each[name] for each in documents) for name in Shard.model_fields})
+def sum_of(shards: Iterable[Shard]) -> Shard:
+    amounts = [shard.model_dump() for shard in shards]
+    return Shard(**{name: sum(amount[name] for amount in amounts) for name in Shard.model_fields})
 
 
-def shard_in(document: Document | None) -> Shard:
-    return Shard.model_validate(document or {})
+def transfer(documents: Documents, *, lender: Key, borrower: Key, need: int) -> tuple[Mapping[Key, Document], int]:
+    """Move allotment so that the borrower has `need` cents free, if the lender has them.
 
-
-def _moved(found: Documents, *, giver: Key, taker: Key, need: int) -> Mapping[Key, Document]:
-    """Half of what the giver has free, or what is needed: enough that the taker need not come again at once."""
-    rich, poor = shard_in(found[giver]), shard_in(found[taker])
+    At least half of what the lender has free moves, so that the borrower need not come again at once. Returns the
+    writes, and what the borrower then has free.
+    """
+    rich, poor = Shard.from_document(documents[lender]), Shard.from_document(documents[borrower])
     cents = min(rich.free, max(need - poor.free, rich.free // 2))
-    return {giver: rich.granted(-cents), taker: poor.granted(cents)} if cents > 0 and poor.free < need else {}
+    if cents <= 0 or poor.free >= need:
+        return {}, poor.free
+    poor = poor.allot(cents)
+    return {lender: rich.allot(-cents).to_document(), borrower: poor.to_document()}, poor.free
 
 
-def _resized(found: Documents, keys: list[Key], cents: int) -> Mapping[Key, Document]:
-    """The shards with a budget of `cents` in all: more is spread evenly, less is taken where it is free."""
-    if (total := found[TOTAL]) and total["shards"] != len(keys):
+def resize(documents: Documents, keys: list[Key], cents: int) -> Mapping[Key, Document]:
+    """The shards of a budget of `cents` in all: more is spread evenly, less is taken where it is free.
+
+    Raises `BudgetError` if less is free than is to be taken, or another process has split the budget otherwise.
+    """
+    if (total := documents[TOTAL]) and total["shards"] != len(keys):
         raise BudgetError(
             f"The budget was split into {total['shards']} shards meanwhile, not {len(keys)}: start again."
         )
-    shards = {key: shard_in(found[key]) for key in keys}
-    more = cents - sum(shard.allotment for shard in shards.values())
-    written: dict[Key, Document] = {TOTAL: {"cents": cents, "shards": len(keys)}}
-    for left, (key, shard) in zip(range(len(keys), 0, -1), shards.items(), strict=True):
-        part = more // left if more >= 0 else max(more, -shard.free)
-        written[key] = shard.granted(part)
-        more -= part
-    if more:
-        raise BudgetError(f"The budget cannot be {cents / 100:.2f}: {(cents - more) / 100:.2f} is promised or spent.")
-    return written
+    shards = {key: Shard.from_document(documents[key]) for key in keys}
+    change = cents - sum(shard.allotment for shard in shards.values())
+    writes: dict[Key, Document] = {TOTAL: {"cents": cents, "shards": len(keys)}}
+    for shards_left, (key, shard) in zip(range(len(keys), 0, -1), shards.items(), strict=True):
+        part = change // shards_left if change >= 0 else max(change, -shard.free)
+        writes[key] = shard.allot(part).to_document()
+        change -= part
+    if change:
+        raise BudgetError(f"The budget cannot be {cents / 100:.2f}: {(cents - change) / 100:.2f} is promised or spent.")
+    return writes

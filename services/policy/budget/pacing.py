@@ -1,10 +1,11 @@
-"""How dear the budget's money is: a PID moves its price so that spend follows the budget's calendar.
+"""Budget pacing: a PID controller moves the budget's shadow price so that spend follows the calendar.
 
-The price is kept with the budget, and moves once an hour, by whoever decides first then; the others read it. Where much
-is promised within the hour it moves before, so that what comes at once does not all have the first price. When the
-calendar is over, a new one begins at once, for what is then left of the budget.
+The price is stored with the budget and moves once an hour, by whichever process decides first then; the others read
+it. If much is promised within the hour it moves earlier, so that a burst of events is not decided at one price. When
+the calendar is over, a new one begins at once, for what is then left of the budget.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil, expm1, log1p
@@ -12,153 +13,172 @@ from typing import NamedTuple, Self
 
 from pydantic import AwareDatetime
 
-from services.policy.budget.ledger import Ledger, Shard, shard_in, together
+from services.policy.budget.ledger import Ledger, Shard, sum_of
 from services.policy.customer.state import DAY
 from services.policy.response.dynamic_program import RULES
 from shared import telemetry
 from shared.messages import FrozenModel
 from shared.store import Document, Documents, Key, Store
 
-PACE: Key = ("budget", "pace")
-EVERY = timedelta(hours=1)
-BURST = 0.02
-"""Share of the calendar's money: when so much more is promised or spent, the price moves within the hour, too."""
-EARLY = 3.3
-"""How much of it goes first. Tried through the service: 3 left 2 % of a large budget, 4 gained less of a small one."""
-START = 1.0
-"""The price before anything is known of the pace."""
+PACING: Key = ("budget", "pace")
+STEP_INTERVAL = timedelta(hours=1)
+BURST_SHARE = 0.02
+"""Share of the calendar's money: when as much more is promised or spent, the price moves within the hour, too."""
+FRONT_LOADING = 3.3
+"""Exponent of the planned spend: higher spends more at first. Tuned through the service: 3 left 2 % of a large budget,
+4 gained less from a small one."""
+INITIAL_PRICE = 1.0
 KP, KI, KD = 5.0, 0.5, 0.25
-"""Of the logarithm of 1 + price: for the error, for an error of 1 that lasts a day, and for its change a day."""
-LEAST = 0.02
-"""Share of the budget that is always taken to be left: towards the end a cent too much would be an endless error."""
+"""Gains on log(1 + price): of the error, of its integral over days, and of its change a day."""
+MIN_SHARE_LEFT = 0.02
+"""Share of the budget that is always taken to be left, so that a cent too much at the end is no infinite error."""
 
 
 class PID(NamedTuple):
-    """Controls log(1 + price), from 0 up: so what is dear gets dearer in larger steps.
+    """Controls log(1 + price), from 0 up, so the steps of a high price are larger.
 
-    A Lagrange multiplier moved by a PID (Stooke, Achiam and Abbeel 2020, algorithm 2); as there, the derivative acts on
-    what gets worse only. The integral never falls below 0, and the error ends at ±1: so neither winds up while the
-    price cannot help (Åström and Hägglund 2006, section 3.5).
+    A Lagrange multiplier moved by a PID controller (Stooke, Achiam and Abbeel 2020, algorithm 2); as there, the
+    derivative acts only on an error that grows. The integral never falls below 0 and the error is clipped to ±1, so
+    neither winds up while the price has no effect (Åström and Hägglund 2006, section 3.5).
     """
 
-    integral: float = log1p(START)
+    integral: float = log1p(INITIAL_PRICE)
     error: float = 0.0
-    """The latest."""
+    """Of the last step."""
 
     def step(self, error: float, days: float) -> tuple[Self, float]:
-        """`days` later, at an `error` from −1 to 1; and the price now."""
+        """The controller `days` after its last step, and the price; `error` is from −1 to 1."""
         integral = max(0.0, self.integral + KI * error * days)
-        worse = max(0.0, error - self.error) / max(days, EVERY / DAY)
-        return self._replace(integral=integral, error=error), expm1(max(0.0, integral + KP * error + KD * worse))
+        derivative = max(0.0, error - self.error) / max(days, STEP_INTERVAL / DAY)
+        return self._replace(integral=integral, error=error), expm1(max(0.0, integral + KP * error + KD * derivative))
 
 
-def planned_share(passed: float) -> float:
-    """Share of the budget that the calendar spends within a share of its days: most at first, and less each day.
+def planned_share(elapsed: float) -> float:
+    """Planned share of the budget to be spent when a share `elapsed` of the calendar is over.
 
-    Not the same each day. Promises are kept in full and most are declined, so a day can spend but a part of what is
-    free: the last of the budget has to be spread thin. And who is not contacted early cannot be as often later.
+    Most is spent at first, and less each day. Offers are reserved in full and most are declined, so a day can spend
+    only a part of what is free: the end of the budget has to be spread thin. And a customer who is not contacted early
+    cannot be contacted as often later.
     """
-    return float(1 - (1 - passed) ** EARLY)
+    return float(1 - (1 - elapsed) ** FRONT_LOADING)
 
 
-def error_of(budget: Shard, passed: float, before: int = 0) -> float:
-    """How far spend is ahead of the calendar once `passed` of its days, from 0 to 1, is over.
+def pacing_error(budget: Shard, elapsed: float, before: int = 0) -> float:
+    """How far spend is ahead of the plan, as a share of what is planned to be left then; from −1 to 1.
 
-    As a share of what is left then by the calendar. What is promised counts by what it is expected to cost. The
-    calendar is for what was not spent `before` it, in cents.
+    Open offers count by their expected cost. `before` is what was spent when the calendar began, in cents.
     """
     cents, spent = budget.allotment - before, budget.committed + budget.expected_cost - before
-    plan = cents * planned_share(passed)
-    left = max(cents - plan, cents * LEAST, 1)
-    return min(max((spent - plan) / left, -1.0), 1.0)
+    planned = cents * planned_share(elapsed)
+    left = max(cents - planned, cents * MIN_SHARE_LEFT, 1)
+    return min(max((spent - planned) / left, -1.0), 1.0)
 
 
-class Kept(FrozenModel):
-    """What is remembered of the pace."""
+class PacingState(FrozenModel):
+    """The stored state of the controller."""
 
     start: AwareDatetime
     """When the calendar began."""
     before: int = 0
     """Cents that were spent by then, or expected to be."""
     at: AwareDatetime
-    """When the PID last made a step."""
-    price: float = START
+    """When the controller last made a step."""
+    price: float = INITIAL_PRICE
     integral: float = PID().integral
     error: float = 0.0
     burst: int = 0
-    """Cents promised and spent, from which on the price moves before the hour is over."""
+    """Cents reserved and committed from which the price moves before the hour is over."""
 
     @classmethod
-    def begun(cls, budget: Shard, now: datetime) -> Self:
+    def begin(cls, budget: Shard, now: datetime) -> Self:
+        """The state of a calendar that begins now."""
         spent = budget.committed + budget.expected_cost
-        return cls(start=now, at=now, before=spent, burst=_burst(budget, spent))
+        return cls(start=now, at=now, before=spent, burst=_burst_threshold(budget, spent))
 
-    def document(self) -> Document:
+    def to_document(self) -> Document:
         return self.model_dump(mode="json")
 
 
-def _burst(budget: Shard, before: int) -> int:
-    return _promised(budget) + max(1, round(BURST * (budget.allotment - before)))
+def _burst_threshold(budget: Shard, before: int) -> int:
+    return budget.used + max(1, round(BURST_SHARE * (budget.allotment - before)))
 
 
-def _promised(budget: Shard) -> int:
-    return budget.reserved + budget.committed
+class PacingSnapshot(NamedTuple):
+    """What one read of the store says."""
+
+    state: PacingState
+    shards: Mapping[Key, Shard]
 
 
 class BudgetPacer:
-    """The price of one budget, which is to last for a calendar of `days` from its first opening on.
+    """The shadow price of one budget that is to last for a calendar of `days`, from its first opening on.
 
-    When that is over a new one of as many days begins, as the first did, for what is not spent or expected to be.
+    When the calendar is over a new one of as many days begins, for what is neither spent nor expected to be.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, days: int, found: Documents) -> None:
+    def __init__(self, store: Store, ledger: Ledger, days: int, snapshot: PacingSnapshot) -> None:
         self._store, self._ledger, self._calendar = store, ledger, days * DAY
-        self._learn(found)
+        self._load(snapshot)
 
     @classmethod
     async def open(cls, store: Store, ledger: Ledger, days: int, now: datetime) -> Self:
-        def begun(found: Documents) -> dict[Key, Document]:
-            return {} if found[PACE] else {PACE: Kept.begun(_budget(found, ledger), now).document()}
+        """Begin the calendar, or go on with the one that has begun."""
 
-        return cls(store, ledger, days, await store.update([PACE, *ledger.keys], begun))
+        def begin(documents: Documents) -> tuple[dict[Key, Document], PacingSnapshot]:
+            shards = _shards(documents, ledger)
+            if document := documents[PACING]:
+                return {}, PacingSnapshot(PacingState.model_validate(document), shards)
+            state = PacingState.begin(sum_of(shards.values()), now)
+            return {PACING: state.to_document()}, PacingSnapshot(state, shards)
+
+        return cls(store, ledger, days, await store.update([PACING, *ledger.keys], begin))
 
     async def price(self, now: datetime) -> float:
-        if self._due(self._kept, now, sum(self._promised.values())):
-            start = self._kept.start
-            self._learn(await self._store.update([PACE, *self._ledger.keys], partial(self._moved, now=now)))
-            if self._kept.start > start:
+        """Shadow price of the budget: 1 unit of spend counts as 1 + price."""
+        if self._is_due(self._state, now, sum(self._used.values())):
+            start = self._state.start
+            self._load(await self._store.update([PACING, *self._ledger.keys], partial(self._step, now=now)))
+            if self._state.start > start:
                 telemetry.log("the budget's calendar was over, and a new one began for what is left", start=now)
-        return self._kept.price
+        return self._state.price
 
-    def saw(self, shards: Documents) -> None:
-        """What these shards hold, read by the way: so it takes no reading to know when much is promised."""
-        self._promised |= {key: _promised(shard_in(document)) for key, document in shards.items()}
+    def observe(self, shards: Mapping[Key, Shard]) -> None:
+        """Take note of shards that were read anyway, to detect a burst without a read of its own."""
+        self._used |= {key: shard.used for key, shard in shards.items()}
 
     def day(self, now: datetime) -> int:
-        """Of the quarter that ends with the calendar: its first while that is longer, its last once that is over."""
-        left = ceil((self._kept.start + self._calendar - now) / DAY)
+        """Day of the quarter that ends with the calendar, from 0.
+
+        It is the first day while more than a quarter is left, and the last once the calendar is over.
+        """
+        left = ceil((self._state.start + self._calendar - now) / DAY)
         return RULES.quarter - min(max(left, 1), RULES.quarter)
 
-    def _learn(self, found: Documents) -> None:
-        self._kept, self._promised = Kept.model_validate(found[PACE]), dict[Key, int]()
-        self.saw({key: found[key] for key in self._ledger.keys})
+    def _load(self, snapshot: PacingSnapshot) -> None:
+        self._state, self._used = snapshot.state, dict[Key, int]()
+        self.observe(snapshot.shards)
 
-    def _due(self, kept: Kept, now: datetime, promised: int) -> bool:
-        return now - kept.at >= EVERY or promised >= kept.burst or now >= kept.start + self._calendar
+    def _is_due(self, state: PacingState, now: datetime, used: int) -> bool:
+        return now - state.at >= STEP_INTERVAL or used >= state.burst or now >= state.start + self._calendar
 
-    def _moved(self, found: Documents, now: datetime) -> dict[Key, Document]:
-        kept, budget = Kept.model_validate(found[PACE]), _budget(found, self._ledger)
-        if not self._due(kept, now, _promised(budget)):
-            return {}  # somebody else was first
-        if now >= kept.start + self._calendar:
-            return {PACE: Kept.begun(budget, now).document()}
-        error = error_of(budget, (now - kept.start) / self._calendar, kept.before)
-        pid, price = PID(kept.integral, kept.error).step(error, (now - kept.at) / DAY)
-        moved = kept.model_copy(update={"price": price, "burst": _burst(budget, kept.before)})
-        if now - kept.at >= EVERY:  # before, the price alone moves: the hour's step is the same, whatever came in it
-            moved = moved.model_copy(update={"at": now, **pid._asdict()})
-        return {PACE: moved.document()}
+    def _step(self, documents: Documents, now: datetime) -> tuple[dict[Key, Document], PacingSnapshot]:
+        state, shards = PacingState.model_validate(documents[PACING]), _shards(documents, self._ledger)
+        budget = sum_of(shards.values())
+        if not self._is_due(state, now, budget.used):
+            return {}, PacingSnapshot(state, shards)  # another process was first
+        state = self._next_state(state, budget, now)
+        return {PACING: state.to_document()}, PacingSnapshot(state, shards)
+
+    def _next_state(self, state: PacingState, budget: Shard, now: datetime) -> PacingState:
+        if now >= state.start + self._calendar:
+            return PacingState.begin(budget, now)
+        error = pacing_error(budget, (now - state.start) / self._calendar, state.before)
+        pid, price = PID(state.integral, state.error).step(error, (now - state.at) / DAY)
+        moved = state.model_copy(update={"price": price, "burst": _burst_threshold(budget, state.before)})
+        if now - state.at < STEP_INTERVAL:  # only the price moves: a burst leaves no trace in the next hour's step
+            return moved
+        return moved.model_copy(update={"at": now, **pid._asdict()})
 
 
-def _budget(found: Documents, ledger: Ledger) -> Shard:
-    return together({key: found[key] for key in ledger.keys})
+def _shards(documents: Documents, ledger: Ledger) -> dict[Key, Shard]:
+    return {key: Shard.from_document(documents[key]) for key in ledger.keys}

@@ -1,4 +1,4 @@
-"""What the policy remembers of a customer."""
+"""What is remembered of a customer."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,13 +15,13 @@ class Contact(FrozenModel):
     event_id: str
     at: datetime
     level: int = 0
-    """Of its offer."""
+    """Of the offer."""
     held_until: datetime | None = None
-    """Where the offer was accepted."""
+    """When the accepted offer ends to have an effect; None if it was not accepted."""
 
 
 class Review(FrozenModel):
-    """When to look at the customer again, and what was known of them and when, by the event that decided so."""
+    """A review to come: when, the event whose decision asked for it, and the facts known of the customer by then."""
 
     at: datetime
     event_id: str
@@ -29,51 +29,55 @@ class Review(FrozenModel):
 
 
 class CustomerState(FrozenModel):
-    """Contacts that still count, oldest first, and the review to come. Consent is kept apart, for longer."""
+    """Contacts that still count, oldest first, and the review to come. Opt-outs are kept apart, for longer."""
 
     contacts: tuple[Contact, ...] = ()
     review: Review | None = None
 
     @classmethod
-    def of(cls, document: Document | None) -> Self:
+    def from_document(cls, document: Document | None) -> Self:
         return cls.model_validate(document or {})
 
-    def document(self, customer_id: str, forgotten_at: datetime) -> Document:
-        """Due for the review, and without one to be forgotten."""
-        due = self.review.at if self.review else forgotten_at
+    def to_document(self, customer_id: str, expires_at: datetime) -> Document:
+        """The document to store. It is due at the review, or at `expires_at` if there is none."""
+        due = self.review.at if self.review else expires_at
         return {**self.model_dump(mode="json"), "customer_id": customer_id, "due": due.timestamp()}
 
-    def since(self, start: datetime) -> tuple[Contact, ...]:
-        return tuple(c for c in self.contacts if c.at > start)
+    def contacts_since(self, start: datetime) -> tuple[Contact, ...]:
+        return tuple(contact for contact in self.contacts if contact.at > start)
 
     def days_since_contact(self, now: datetime) -> float:
-        """Endless if there was none that still counts."""
+        """Days since the last contact; infinite if there was none that still counts."""
         return (now - self.contacts[-1].at) / DAY if self.contacts else inf
 
     @property
-    def held_until(self) -> datetime | None:
-        return max((c.held_until for c in self.contacts if c.held_until), default=None)
+    def offer_ends_at(self) -> datetime | None:
+        """When the last of the accepted offers ends to have an effect."""
+        return max((contact.held_until for contact in self.contacts if contact.held_until), default=None)
 
-    def days_held(self, now: datetime) -> int:
-        """For how long an accepted offer still holds; a day that has begun counts."""
-        return max(0, ceil((self.held_until - now) / DAY)) if self.held_until else 0
+    def offer_days_left(self, now: datetime) -> int:
+        """Days for which an accepted offer still has an effect, rounded up."""
+        return max(0, ceil((self.offer_ends_at - now) / DAY)) if self.offer_ends_at else 0
 
-    def contacted(self, contact: Contact, memory: timedelta) -> Self:
-        """One contact more; those longer ago than `memory` are forgotten."""
-        return self.model_copy(update={"contacts": (*self.since(contact.at - memory), contact)})
+    def with_contact(self, contact: Contact, window: timedelta) -> Self:
+        """Add a contact, and drop those from before the `window`."""
+        return self.model_copy(update={"contacts": (*self.contacts_since(contact.at - window), contact)})
 
-    def accepted(self, event_id: str, effect_days: Sequence[int]) -> Self:
-        """The offer made for this event holds, from the contact on, for as many days as `held_days` give its level."""
+    def with_accepted_offer(self, event_id: str, effect_days: Sequence[int]) -> Self:
+        """The offer made for this event has an effect for the `effect_days` of its level, from the contact on."""
         contacts = (
-            c.model_copy(update={"held_until": c.at + effect_days[c.level] * DAY}) if c.event_id == event_id else c
-            for c in self.contacts
+            contact.model_copy(update={"held_until": contact.at + effect_days[contact.level] * DAY})
+            if contact.event_id == event_id
+            else contact
+            for contact in self.contacts
         )
         return self.model_copy(update={"contacts": tuple(contacts)})
 
-    def uncontacted(self, event_id: str) -> Self:
-        """The contact for this event never happened."""
-        return self.model_copy(update={"contacts": tuple(c for c in self.contacts if c.event_id != event_id)})
+    def without_contact(self, event_id: str) -> Self:
+        """The contact for this event did not take place."""
+        contacts = tuple(contact for contact in self.contacts if contact.event_id != event_id)
+        return self.model_copy(update={"contacts": contacts})
 
-    def reviewed(self, review: Review | None) -> Self:
-        """With this review to come, in place of any other."""
+    def with_review(self, review: Review | None) -> Self:
+        """Replace the review to come."""
         return self.model_copy(update={"review": review})

@@ -1,31 +1,43 @@
-"""What a policy is asked and answers, and how it explores: by drawing, as the event's id says, so a repeat repeats."""
+"""What a policy decides on and returns, and how it explores: epsilon-greedily, seeded by the event's id."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 from services.policy.customer.gate import ActionMask
+from services.policy.policies.observation import observation_of
+from services.policy.response.dynamic_program import RULES, Rules
 from shared.messages import OFFERS, ScoredCustomer
 
 Probabilities = Sequence[float]
-"""Of the five actions: nothing, then contact at each offer level."""
+"""Of the actions: no contact, then contact at each offer level."""
 
 
-class DecisionContext(NamedTuple):
-    """What a policy looks at."""
+@dataclass(frozen=True)
+class DecisionContext:
+    """What a decision about one customer may depend on."""
 
     customer: ScoredCustomer
     allowed: ActionMask
     days_since_contact: float
-    """Days since the last contact; endless if there was none."""
+    """Infinite if there was no contact."""
     contacts: int
     """Within the fatigue window."""
     offer_days_left: int
-    """Days that an accepted offer still holds; one that has begun counts."""
+    """Days for which an accepted offer still has an effect, rounded up."""
     price: float
-    """What a unit of the budget's money counts beyond itself."""
+    """Shadow price of the budget: 1 unit of spend counts as 1 + price."""
     day: int
-    """Of the quarter that ends with the budget's calendar."""
+    """Day of the quarter that ends with the budget's calendar, from 0."""
+    rules: Rules = RULES
+
+    @cached_property
+    def observation(self) -> tuple[float, ...]:
+        """The features of `OBSERVATION`."""
+        history = self.days_since_contact, self.offer_days_left, self.contacts
+        return observation_of(self.customer, self.price, *history, self.rules)
 
 
 class PolicyAction(NamedTuple):
@@ -33,19 +45,22 @@ class PolicyAction(NamedTuple):
 
     level: int | None
     expected_value: float
-    retention: float
+    """Money that the action is expected to gain over no contact."""
+    retention_prob: float
     propensity: float
+    """Probability with which the policy took this action."""
     delay_days: int = 0
-    """When to look at the customer again, of itself: 0 is at the next event."""
+    """Days until the customer is reviewed without a new event; 0 is only at their next event."""
     action_probs: tuple[float, ...] = ()
+    """Probability of each action."""
 
 
 class Policy(Protocol):
     name: str
     version: str
 
-    def choose(self, situation: DecisionContext) -> PolicyAction:
-        """One of the allowed actions, and the probability with which it was drawn from them."""
+    def choose(self, context: DecisionContext) -> PolicyAction:
+        """One of the allowed actions, and the probability with which it was sampled."""
 
 
 class SampledAction(NamedTuple):
@@ -55,19 +70,22 @@ class SampledAction(NamedTuple):
 
 
 class Exploration(NamedTuple):
-    """Draws from (1 − share) · greedy + share · what to explore by: 0 is greedy, 1 is sampled."""
+    """Samples from (1 − epsilon) · greedy + epsilon · exploration distribution: 0 is greedy, 1 always explores."""
 
     epsilon: float = 0.0
 
-    def sample(self, event_id: str, best: int | None, by: Callable[[], Probabilities]) -> SampledAction:
-        """`best` is the greedy level; `by` is asked only where there is something to explore."""
-        greedy = 0 if best is None else best + 1
+    def sample(self, event_id: str, greedy: int | None, explore: Callable[[], Probabilities]) -> SampledAction:
+        """Sample a level, or None; `explore` is called only if epsilon is above 0.
+
+        The event's id is the seed, so a repeated event samples the same action.
+        """
+        greedy_action = 0 if greedy is None else greedy + 1
         if not self.epsilon:
-            return SampledAction(best, 1.0, ONE_HOT[greedy])
-        probs = [self.epsilon * p for p in by()]
-        probs[greedy] += 1 - self.epsilon
-        taken = _drawn(event_id, probs, greedy)
-        return SampledAction(taken - 1 if taken else None, probs[taken], tuple(probs))
+            return SampledAction(greedy, 1.0, ONE_HOT[greedy_action])
+        probs = [self.epsilon * prob for prob in explore()]
+        probs[greedy_action] += 1 - self.epsilon
+        action = _sample(event_id, probs, greedy_action)
+        return SampledAction(action - 1 if action else None, probs[action], tuple(probs))
 
 
 GREEDY = Exploration()
@@ -75,16 +93,16 @@ ONE_HOT = [tuple(float(i == j) for j in range(1 + len(OFFERS))) for i in range(1
 
 
 def uniform(allowed: ActionMask) -> Probabilities:
-    """Over nothing and each level that is allowed."""
-    free = (True, *allowed.offers)
-    return [is_free / sum(free) for is_free in free]
+    """The uniform distribution over no contact and the allowed levels."""
+    mask = (True, *allowed.offers)
+    return [is_allowed / sum(mask) for is_allowed in mask]
 
 
-def _drawn(event_id: str, probs: Probabilities, greedy: int) -> int:
-    """The action in whose share of [0, 1) the event's number lies; the greedy one where rounding left a gap."""
+def _sample(event_id: str, probs: Probabilities, greedy: int) -> int:
+    """Inverse transform sampling by the hash of the id; the greedy action if rounding left a gap at the end."""
     left = int.from_bytes(sha256(f"explore/{event_id}".encode()).digest()[:6]) / 2**48
-    for action, p in enumerate(probs):
-        left -= p
+    for action, prob in enumerate(probs):
+        left -= prob
         if left < 0:
             return action
     return greedy

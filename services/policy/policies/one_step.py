@@ -1,24 +1,17 @@
-"""A one-step expected-value rule, chosen by name: what a trained policy has to beat."""
+"""A one-step expected-value rule: the baseline that a trained policy has to beat."""
 
+from services.policy.customer.billing import monthly_bill
 from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, uniform
 from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import OFFERS, ScoredCustomer
 
-TYPICAL_CHARGES = 64.76
-"""Money a month, where it is not given: the mean of the 7,043 Telco customers. An offer still needs the real one."""
-
-
-def bill(customer: ScoredCustomer) -> float:
-    """Money a month; the typical bill where it is not known."""
-    return TYPICAL_CHARGES if customer.monthly_charges is None else customer.monthly_charges
-
 
 class BaselinePolicy:
-    """Contact where it is worth most, if it is worth anything: over the next bill V,
+    """Contacts at the level of the highest value over the next bill V, if it is positive:
 
-    value(level) = P(accept | level) · V · (risk · effect − discount) − what a contact costs.
+    value(level) = P(accept | level) · V · (risk · effect − discount) − cost of a contact.
 
-    It sees one step: not the budget's price, nor how contact tires. It explores uniformly.
+    It ignores the shadow price of the budget and the fatigue of later contacts. It explores uniformly.
     """
 
     name = "baseline"
@@ -27,21 +20,22 @@ class BaselinePolicy:
     def __init__(self, exploration: Exploration = GREEDY) -> None:
         self._exploration = exploration
 
-    def choose(self, situation: DecisionContext) -> PolicyAction:
-        customer, allowed = situation.customer, situation.allowed
+    def choose(self, context: DecisionContext) -> PolicyAction:
+        customer, allowed = context.customer, context.allowed
         values = _values(customer)
-        free = [level for level, is_free in enumerate(allowed.offers) if is_free and values[level] > 0]
-        best = max(free, key=values.__getitem__, default=None)
-        drawn = self._exploration.sample(customer.event_id, best, lambda: uniform(allowed))
-        accept, value = (0.0, 0.0) if drawn.level is None else (customer.accept_probs[drawn.level], values[drawn.level])
-        retention = 1 - customer.churn_risk * (1 - accept * RESPONSE_MODEL.effect)
-        return PolicyAction(drawn.level, value, retention, drawn.propensity, action_probs=drawn.action_probs)
+        levels = [level for level, is_allowed in enumerate(allowed.offers) if is_allowed and values[level] > 0]
+        best = max(levels, key=values.__getitem__, default=None)
+        sampled = self._exploration.sample(customer.event_id, best, lambda: uniform(allowed))
+        level = sampled.level
+        accept_prob, value = (0.0, 0.0) if level is None else (customer.accept_probs[level], values[level])
+        retention_prob = 1 - customer.churn_risk * (1 - accept_prob * RESPONSE_MODEL.effect)
+        return PolicyAction(level, value, retention_prob, sampled.propensity, action_probs=sampled.action_probs)
 
 
 def _values(customer: ScoredCustomer) -> list[float]:
-    """Money that a contact is worth, by level."""
-    v, saved = bill(customer), customer.churn_risk * RESPONSE_MODEL.effect
+    """Money that a contact is expected to gain, by level."""
+    bill, averted_risk = monthly_bill(customer), customer.churn_risk * RESPONSE_MODEL.effect
     return [
-        accept * v * (saved - percent / 100) - RESPONSE_MODEL.contact_cost
-        for percent, accept in zip(OFFERS, customer.accept_probs, strict=True)
+        accept_prob * bill * (averted_risk - percent / 100) - RESPONSE_MODEL.contact_cost
+        for percent, accept_prob in zip(OFFERS, customer.accept_probs, strict=True)
     ]

@@ -1,39 +1,37 @@
-"""The trained policy: what its network prefers of what the gate allows."""
+"""The trained policy: the likeliest action of its network that the gate allows."""
 
 from math import exp, inf
 
 import numpy as np
 
 from services.policy.customer.gate import ActionMask
+from services.policy.policies.action_value import action_value
 from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, Probabilities
 from services.policy.policies.network import CONTACT, DELAY, OFFER, Network
-from services.policy.policies.observation import observation_of
-from services.policy.response.dynamic_program import RULES, Rules
-from services.policy.response.scalar import value
 from shared.messages import OFFERS
 
 
 class PPOPolicy:
-    """Contacts where that is likelier than not, with the likeliest offer and delay. It explores by its own preference.
+    """Contacts if that is likelier than not, with the likeliest offer and delay. It explores by sampling its network.
 
-    The delay is always the likeliest: it is not part of what is drawn.
+    The delay is always the likeliest; it is not sampled.
     """
 
     name = "ppo"
 
-    def __init__(self, network: Network, exploration: Exploration = GREEDY, rules: Rules = RULES) -> None:
+    def __init__(self, network: Network, exploration: Exploration = GREEDY) -> None:
         self.version = network.manifest.version
-        self._network, self._exploration, self._rules = network, exploration, rules
+        self._network, self._exploration = network, exploration
 
-    def choose(self, situation: DecisionContext) -> PolicyAction:
-        allowed = situation.allowed
-        said = self._network(np.array(observation_of(situation, self._rules), np.float32)).tolist()
-        waits = situation.customer.monthly_charges is not None
-        level, delay = greedy_action(said, allowed, waits)
-        drawn = self._exploration.sample(
-            situation.customer.event_id, level, lambda: action_distribution(said, allowed, waits)
+    def choose(self, context: DecisionContext) -> PolicyAction:
+        customer, allowed = context.customer, context.allowed
+        outputs = self._network(np.array(context.observation, np.float32)).tolist()
+        can_wait = customer.monthly_charges is not None
+        greedy, delay = greedy_action(outputs, allowed, can_wait)
+        level, propensity, action_probs = self._exploration.sample(
+            customer.event_id, greedy, lambda: action_distribution(outputs, allowed, can_wait)
         )
-        return PolicyAction(drawn.level, *value(situation, drawn.level), drawn.propensity, delay, drawn.action_probs)
+        return PolicyAction(level, *action_value(context, level), propensity, delay, action_probs)
 
 
 def greedy_action(outputs: list[float], allowed: ActionMask, can_wait: bool) -> tuple[int | None, int]:

@@ -3,21 +3,21 @@ from math import exp, expm1, log1p
 
 import pytest
 
-from services.policy.budget.ledger import SHARDS, Ledger, Shard, shard_in
+from services.policy.budget.ledger import SHARDS, Ledger, Shard
 from services.policy.budget.pacing import (
-    EVERY,
+    INITIAL_PRICE,
     KD,
     KI,
     KP,
-    LEAST,
-    PACE,
+    MIN_SHARE_LEFT,
+    PACING,
     PID,
-    START,
+    STEP_INTERVAL,
     BudgetPacer,
-    error_of,
+    pacing_error,
     planned_share,
 )
-from shared.store import Key, SQLiteStore
+from shared.store import Document, Documents, Key, SQLiteStore
 from tests.policy.builders import NOON, LateStore, noon
 
 DAY = timedelta(days=1)
@@ -42,23 +42,23 @@ def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
 
 def test_what_is_ahead_of_the_calendar_counts_by_what_the_calendar_leaves() -> None:
     left = 1 - planned_share(0.5)
-    assert error_of(spent(1 - left), 0.5) == pytest.approx(0, abs=1e-9)
-    assert error_of(spent(1 - 0.2 * left), 0.5) == pytest.approx(0.8)
-    assert error_of(spent(1 - 1.2 * left), 0.5) == pytest.approx(-0.2)
-    assert error_of(spent(1 - left, expected_cost=0.5 * left), 0.5) == pytest.approx(0.5)
+    assert pacing_error(spent(1 - left), 0.5) == pytest.approx(0, abs=1e-9)
+    assert pacing_error(spent(1 - 0.2 * left), 0.5) == pytest.approx(0.8)
+    assert pacing_error(spent(1 - 1.2 * left), 0.5) == pytest.approx(-0.2)
+    assert pacing_error(spent(1 - left, expected_cost=0.5 * left), 0.5) == pytest.approx(0.5)
 
 
 def test_the_error_ends_at_one_and_is_not_endless_at_the_end() -> None:
-    assert error_of(spent(0.0), 0.9) == -1
-    assert error_of(spent(1.0), 0.2) == 1
-    assert error_of(spent(0.99), 1.0) == pytest.approx(-0.01 / LEAST)
-    assert error_of(Shard(), 0.5) == 0
+    assert pacing_error(spent(0.0), 0.9) == -1
+    assert pacing_error(spent(1.0), 0.2) == 1
+    assert pacing_error(spent(0.99), 1.0) == pytest.approx(-0.01 / MIN_SHARE_LEFT)
+    assert pacing_error(Shard(), 0.5) == 0
 
 
 def test_promises_count_by_what_is_expected_of_them() -> None:
-    shard = shard_in(Shard(allotment=10_000).reserve(1_000, expected_cost=200))
+    shard = Shard(allotment=10_000).reserve(1_000, expected_cost=200)
 
-    assert error_of(shard, 0.0) == pytest.approx(0.02)
+    assert pacing_error(shard, 0.0) == pytest.approx(0.02)
 
 
 def test_a_step_is_the_sum_of_its_three_parts() -> None:
@@ -77,7 +77,7 @@ def test_what_gets_better_is_not_paid_for_twice() -> None:
 def test_on_pace_the_price_stays() -> None:
     pid, price = PID().step(0.0, days=30)
 
-    assert (pid, price) == (PID(), pytest.approx(START))
+    assert (pid, price) == (PID(), pytest.approx(INITIAL_PRICE))
 
 
 def test_money_is_never_cheaper_than_free_and_dearer_again_at_once() -> None:
@@ -93,14 +93,14 @@ def test_money_is_never_cheaper_than_free_and_dearer_again_at_once() -> None:
 @pytest.mark.parametrize("demand", [0.5, 3.0, 10.0])
 def test_a_quarter_is_spent_at_its_pace_though_demand_trebles_in_the_middle(demand: float) -> None:
     """Customers take less as money gets dearer: in a quarter, `demand` budgets if it were free."""
-    budget, pid, price, cents = 1_000_000, PID(), START, 0.0
+    budget, pid, price, cents = 1_000_000, PID(), INITIAL_PRICE, 0.0
     ahead = []
     for day in range(90):
         for _ in range(24):
             much = 3 if 30 <= day < 45 else 1
             cents = min(cents + much * demand * budget / 90 / 24 * exp(-log1p(price)), budget)
             passed = (day + 1) / 90
-            pid, price = pid.step(error_of(Shard(allotment=budget, committed=round(cents)), passed), 1 / 24)
+            pid, price = pid.step(pacing_error(Shard(allotment=budget, committed=round(cents)), passed), 1 / 24)
         ahead.append(cents / budget - planned_share(passed))
     assert max(ahead) < 0.35
     if demand > 1:
@@ -113,7 +113,10 @@ async def paced(store: SQLiteStore, days: int = 90, budget: float = 100, shards:
 
 
 async def spend(store: SQLiteStore, cents: int) -> None:
-    await store.update([SHARD], lambda found: {SHARD: shard_in(found[SHARD]).reserve(cents, cents)})
+    def reserve(documents: Documents) -> tuple[dict[Key, Document], None]:
+        return {SHARD: Shard.from_document(documents[SHARD]).reserve(cents, cents).to_document()}, None
+
+    await store.update([SHARD], reserve)
 
 
 @pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
@@ -122,26 +125,26 @@ async def test_the_price_moves_once_an_hour_with_what_is_spent(kind: type[SQLite
     pace = await paced(store)
     await spend(store, 2_000)
 
-    assert await pace.price(NOON + EVERY - timedelta(seconds=1)) == START
-    moved = await pace.price(NOON + EVERY)
+    assert await pace.price(NOON + STEP_INTERVAL - timedelta(seconds=1)) == INITIAL_PRICE
+    moved = await pace.price(NOON + STEP_INTERVAL)
 
     plan = planned_share(1 / 24 / 90)
     assert moved == pytest.approx(PID().step((0.2 - plan) / (1 - plan), 1 / 24)[1])
-    assert moved > START
+    assert moved > INITIAL_PRICE
     await spend(store, 2_000)
-    assert await pace.price(NOON + EVERY + timedelta(minutes=59)) == moved
-    assert await pace.price(NOON + 2 * EVERY) > moved
+    assert await pace.price(NOON + STEP_INTERVAL + timedelta(minutes=59)) == moved
+    assert await pace.price(NOON + 2 * STEP_INTERVAL) > moved
 
 
 async def test_who_comes_second_reads_what_the_first_found() -> None:
     store = SQLiteStore()
     one, other = await paced(store), await paced(store)
     await spend(store, 2_000)
-    first = await one.price(NOON + EVERY)
+    first = await one.price(NOON + STEP_INTERVAL)
     await spend(store, 199)
 
-    assert await other.price(NOON + EVERY + timedelta(minutes=30)) == first
-    kept = (await store.read([PACE]))[PACE]
+    assert await other.price(NOON + STEP_INTERVAL + timedelta(minutes=30)) == first
+    kept = (await store.read([PACING]))[PACING]
     assert kept
     assert kept["price"] == first
 
@@ -154,7 +157,9 @@ async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
     later = await BudgetPacer.open(store, ledger, 90, NOON + 45 * DAY)
 
     assert later.day(NOON + 45 * DAY) == 45
-    assert await later.price(NOON + 45 * DAY) == pytest.approx(START), "spent is what the calendar spends by half-time"
+    assert await later.price(NOON + 45 * DAY) == pytest.approx(INITIAL_PRICE), (
+        "spent is what the calendar spends by half-time"
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +170,7 @@ async def test_a_quarter_ends_with_the_calendar(days: int, passed: float, day: i
 
 
 async def seen(pace: BudgetPacer, store: SQLiteStore) -> None:
-    pace.saw(await store.read([SHARD]))
+    pace.observe({SHARD: Shard.from_document((await store.read([SHARD]))[SHARD])})
 
 
 @pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
@@ -174,14 +179,14 @@ async def test_the_price_moves_within_the_hour_when_much_is_promised_at_once(kin
     pace = await paced(store)
     await spend(store, 199)
     await seen(pace, store)
-    assert await pace.price(NOON) == START
+    assert await pace.price(NOON) == INITIAL_PRICE
     await spend(store, 1)
     await seen(pace, store)
 
     first = await pace.price(NOON)
 
     assert first == pytest.approx(PID().step(0.02, 0)[1])
-    assert first > START
+    assert first > INITIAL_PRICE
     await spend(store, 199)
     await seen(pace, store)
     assert await pace.price(NOON) == first
@@ -199,8 +204,8 @@ async def test_a_burst_changes_nothing_of_the_next_hour() -> None:
             await spend(store, 300)
             if burst:
                 await seen(pace, store)
-                assert await pace.price(NOON + EVERY / 2) > START
-        prices.append(await pace.price(NOON + EVERY))
+                assert await pace.price(NOON + STEP_INTERVAL / 2) > INITIAL_PRICE
+        prices.append(await pace.price(NOON + STEP_INTERVAL))
 
     assert prices[0] == prices[1]
 
@@ -214,8 +219,8 @@ async def test_of_two_who_see_a_burst_one_moves_the_price_and_both_have_it() -> 
     await spend(store, 100)
     await seen(other, store)
 
-    assert await other.price(NOON) == first != START
-    assert (await store.read([PACE]))[PACE]["burst"] == 500
+    assert await other.price(NOON) == first != INITIAL_PRICE
+    assert (await store.read([PACING]))[PACING]["burst"] == 500
 
 
 async def test_who_starts_late_knows_what_others_promised() -> None:
@@ -223,41 +228,41 @@ async def test_who_starts_late_knows_what_others_promised() -> None:
     await paced(store)
     await spend(store, 200)
 
-    assert await (await paced(store)).price(NOON) > START
+    assert await (await paced(store)).price(NOON) > INITIAL_PRICE
 
 
 async def test_without_a_budget_nothing_moves_at_once() -> None:
     store = SQLiteStore()
     pace = await paced(store, budget=0)
-    before = await store.read([PACE])
+    before = await store.read([PACING])
 
-    assert await pace.price(NOON) == START
-    assert await store.read([PACE]) == before
+    assert await pace.price(NOON) == INITIAL_PRICE
+    assert await store.read([PACING]) == before
 
 
 def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
     rest = spent(0.6 + 0.4 * planned_share(0.5))
 
-    assert error_of(rest, 0.5, before=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
-    assert error_of(rest, 0.5) > 0
-    assert error_of(spent(0.6), 0.0, before=65 * ALL // 100) == pytest.approx(-5 / 35), (
+    assert pacing_error(rest, 0.5, before=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
+    assert pacing_error(rest, 0.5) > 0
+    assert pacing_error(spent(0.6), 0.0, before=65 * ALL // 100) == pytest.approx(-5 / 35), (
         "less was accepted than expected"
     )
 
 
 async def test_when_the_calendar_is_over_a_new_one_begins_for_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
     store = SQLiteStore()
-    pace, over = await paced(store, days=2, shards=1), NOON + 48 * EVERY
+    pace, over = await paced(store, days=2, shards=1), NOON + 48 * STEP_INTERVAL
     for hour in range(48):
-        await pace.price(NOON + hour * EVERY)
+        await pace.price(NOON + hour * STEP_INTERVAL)
     await spend(store, 6_000)
     assert "calendar" not in caplog.text
 
     with caplog.at_level("INFO", "retention"):
-        assert await pace.price(over) == START
+        assert await pace.price(over) == INITIAL_PRICE
     assert "calendar" in caplog.text
     assert pace.day(over) == 88, "two days of the quarter are left again"
-    kept = (await store.read([PACE]))[PACE]
+    kept = (await store.read([PACING]))[PACING]
     assert kept["before"] == 6_000
     assert kept["burst"] == 6_000 + 0.02 * 4_000
 
@@ -269,7 +274,7 @@ async def test_what_is_left_of_a_budget_is_spent_by_the_next_calendar() -> None:
     await pace.price(NOON)
     await spend(store, 5_000)
     for hour in range(2 * end):
-        price = await pace.price(NOON + hour * EVERY)
+        price = await pace.price(NOON + hour * STEP_INTERVAL)
         if hour >= end:
             cents += 15_000 / end / (1 + price)
             await spend(store, min(int(cents), left[-1]))

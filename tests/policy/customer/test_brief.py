@@ -10,7 +10,7 @@ from services.policy.customer.brief import CONCERNS, LONGEST, brief
 from services.policy.handlers.decide import decide
 from services.scorer.shap import FACTS
 from shared.messages import Brief, Concern, Customer, PlannedContact, Reason
-from tests.policy.builders import DearestPolicy, context, scored
+from tests.policy.builders import MaxOfferPolicy, context, scored
 
 
 def first_name(name: str | None) -> str | None:
@@ -68,7 +68,7 @@ def test_every_fact_that_a_risk_rests_on_is_a_concern_or_says_who_somebody_is() 
 async def test_the_policy_says_the_concern_with_the_plan() -> None:
     customer = scored(reasons=[Reason(feature="internet_service", contribution=0.5)])
 
-    [[message]] = await decide([customer], context=await context(policy=DearestPolicy()))
+    [[message]] = await decide([customer], context=await context(policy=MaxOfferPolicy()))
 
     assert isinstance(message, PlannedContact)
     assert message.brief.concern == "service"

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def allowed(
     state: CustomerState | None = None,
     funds: int = PLENTY,
     opted_out: bool = False,
-    **limits: object,
+    **limits: Any,
 ) -> ActionMask:
     customer = customer or scored()
     state = state or CustomerState()

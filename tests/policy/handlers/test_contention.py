@@ -15,7 +15,7 @@ from services.policy.budget.ledger import Shard
 from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, PolicyAction
 from shared.store import PLANS, SQLiteStore, Store
-from tests.policy.builders import DearestPolicy, context, scored
+from tests.policy.builders import MaxOfferPolicy, context, scored
 from tests.support.emulators import Hosts
 
 WRITERS, PROCESSES = 64, 4
@@ -27,7 +27,7 @@ SHARDS = 4
 
 async def spend(store: Store, writers: Sequence[int]) -> None:
     """All at once, each for a customer of its own."""
-    at = await context(store, budget=EURO / 100, shards=SHARDS, policy=DearestPolicy())
+    at = await context(store, budget=EURO / 100, shards=SHARDS, policy=MaxOfferPolicy())
     customers = [scored(f"c{writer}", monthly_charges=2.0) for writer in writers]
     await asyncio.gather(*(decide([customer], context=at) for customer in customers))
 
@@ -84,15 +84,15 @@ async def test_on_firestore_the_last_euro_is_spent_once(clients: list[Store]) ->
     check(*await spent(clients[0]))
 
 
-class CountingPolicy(DearestPolicy):
+class CountingPolicy(MaxOfferPolicy):
     """Knows how often it was asked about each event: once a try."""
 
     def __init__(self) -> None:
         self.tries: Counter[str] = Counter()
 
-    def choose(self, situation: DecisionContext) -> PolicyAction:
-        self.tries[situation.customer.event_id] += 1
-        return super().choose(situation)
+    def choose(self, decision_context: DecisionContext) -> PolicyAction:
+        self.tries[decision_context.customer.event_id] += 1
+        return super().choose(decision_context)
 
 
 @pytest.mark.emulator

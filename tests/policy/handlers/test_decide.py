@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from services.policy.budget.ledger import SHARDS, Shard, offer_cost
-from services.policy.handlers.decide import PolicyContext, decide
+from services.policy.budget.ledger import SHARDS, Shard
+from services.policy.context import PolicyContext
+from services.policy.customer.billing import offer_cost
+from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import DecisionContext, Exploration, PolicyAction
 from services.policy.policies.one_step import BaselinePolicy
 from shared.messages import Action, Decision, Message, PlannedContact, ScoredCustomer
 from shared.service import UnprocessableError
-from shared.store import CUSTOMERS, Change, Documents, Key, SQLiteStore
-from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, context, outcome, scored
+from shared.store import CUSTOMERS, Documents, Key, Result, SQLiteStore, Update
+from tests.policy.builders import NOON, LateStore, MaxOfferPolicy, TickingClock, context, outcome, scored
 
 
 async def decided(customer: ScoredCustomer, at: PolicyContext) -> Any:
@@ -177,7 +179,7 @@ async def test_a_repeat_spends_nothing_and_ages_nobody() -> None:
 @pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
 @pytest.mark.parametrize("budget", [1_000, 22, 0])
 async def test_a_repeat_within_a_batch_is_one_decision(kind: type[SQLiteStore], budget: float) -> None:
-    at = await context(kind(), budget=budget, shards=2, policy=DearestPolicy())
+    at = await context(kind(), budget=budget, shards=2, policy=MaxOfferPolicy())
 
     [[one], [other], [third]] = await decide([scored(), scored("customer-2"), scored()], context=at)
 
@@ -188,7 +190,7 @@ async def test_a_repeat_within_a_batch_is_one_decision(kind: type[SQLiteStore], 
 
 
 async def test_what_an_optimistic_store_had_to_repeat_counts_once() -> None:
-    at = await context(LateStore(), budget=100, policy=DearestPolicy(), shards=3)
+    at = await context(LateStore(), budget=100, policy=MaxOfferPolicy(), shards=3)
 
     messages = await decide(crowd(20), context=at)
 
@@ -208,7 +210,7 @@ async def test_an_event_id_of_another_customer_is_refused_and_tells_nothing() ->
 @pytest.mark.parametrize("batch", [1, 30, 200])
 async def test_the_budget_is_never_exceeded_and_hardly_left_over(shards: int, budget: float, batch: int) -> None:
     """Everybody wants the dearest offer they can get. In the end not even one more dearest offer could be paid."""
-    at = await context(budget=budget, shards=shards, policy=DearestPolicy(), clock=TickingClock())
+    at = await context(budget=budget, shards=shards, policy=MaxOfferPolicy(), clock=TickingClock())
     customers, said = crowd(200, monthly_charges=17.0), 0
 
     for start in range(0, len(customers), batch):
@@ -223,7 +225,7 @@ async def test_the_budget_is_never_exceeded_and_hardly_left_over(shards: int, bu
 
 async def test_nobody_is_told_over_budget_while_another_shard_could_pay() -> None:
     """Many of one batch meet in one shard: each has its own chance to borrow."""
-    at = await context(budget=60, shards=2, policy=DearestPolicy())
+    at = await context(budget=60, shards=2, policy=MaxOfferPolicy())
     crowded = [customer for customer in crowd(40) if at.ledger.shard_of(customer.customer_id) == (SHARDS, "0")]
 
     messages = await decide(crowded[:4], context=at)
@@ -233,7 +235,7 @@ async def test_nobody_is_told_over_budget_while_another_shard_could_pay() -> Non
 
 
 async def test_a_bill_that_no_budget_could_pay_leaves_offers_to_others() -> None:
-    at = await context(budget=100, shards=8, policy=DearestPolicy())
+    at = await context(budget=100, shards=8, policy=MaxOfferPolicy())
 
     rich, *others = await decide([scored("rich", monthly_charges=1e9), *crowd(6)], context=at)
 
@@ -243,7 +245,7 @@ async def test_a_bill_that_no_budget_could_pay_leaves_offers_to_others() -> None
 
 async def test_released_money_is_found_again_after_a_moment() -> None:
     clock = TickingClock()
-    at = await context(budget=30, shards=4, policy=DearestPolicy(), clock=clock)
+    at = await context(budget=30, shards=4, policy=MaxOfferPolicy(), clock=clock)
     await decide(crowd(10), context=at)
     await settle([outcome(c, "declined") for c in crowd(10)], context=at)
     clock.now += timedelta(seconds=5)
@@ -269,7 +271,7 @@ async def test_what_is_drawn_is_logged_with_its_probability_and_a_repeat_repeats
 
 
 async def test_what_was_seen_is_told_of_every_decision() -> None:
-    at = await context(policy=DearestPolicy(), cooldown=timedelta(days=7), fatigue_cap=4)
+    at = await context(policy=MaxOfferPolicy(), cooldown=timedelta(days=7), fatigue_cap=4)
     await decided(scored(event_id="one"), at)
     decision = await decided(scored(event_id="two"), at)
 
@@ -286,14 +288,14 @@ class CountingStore(SQLiteStore):
         self.asked += 1
         return await super().read(keys)
 
-    async def update_all(self, updates: Sequence[tuple[Sequence[Key], Change]]) -> list[Documents]:
+    async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:
         self.asked += 1
         return await super().update_all(updates)
 
 
 async def test_money_gets_dearer_in_a_burst_and_a_batch_that_spends_little_is_decided_in_one_go() -> None:
     store = CountingStore()
-    at = await context(store, budget=1_000, policy=DearestPolicy())
+    at = await context(store, budget=1_000, policy=MaxOfferPolicy())
     prices, asked = [], []
     for number in range(12):  # in one instant, each promises 15 of 1,000
         store.asked = 0
@@ -307,15 +309,15 @@ async def test_money_gets_dearer_in_a_burst_and_a_batch_that_spends_little_is_de
     assert asked == [1, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]
 
 
-class WatchingPolicy(DearestPolicy):
+class WatchingPolicy(MaxOfferPolicy):
     """Remembers what it was shown."""
 
     def __init__(self) -> None:
         self.shown: list[DecisionContext] = []
 
-    def choose(self, situation: DecisionContext) -> PolicyAction:
-        self.shown.append(situation)
-        return super().choose(situation)
+    def choose(self, decision_context: DecisionContext) -> PolicyAction:
+        self.shown.append(decision_context)
+        return super().choose(decision_context)
 
 
 async def test_the_policy_is_shown_what_is_remembered_of_the_customer_and_what_money_costs() -> None:

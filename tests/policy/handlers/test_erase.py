@@ -3,13 +3,14 @@ from datetime import timedelta
 import pytest
 
 from services.policy.budget.ledger import Shard
-from services.policy.handlers.decide import PolicyContext, decide
-from services.policy.handlers.erase import TOGETHER, erase
+from services.policy.context import PolicyContext
+from services.policy.handlers.decide import decide
+from services.policy.handlers.erase import BATCH_SIZE, erase
 from services.policy.handlers.settle import settle
 from shared.messages import Decision, Outcome
 from shared.service import NotReadyError
 from shared.store import DEAD_LETTERS, DECISIONS, EARLY_OUTCOMES, VERDICTS, SQLiteStore, customer_documents
-from tests.policy.builders import DearestPolicy, context, outcome, scored
+from tests.policy.builders import MaxOfferPolicy, context, outcome, scored
 
 
 async def erased(at: PolicyContext, customer_id: str = "customer-1") -> int:
@@ -27,7 +28,7 @@ async def test_every_trace_goes_and_others_stay() -> None:
     with pytest.raises(NotReadyError):
         await settle([outcome(scored(event_id="never decided"), "accepted")], context=at)
     elsewhere = {(place, "x"): {"customer_id": "customer-1"} for place in (VERDICTS, DECISIONS, DEAD_LETTERS)}
-    await at.store.update(list(elsewhere), lambda found: elsewhere)
+    await at.store.update(list(elsewhere), lambda _: (elsewhere, None))
 
     assert len(await at.store.by_customer(EARLY_OUTCOMES, "customer-1")) == 1
     assert await erased(at) == 7
@@ -45,7 +46,7 @@ async def test_a_second_time_there_is_nothing() -> None:
 
 
 async def test_what_was_promised_is_given_back_and_what_was_spent_stays_spent() -> None:
-    at = await context(shards=2, policy=DearestPolicy(), cooldown=timedelta(0))
+    at = await context(shards=2, policy=MaxOfferPolicy(), cooldown=timedelta(0))
     spent = scored(event_id="spent")
     await decide([scored(event_id="promised"), spent, scored("other")], context=at)
     await settle([outcome(spent, "accepted")], context=at)
@@ -78,11 +79,11 @@ async def test_who_did_not_opt_out_is_a_new_customer() -> None:
 
 
 async def test_many_documents_go_too() -> None:
-    at = await context(budget=1e6, policy=DearestPolicy(), cooldown=timedelta(0), fatigue_cap=1_000)
-    await decide([scored(event_id=str(n)) for n in range(TOGETHER + 20)], context=at)
-    assert (await at.ledger.balance()).reserved == 1_500 * (TOGETHER + 20)
+    at = await context(budget=1e6, policy=MaxOfferPolicy(), cooldown=timedelta(0), fatigue_cap=1_000)
+    await decide([scored(event_id=str(n)) for n in range(BATCH_SIZE + 20)], context=at)
+    assert (await at.ledger.balance()).reserved == 1_500 * (BATCH_SIZE + 20)
 
-    assert await erased(at) == TOGETHER + 20 + 1
+    assert await erased(at) == BATCH_SIZE + 20 + 1
     assert (await at.ledger.balance()).reserved == 0
 
 

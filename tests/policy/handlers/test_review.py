@@ -9,15 +9,16 @@ import pytest
 
 from services.policy import app
 from services.policy.budget.ledger import Shard
-from services.policy.handlers.decide import GRACE, STALE, PolicyContext, decide
-from services.policy.handlers.review import TOGETHER, review
+from services.policy.context import GRACE_PERIOD, PolicyContext
+from services.policy.handlers.decide import MAX_FACTS_AGE, decide
+from services.policy.handlers.review import BATCH_SIZE, review
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import DecisionContext, PolicyAction
 from shared.bus import Bus, Envelope, LocalBus
 from shared.messages import CustomerEvent, Decision, Message, PlannedContact, ScoredCustomer
 from shared.settings import Settings
 from shared.store import CUSTOMERS, DECISIONS, PLANS, VERDICTS, Key, SQLiteStore, Store
-from tests.policy.builders import NOON, DearestPolicy, TickingClock, context, outcome, scored
+from tests.policy.builders import NOON, MaxOfferPolicy, TickingClock, context, outcome, scored
 from tests.support.tokens import ACCOUNT, Signer, key_server
 
 
@@ -29,7 +30,7 @@ class WaitingPolicy:
     def __init__(self, days: int = 3) -> None:
         self.days = days
 
-    def choose(self, situation: DecisionContext) -> PolicyAction:
+    def choose(self, decision_context: DecisionContext) -> PolicyAction:
         return PolicyAction(None, 0.0, 0.5, 1.0, self.days)
 
 
@@ -105,7 +106,7 @@ async def test_a_customer_sent_twice_is_decided_once() -> None:
     key = (CUSTOMERS, "customer-1")
     before = await calendar.context.store.read([key])
     await calendar.tick(days=3)
-    await calendar.context.store.update([key], lambda found: {key: before[key] or {}})
+    await calendar.context.store.update([key], lambda _: ({key: before[key] or {}}, None))
     await calendar.tick()
 
     first, second = calendar.sent
@@ -160,14 +161,14 @@ async def test_what_is_known_gets_too_old_to_look_at_again() -> None:
         assert event.occurred_at == NOON
         await calendar.decide(scored(event_id=event.event_id, times={"occurred_at": event.occurred_at}))
 
-    assert len(calendar.sent) == STALE.days // 7 + 1
+    assert len(calendar.sent) == MAX_FACTS_AGE.days // 7 + 1
 
 
 async def test_the_contact_of_a_reviewed_customer_keeps_its_cooldown() -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored())
     await calendar.tick(days=3)
-    contacting = Calendar(calendar.context._replace(policy=DearestPolicy()), calendar.clock)
+    contacting = Calendar(calendar.context._replace(policy=MaxOfferPolicy()), calendar.clock)
     first, second = await contacting.decide(scored(event_id=calendar.sent[0].event_id), scored(event_id="next"))
 
     assert isinstance(first, PlannedContact)
@@ -200,7 +201,7 @@ async def test_an_event_that_comes_meanwhile_is_reviewed_on_its_own_day() -> Non
 
 
 async def test_who_accepts_while_the_offer_is_ended_has_it_and_is_not_forgotten() -> None:
-    calendar = await Calendar.of(DearestPolicy(), store=(store := BusyStore()))
+    calendar = await Calendar.of(MaxOfferPolicy(), store=(store := BusyStore()))
     await calendar.decide(scored())
     calendar.clock.now += timedelta(days=17)
     store.meanwhile = partial(settle, [outcome(scored(), "accepted")], context=calendar.context)
@@ -213,10 +214,10 @@ async def test_who_accepts_while_the_offer_is_ended_has_it_and_is_not_forgotten(
 
 
 async def test_an_offer_that_has_ended_without_an_answer_gives_its_money_back_once() -> None:
-    calendar = await Calendar.of(DearestPolicy())
+    calendar = await Calendar.of(MaxOfferPolicy())
     await calendar.decide(scored(), scored("other"))
     await settle([outcome(scored("other"), "accepted")], context=calendar.context)
-    stands = calendar.context.offer_for + GRACE
+    stands = calendar.context.offer_duration + GRACE_PERIOD
 
     assert (await calendar.tick(days=stands.days, minutes=-1))["expired"] == 0
     assert (await calendar.context.ledger.balance()).reserved == 1_500
@@ -226,7 +227,7 @@ async def test_an_offer_that_has_ended_without_an_answer_gives_its_money_back_on
 
 
 async def test_who_accepted_an_offer_by_another_way_after_it_ended_has_it() -> None:
-    calendar = await Calendar.of(DearestPolicy())
+    calendar = await Calendar.of(MaxOfferPolicy())
     await calendar.decide(scored())
     await calendar.tick(days=20)
     await settle([outcome(scored(), "accepted")], context=calendar.context)
@@ -235,12 +236,12 @@ async def test_who_accepted_an_offer_by_another_way_after_it_ended_has_it() -> N
 
 
 async def test_what_is_old_is_forgotten_and_money_stays_accounted_for() -> None:
-    calendar = await Calendar.of(DearestPolicy())
+    calendar = await Calendar.of(MaxOfferPolicy())
     store, old = calendar.context.store, NOON.timestamp()
     await calendar.decide(scored(), scored("other"))
     await settle([outcome(scored(), "accepted")], context=calendar.context)
     kept = {(place, "x"): {"due": old} for place in (VERDICTS, DECISIONS)}
-    await store.update(list(kept), lambda found: kept)
+    await store.update(list(kept), lambda _: (kept, None))
     balance = await calendar.context.ledger.balance()
 
     await calendar.tick(days=364)
@@ -256,7 +257,7 @@ async def test_what_is_old_is_forgotten_and_money_stays_accounted_for() -> None:
 
 
 async def test_opting_out_is_never_forgotten() -> None:
-    calendar = await Calendar.of(DearestPolicy())
+    calendar = await Calendar.of(MaxOfferPolicy())
     await calendar.decide(scored(opted_out=True))
     await calendar.tick(days=4_000)
     [decision] = await calendar.decide(scored(event_id="years later"))
@@ -267,10 +268,10 @@ async def test_opting_out_is_never_forgotten() -> None:
 
 async def test_many_are_all_looked_at() -> None:
     calendar = await Calendar.of(WaitingPolicy())
-    await calendar.decide(*(scored(f"customer-{n}") for n in range(2 * TOGETHER + 5)))
+    await calendar.decide(*(scored(f"customer-{n}") for n in range(2 * BATCH_SIZE + 5)))
 
-    assert (await calendar.tick(days=3))["reviewed"] == 2 * TOGETHER + 5
-    assert len({event.event_id for event in calendar.sent}) == 2 * TOGETHER + 5
+    assert (await calendar.tick(days=3))["reviewed"] == 2 * BATCH_SIZE + 5
+    assert len({event.event_id for event in calendar.sent}) == 2 * BATCH_SIZE + 5
 
 
 @asynccontextmanager

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from services.policy.budget.ledger import Shard
+from services.policy.context import DecisionKeys, PolicyContext
 from services.policy.customer.state import CustomerState
-from services.policy.handlers.decide import PolicyContext, decide, keys_of
-from services.policy.handlers.settle import PATIENCE, settle, status_of
+from services.policy.handlers.decide import decide
+from services.policy.handlers.settle import MAX_LEAD, settle, status_of
 from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.service import NotReadyError, UnprocessableError
 from shared.store import CUSTOMERS, Documents, SQLiteStore
-from tests.policy.builders import NOON, DearestPolicy, LateStore, TickingClock, context, outcome, scored
+from tests.policy.builders import NOON, LateStore, MaxOfferPolicy, TickingClock, context, outcome, scored
 
 WORDS = ("accepted", "declined", "churned", "retained", "delivered", "bounced", "opted-out", "replied", "withheld")
 
@@ -195,7 +196,7 @@ async def test_a_withheld_message_does_not_undo_an_opt_out() -> None:
 
 
 async def offer_days_left(at: PolicyContext, customer: str = "customer-1") -> CustomerState:
-    return CustomerState.of((await at.store.read([(CUSTOMERS, customer)]))[CUSTOMERS, customer])
+    return CustomerState.from_document((await at.store.read([(CUSTOMERS, customer)]))[CUSTOMERS, customer])
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -207,10 +208,10 @@ async def test_an_accepted_offer_holds_for_its_levels_days_from_the_decision_on(
     clock.now += timedelta(days=3)
     await report(at, customer, *["accepted"] * times)
 
-    assert (await offer_days_left(at)).held_until == decided_at + timedelta(days=RESPONSE_MODEL.effect_days[2])
-    assert (await offer_days_left(at)).days_held(decided_at) == 50
-    assert (await offer_days_left(at)).days_held(decided_at + timedelta(days=3, hours=1)) == 47
-    assert (await offer_days_left(at)).days_held(decided_at + timedelta(days=50)) == 0
+    assert (await offer_days_left(at)).offer_ends_at == decided_at + timedelta(days=RESPONSE_MODEL.effect_days[2])
+    assert (await offer_days_left(at)).offer_days_left(decided_at) == 50
+    assert (await offer_days_left(at)).offer_days_left(decided_at + timedelta(days=3, hours=1)) == 47
+    assert (await offer_days_left(at)).offer_days_left(decided_at + timedelta(days=50)) == 0
 
 
 @pytest.mark.parametrize("words", [["declined"], ["churned"], ["withheld", "accepted"], ["accepted", "withheld"]])
@@ -218,7 +219,7 @@ async def test_what_was_not_accepted_or_never_sent_holds_nothing(words: list[str
     at = await context()
     await report(at, await offered(at), *words)
 
-    assert (await offer_days_left(at)).held_until is None
+    assert (await offer_days_left(at)).offer_ends_at is None
 
 
 async def test_where_nobody_was_contacted_nothing_holds() -> None:
@@ -226,12 +227,12 @@ async def test_where_nobody_was_contacted_nothing_holds() -> None:
     await decide([scored()], context=at)
     await report(at, scored(), "accepted")
 
-    assert (await offer_days_left(at)).held_until is None
+    assert (await offer_days_left(at)).offer_ends_at is None
 
 
 async def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
     clock = TickingClock()
-    at = await context(policy=DearestPolicy(), clock=clock)
+    at = await context(policy=MaxOfferPolicy(), clock=clock)
     first = await offered(at)
     until = clock.now + timedelta(days=60)
     clock.now += timedelta(days=15)
@@ -239,7 +240,7 @@ async def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
     await report(at, first, "accepted")
     await report(at, second, "accepted")
 
-    assert (await offer_days_left(at)).held_until == until
+    assert (await offer_days_left(at)).offer_ends_at == until
     assert [contact.level for contact in (await offer_days_left(at)).contacts] == [3, 0]
 
 
@@ -256,22 +257,24 @@ async def test_what_was_expected_of_an_offer_is_no_longer_once_it_is_settled() -
 async def test_what_was_planned_before_expectations_were_kept_is_settled() -> None:
     at = await context()
     customer = await offered(at)
-    plan, _, _, shard = keys_of(customer.event_id, customer.customer_id, at)
+    plan, _, _, shard = DecisionKeys.of(customer.event_id, customer.customer_id, at)
     found = await at.store.read([plan, shard])
     yesterdays = {
         key: {name: value for name, value in (document or {}).items() if name not in ("awaited", "outcomes", "until")}
         for key, document in found.items()
     }
-    await at.store.update([plan, shard], lambda _: yesterdays)
+    await at.store.update([plan, shard], lambda _: (yesterdays, None))
     await report(at, customer, "accepted")
 
     assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
 
 
 def test_a_customer_remembered_before_offers_held_is_understood() -> None:
-    state = CustomerState.of({"contacts": [{"event_id": "e", "at": "2025-11-23T12:00:00Z"}], "opted_out": False})
+    state = CustomerState.from_document(
+        {"contacts": [{"event_id": "e", "at": "2025-11-23T12:00:00Z"}], "opted_out": False}
+    )
 
-    assert state.days_held(NOON) == 0
+    assert state.offer_days_left(NOON) == 0
     assert state.contacts[0].level == 0
 
 
@@ -290,7 +293,7 @@ async def test_what_became_of_an_event_that_never_was_is_given_up_after_a_while(
     at = await context(clock=clock)
     with pytest.raises(NotReadyError):
         await report(at, scored(), "accepted")
-    clock.now += PATIENCE - timedelta(minutes=1)
+    clock.now += MAX_LEAD - timedelta(minutes=1)
     with pytest.raises(NotReadyError):
         await report(at, scored(), "accepted")
     clock.now += timedelta(minutes=1)
@@ -365,7 +368,7 @@ async def test_who_writes_keep_accepts_the_last_offer(event: dict[str, str]) -> 
     await write(at, "Keep, please", **event)
 
     assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
-    assert (await offer_days_left(at)).held_until is not None
+    assert (await offer_days_left(at)).offer_ends_at is not None
 
 
 @pytest.mark.parametrize("text", ["Who is this?", "I can't stop loving this", "don't keep it"])

@@ -1,34 +1,36 @@
+from math import inf
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.policy.policies.observation import OBSERVATION, observe
+from services.policy.policies.observation import OBSERVATION, observation_of, observe
 from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import RESPONSE_MODEL, daily_hazard
+from tests.policy.builders import decision_context, scored
 
-USUAL = {
-    "risk": 0.3,
-    "accept": (0.1, 0.2, 0.3, 0.4),
-    "price": 0.0,
-    "days_since_contact": 1000,
-    "offer_days_left": 0,
-    "contacts": 0,
-}
+Share = st.floats(0, 1)
 
 
-def seen(**facts: Any) -> dict[str, float]:
-    f = {**USUAL, **facts}
+def observed(
+    risk: float = 0.3,
+    price: float = 0.0,
+    days_since_contact: float = 1000,
+    offer_days_left: float = 0,
+    contacts: int = 0,
+) -> dict[str, float]:
+    """The features of a customer, by name."""
     out = np.empty((len(OBSERVATION), 1), np.float32)
-    others = (
-        np.array([f[name]], np.float32) for name in ("price", "days_since_contact", "offer_days_left", "contacts")
-    )
-    observe(out, daily_hazard(np.array([f["risk"]])), np.array(f["accept"])[:, None], *others, RESPONSE_MODEL, RULES)
+    accept = np.array([[0.1], [0.2], [0.3], [0.4]])
+    price_of, days, left, made = np.array([[price], [days_since_contact], [offer_days_left], [contacts]], np.float32)
+    observe(out, daily_hazard(np.array([risk])), accept, price_of, days, left, made, RESPONSE_MODEL, RULES)
     return dict(zip(OBSERVATION, out[:, 0].tolist(), strict=True))
 
 
-def test_a_new_customer_is_seen_in_the_order_of_the_names() -> None:
-    assert list(seen()) == [
+def test_the_features_of_a_new_customer_are_in_the_order_of_their_names() -> None:
+    assert list(observed()) == [
         "churn_risk",
         *(f"accept_prob_{level}" for level in range(4)),
         "budget_remaining",
@@ -36,11 +38,11 @@ def test_a_new_customer_is_seen_in_the_order_of_the_names() -> None:
         "cooldown_active",
         "fatigue_count",
     ]
-    assert list(seen().values()) == pytest.approx([0.3, 0.1, 0.2, 0.3, 0.4, 1, 1, 0, 0])
+    assert list(observed().values()) == pytest.approx([0.3, 0.1, 0.2, 0.3, 0.4, 1, 1, 0, 0])
 
 
-def test_an_offer_that_holds_lowers_the_risk() -> None:
-    assert seen(offer_days_left=1)["churn_risk"] == pytest.approx(1 - 0.7 ** (1 - RESPONSE_MODEL.effect))
+def test_an_accepted_offer_lowers_the_risk_while_it_has_an_effect() -> None:
+    assert observed(offer_days_left=1)["churn_risk"] == pytest.approx(1 - 0.7 ** (1 - RESPONSE_MODEL.effect))
 
 
 @pytest.mark.parametrize(
@@ -50,15 +52,45 @@ def test_an_offer_that_holds_lowers_the_risk() -> None:
 def test_the_cooldown_is_active_while_the_gate_forbids_contact_for_it_or_for_an_offer(
     days_since_contact: int, offer_days_left: float, active: int
 ) -> None:
-    assert seen(days_since_contact=days_since_contact, offer_days_left=offer_days_left)["cooldown_active"] == active
+    features = observed(days_since_contact=days_since_contact, offer_days_left=offer_days_left)
+
+    assert features["cooldown_active"] == active
 
 
-def test_money_that_costs_more_is_scarcer_and_none_is_nought() -> None:
-    assert [seen(price=price)["budget_remaining"] for price in (0, 1, 3, np.inf)] == [1, 0.5, 0.25, 0]
+def test_the_budget_remaining_falls_with_the_price_to_zero() -> None:
+    assert [observed(price=price)["budget_remaining"] for price in (0, 1, 3, np.inf)] == [1, 0.5, 0.25, 0]
 
 
-def test_days_and_contacts_are_shares_of_what_is_long_and_of_the_cap() -> None:
-    assert seen(days_since_contact=15)["days_since_contact"] == pytest.approx(0.5)
-    assert seen(days_since_contact=31)["days_since_contact"] == 1
-    assert seen(contacts=2)["fatigue_count"] == pytest.approx(2 / 3)
-    assert seen(contacts=4)["fatigue_count"] == 1
+def test_days_since_contact_and_contacts_are_shares_of_their_maxima() -> None:
+    assert observed(days_since_contact=15)["days_since_contact"] == pytest.approx(0.5)
+    assert observed(days_since_contact=31)["days_since_contact"] == 1
+    assert observed(contacts=2)["fatigue_count"] == pytest.approx(2 / 3)
+    assert observed(contacts=4)["fatigue_count"] == 1
+
+
+@given(
+    risk=Share,
+    accept=st.tuples(Share, Share, Share, Share),
+    price=st.floats(0, 1e6),
+    days_since_contact=st.floats(0, 100) | st.just(inf),
+    offer_days_left=st.integers(0, 60),
+    contacts=st.integers(0, 5),
+)
+def test_the_scalar_and_the_vector_observation_are_equal(
+    risk: float, accept: tuple[float, ...], price: float, days_since_contact: float, offer_days_left: int, contacts: int
+) -> None:
+    history = days_since_contact, offer_days_left, contacts
+    scalar = observation_of(scored(churn_risk=risk, accept_probs=accept), price, *history)
+
+    facts: Any = daily_hazard(np.array([risk])), np.array(accept)[:, None], price
+    out = np.empty((len(OBSERVATION), 1))
+    vector = observe(out, *facts, days_since_contact, np.array([offer_days_left]), contacts, RESPONSE_MODEL, RULES)
+    assert scalar == pytest.approx(vector[:, 0].tolist(), abs=1e-12)
+
+
+def test_a_decision_is_observed_by_the_rules_of_its_context() -> None:
+    facts: dict[str, Any] = {"days_since_contact": 10.0, "contacts": 1, "price": 1.0}
+    usual, strict = (decision_context(**facts, rules=rules) for rules in (RULES, RULES._replace(cooldown=7, cap=4)))
+
+    assert usual.observation[-4:] == (0.5, 1 / 3, 1.0, 1 / 3) == observation_of(scored(), 1.0, 10.0, 0, 1)[-4:]
+    assert strict.observation[-4:] == (0.5, 1 / 3, 0.0, 1 / 4)

@@ -14,7 +14,7 @@ from services.policy.policies.network import FILE, INPUTS, Network
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.model import Customers
 from shared.artifacts import ARTIFACTS, Manifest, read_manifest
-from tests.policy.builders import situation
+from tests.policy.builders import decision_context
 from training.policy import train
 from training.policy.customers import Population
 from training.policy.evaluation.benchmark import BUDGETS
@@ -71,7 +71,7 @@ def test_the_service_loads_and_runs_the_trained_network(artifact: tuple[Path, Ma
 
     assert read_manifest(folder, INPUTS, [FILE, HISTORY_FILE]) == manifest
     assert policy.version == manifest.version
-    assert policy.choose(situation()).level in (None, 0, 1, 2, 3)
+    assert policy.choose(decision_context()).level in (None, 0, 1, 2, 3)
 
 
 def test_the_manifests_metrics_are_those_of_the_runs(artifact: tuple[Path, Manifest]) -> None:

@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from services.policy.customer.billing import TYPICAL_CHARGES
 from services.policy.customer.gate import mask_from_reasons
 from services.policy.customer.state import DAY
 from services.policy.policies.network import Network
 from services.policy.policies.observation import OBSERVATION
-from services.policy.policies.one_step import TYPICAL_CHARGES
 from services.policy.policies.ppo import greedy_action
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.artifacts import ArtifactError

@@ -18,8 +18,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from services.policy.customer.billing import TYPICAL_CHARGES
 from services.policy.customer.state import DAY
-from services.policy.policies.one_step import TYPICAL_CHARGES
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from training.history import (
     History,

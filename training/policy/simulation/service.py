@@ -24,8 +24,9 @@ from tqdm import tqdm
 from services.policy.app import load_policy
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import BudgetPacer, planned_share
+from services.policy.context import PolicyContext
 from services.policy.customer.gate import Limits
-from services.policy.handlers.decide import PolicyContext, decide
+from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import Policy
 from services.policy.policies.ppo import PPOPolicy

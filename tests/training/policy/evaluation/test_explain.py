@@ -10,7 +10,7 @@ import pytest
 from services.policy.policies.network import Network
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.model import RESPONSE_MODEL, Customers, daily_hazard
-from tests.policy.builders import scored, situation
+from tests.policy.builders import decision_context, scored
 from tests.policy.networks import artifact
 from training.policy.evaluation.explain import FirstDay, deciles, decision_table, first_day, target_groups
 from training.policy.simulation.campaign import NO_CONTACT
@@ -49,7 +49,7 @@ def test_decisions_and_values_are_those_of_the_service(tmp_path: Path, seed: int
     policy = PPOPolicy(network)
     for row in range(40):
         facts = {"churn_risk": risk[row], "accept_probs": tuple(accept[row]), "monthly_charges": bill[row]}
-        action = policy.choose(situation(scored(**facts), price=1.5))
+        action = policy.choose(decision_context(scored(**facts), price=1.5))
         assert day.ppo_level[row] == (NO_CONTACT if action.level is None else action.level)
         assert day.delay_days[row] == action.delay_days
         if action.level is not None:

@@ -11,8 +11,8 @@ from uuid import uuid5
 import numpy as np
 import pytest
 
+from services.policy.customer.billing import TYPICAL_CHARGES
 from services.policy.customer.gate import is_held_out
-from services.policy.policies.one_step import TYPICAL_CHARGES
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerEvent, Decision, Message, Metadata, Outcome
 from tests.policy.builders import LIMITS, NOON, outcome, scored

@@ -16,7 +16,7 @@ from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import Customers, daily_hazard
 from shared.artifacts import Manifest
 from shared.messages import OFFERS
-from tests.policy.builders import DearestPolicy
+from tests.policy.builders import MaxOfferPolicy
 from tests.policy.networks import arrays
 from training.policy.simulation.audit import AUDITED_RULES
 from training.policy.simulation.service import ServiceRun, simulate
@@ -42,8 +42,8 @@ def untrained() -> Network:
         (BaselinePolicy(), 0),
         (IndexPolicy(), 0),
         (PPOPolicy(untrained()), 0),
-        (DearestPolicy(), 0),
-        (DearestPolicy(), 14),
+        (MaxOfferPolicy(), 0),
+        (MaxOfferPolicy(), 14),
     ],
 )
 def test_a_quarter_of_each_policy_keeps_every_promise(policy: Policy, answer_days: int) -> None:
@@ -68,7 +68,7 @@ def test_every_customer_has_a_decision_a_day_while_they_are_there() -> None:
 
 def test_the_same_seed_is_the_same_quarter_and_another_is_not() -> None:
     one, again, other = (
-        simulate(DearestPolicy(), customers(), 1, BUDGET, seed=seed, rules=SHORT) for seed in (1, 1, 2)
+        simulate(MaxOfferPolicy(), customers(), 1, BUDGET, seed=seed, rules=SHORT) for seed in (1, 1, 2)
     )
 
     assert one._replace(seconds=0) == again._replace(seconds=0)
@@ -77,7 +77,7 @@ def test_the_same_seed_is_the_same_quarter_and_another_is_not() -> None:
 
 def test_a_short_budget_is_used_and_answers_that_come_late_lock_it_up() -> None:
     at_once, late = (
-        simulate(DearestPolicy(), customers(), 3, 2 * BUDGET, answer_days=days, rules=SHORT) for days in (0, 14)
+        simulate(MaxOfferPolicy(), customers(), 3, 2 * BUDGET, answer_days=days, rules=SHORT) for days in (0, 14)
     )
 
     assert at_once.utilisation > 0.9
@@ -91,7 +91,7 @@ def anything(*_: object) -> ActionMask:
 
 def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "action_mask", anything)
-    lived = simulate(DearestPolicy(), customers(), 1, 1e6, rules=SHORT)
+    lived = simulate(MaxOfferPolicy(), customers(), 1, 1e6, rules=SHORT)
 
     assert all(lived.violations[rule] > 0 for rule in ("cooldown", "offer-holds", "cap"))
     assert lived.violations["budget"] == 0
@@ -99,7 +99,7 @@ def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_ledger_that_lends_what_it_does_not_hold_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Shard, "free", property(lambda shard: 10**9))
-    lived = simulate(DearestPolicy(), customers(), 1, BUDGET, rules=SHORT)
+    lived = simulate(MaxOfferPolicy(), customers(), 1, BUDGET, rules=SHORT)
 
     assert lived.violations["budget"] > 0
     assert lived.peak_committed > BUDGET
