@@ -1,4 +1,4 @@
-"""How the policy is put together."""
+"""Assembles the policy service."""
 
 from datetime import timedelta
 from functools import partial
@@ -27,12 +27,13 @@ from shared.store import SQLiteStore, Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
+    """Raises `ArtifactError`, `BudgetError` or `HashKeyError` if the settings do not fit the artifacts or the store."""
     policy = load_policy(settings)
     explores = f"explores in {settings.explore:.0%} of decisions" if settings.explore else "does not explore"
     telemetry.log(f"the policy is {policy.name} and {explores}", version=policy.version)
     if settings.hash_key == LOCAL_HASH_KEY:
         telemetry.log("customers are hashed with the local key, which everybody knows: set RETENTION_HASH_KEY")
-    # One writer at a time needs one shard only.
+    # SQLite has one writer at a time, so more shards would not let more decisions be made at once.
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
     limits, offer_duration = limits_of(settings), timedelta(days=settings.offer_days)
@@ -66,7 +67,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def load_policy(settings: Settings) -> Policy:
-    """Raises `ArtifactError` where the trained policy is chosen and not there."""
+    """The policy that the settings name. Raises `ArtifactError` if it is the trained one and its artifact is missing."""
     exploration = Exploration(settings.explore)
     match settings.policy:
         case "ppo":
@@ -82,7 +83,7 @@ def create(connect: web.Connect = web.google_cloud) -> FastAPI:
 
     @app.post("/reviews", dependencies=[Depends(web.authenticate_push)])
     async def reviews(request: Request) -> dict[str, int]:
-        """Do what is due by now. A scheduler asks for it, known as pushes are; asked again, it does nothing twice."""
+        """Do what is due by now. A scheduler calls this, authenticated like a push; repeating it does nothing twice."""
         done: dict[str, int] = await request.app.state.service.tick()
         return done
 

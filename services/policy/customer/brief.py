@@ -1,4 +1,4 @@
-"""What a message may say about a customer. What is not plainly a name or a plan is not said at all."""
+"""The facts that a message may mention. A text that is not plainly a name or a plan is left out."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,8 @@ from datetime import date
 
 from shared.messages import Brief, Concern, Customer, Reason
 
-LONGEST = 30
+MAX_LENGTH = 30
+"""Characters of a name or a plan."""
 
 CONCERNS: Mapping[str, Concern] = {
     **dict.fromkeys("monthly_charges total_charges payment_method paperless_billing".split(), "price"),
@@ -17,7 +18,7 @@ CONCERNS: Mapping[str, Concern] = {
     ),
     **dict.fromkeys("contract tenure".split(), "contract"),
 }
-"""What a fact is about. Who somebody is (their age, their family) is no concern that a message should touch."""
+"""The concern that a fact is about. Personal facts, such as age and family, are no concern that a message may touch."""
 
 
 def brief(customer: Customer, offer_percentage: int, expires_on: date | None, reasons: Sequence[Reason] = ()) -> Brief:
@@ -32,36 +33,39 @@ def brief(customer: Customer, offer_percentage: int, expires_on: date | None, re
 
 
 def _concern(reasons: Sequence[Reason]) -> Concern | None:
+    """The concern of the strongest reason that raises the risk."""
     raising = [reason for reason in reasons if reason.contribution > 0 and reason.feature in CONCERNS]
     return CONCERNS[max(raising, key=lambda reason: reason.contribution).feature] if raising else None
 
 
 def _first_name(name: str | None) -> str | None:
-    """The first word, if it is letters (with marks, apostrophes and hyphens between them) and not too long."""
-    first = _words(name).partition(" ")[0]
-    return (
-        first
-        if first[:1].isalpha()
-        and _letter(first[-1])
-        and len(first) <= LONGEST
-        and all(_letter(c) or c in "'’-" for c in first)
-        else None
+    """The first word, if it consists of letters with marks, apostrophes and hyphens between them and is not too long."""
+    first = _normalized(name).partition(" ")[0]
+    is_name = (
+        first[:1].isalpha()
+        and _is_letter(first[-1])
+        and len(first) <= MAX_LENGTH
+        and all(_is_letter(character) or character in "'’-" for character in first)
     )
+    return first if is_name else None
 
 
 def _plan(plan: str | None) -> str | None:
-    plan = _words(plan)
-    return (
-        plan
-        if plan[:1].isalpha() and len(plan) <= LONGEST and all(_letter(c) or c.isdigit() or c in " -+" for c in plan)
-        else None
+    """The plan, if it consists of letters, digits, spaces, hyphens and plus signs and is not too long."""
+    plan = _normalized(plan)
+    is_plan = (
+        plan[:1].isalpha()
+        and len(plan) <= MAX_LENGTH
+        and all(_is_letter(character) or character.isdigit() or character in " -+" for character in plan)
     )
+    return plan if is_plan else None
 
 
-def _words(text: str | None) -> str:
-    """In the form that the shield reads: single spaces, and no two ways to write one letter."""
+def _normalized(text: str | None) -> str:
+    """As the shield reads it: single spaces, and one way to write each letter (NFKC)."""
     return " ".join(unicodedata.normalize("NFKC", text or "").split())
 
 
-def _letter(character: str) -> bool:
+def _is_letter(character: str) -> bool:
+    """A letter or a mark."""
     return unicodedata.category(character)[0] in "LM"

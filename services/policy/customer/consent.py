@@ -1,7 +1,7 @@
-"""What customers mean by what they write: that they want no more messages, or that they take the offer.
+"""What a customer's text means: an opt-out (STOP), or the acceptance of an offer (KEEP).
 
-Plain words and a few patterns. To miss a STOP is worse than to see one too many, so what is unclear is one. English,
-and the plainest words of some neighbours.
+It is recognised by keywords and a few patterns, in English and by the plainest words of some other languages. To miss
+an opt-out is worse than to see one too many, so an unclear text is one.
 """
 
 import re
@@ -11,18 +11,18 @@ KEYWORDS = set(
     "stop stopp stopall unsubscribe unsub unsubcribe unsuscribe unsubscibe unsubscribed quit cancel end revoke optout"
     " remove enough cease desist arret alto basta parar baja stpo sotp stp tsop stoop stahp".split()
 )
-"""Each, as all that is said between two stops, ends contact: those of the carriers, and how they are misspelt."""
-AROUND = set(
+"""Each is an opt-out if it is all of a sentence: the carriers' keywords, and common misspellings."""
+FILLER = set(
     "please pls plz ok okay now all just it this that thanks thank you ty hi hello hey the and i said the a again sir"
     " no yes sorry really right immediately today messages message texts text sms msgs msg service guys asap"
     " u kindly already".split()
 )
-"""Words that change nothing about a keyword beside them."""
-KEEPING = set(
+"""Words that do not change the meaning of a keyword beside them."""
+ACCEPTING = set(
     "keep yes yeah yep ok okay sure please pls i we ill id want wanna would will like love to hi hello thanks thank"
     " you it my me this that the offer discount deal price rate plan savings let lets us so much great".split()
 )
-"""All words of a text that takes the offer are among these, and KEEP is."""
+"""A text accepts the offer if all its words are among these, and KEEP is one of them."""
 
 _contact = (
     r"(?:text|txt|messag|msg|sms|contact|call|writ|e ?mail|send|bother|spam|harass|pester|reach|annoy|bug|mail)\w*"
@@ -36,34 +36,34 @@ _negated = re.compile(
     r" (?:(?:want|like|wish|need|have|going|plan)(?: (?:you|u|it|them|this|these))?(?: to)? |gonna |wanna |please )*"
     rf"{_leave}(?:ping)?\b"
 )
-"""Who says that they do not want to stop does not say stop."""
+"""A negated wish to stop is no opt-out; it is removed before the patterns are searched."""
 _stops = re.compile(
     "|".join(
         (
-            # what is to stop
+            # stop doing something
             rf"\b(?:stop|quit|cease|no more|enough|discontinue|done with)(?: \w+){{0,4}} (?:{_contact}|{_sent})\b",
             rf"\b(?:end|cancel|no|unwanted)(?: {_any})* {_sent}\b|\bno more$|\bno more of\b|\bnever again\b|\bno mas\b",
             r"\bstop (?:it|this|that|already|please|pls|now|you|u|immediately)\b",
             r"\bcancel (?:it|this|these|all|everything|(?:my |the )?subscription)\b|\bdiscontinue$",
             r"^(?:please |pls |just |hey |ok |kindly )*(?:stop|quit|cease) \w+ing\b",
-            # what not to do
+            # do not do something
             rf"(?:\b(?:dont|do not|never|not to|no longer)|^not)(?: \w+){{0,5}} {_contact}(?: \w+)?"
             r" (?:me|us|here|again|any ?more|any|ever|anything|my phone|this (?:number|phone))\b",
             r"\b(?:dont|do not|never|no longer|not) (?:\w+ ){0,2}(?:want|wish|need|care|like|prefer) (?:\w+ ){0,3}"
             rf"(?:{_contact}|{_sent}|hear)\b|\bnot to be {_contact}|\bdo not (?:call|disturb)\b|\bdnc\b",
             rf"\b(?:dont|do not) use {_me}|\bnot wanted\b|\b(?:dont|do not|no)(?: \w+){{0,2}} (?:consent|permission)\b",
-            # the words for it
+            # unsubscribe, opt out, withdraw consent
             r"\bunsub\w*|\bunsuscribe\w*|\bopt(?:ed|ing)?(?: \w+)? out\b|\boptout\b",
             rf"\b(?:remove|delete|erase|drop|take|get|scratch|lose|forget) {_me}\b|\boff (?:this|your|the) list\b",
             r"\b(?:withdraw|revoke)\w*(?: \w+)? (?:consent|permission)\b",
             r"\b(?:did not|didnt|never) (?:sign|consent|agree)",
-            # asking for it
+            # a request to stop
             r"\b(?:want|need|like|wish|ask\w*|beg\w*|told|tell\w*)(?: (?:you|u|it|this|these|them|this all))? to "
             r"(?:stop|unsubscribe|quit)\b",
             r"\bmake (?:it|this|these|them) stop\b|\bhow (?:do|can|to)(?: (?:i|we|you))? stop\b",
             r"\b(?:can|could|will|would|wont|cant) (?:you|u|this|these|they)(?: all)?(?: please| just| pls)? stop\b",
             r"\b(?:please|pls|plz|just|said|must|should|need|kindly|beg you|time) (?:stop|remove)$",
-            # anger, and what makes no sense otherwise
+            # anger, and texts that mean nothing else
             r"\bleave (?:me|us) (?:alone|be|in peace)\b|\blet me be\b|\b(?:go|stay) away\b|\bget lost\b|\bback off\b",
             r"\b(?:piss|fuck|bugger|sod) off\b|\b(?:fuck|screw) (?:you|u)\b|\bshut up\b|\bannoying\b",
             r"\b(?:not|un|no longer) ?interested\b|\bwrong (?:number|person)\b|\bspam(?:mers?|ming)?\b|\bharass\w*",
@@ -72,31 +72,31 @@ _stops = re.compile(
     )
 )
 _sign, _mark = re.compile(r"[^\w' ]+|_"), re.compile(r"[.,!?;:()\"\n–—…]+")
-_ours = re.compile(r"reply stop to opt out", re.I)
-"""Stands in our own messages, which some phones quote."""
-_pictures = re.compile("[🛑🚫⛔🖕✋]")
+_quoted = re.compile(r"reply stop to opt out", re.I)
+"""Part of our own messages, which some phones quote in a reply."""
+_stop_signs = re.compile("[🛑🚫⛔🖕✋]")
 
 
 def says_stop(text: str) -> bool:
-    """Whether any part of it asks for no more contact; a part ends with a punctuation mark, or with any sign at all."""
-    spoken = _spoken(text)
-    parts = [plain for end in (_sign, _mark) for part in end.split(spoken) if (plain := _plain(part))]
-    return _is_keyword(_plain(spoken)) or any(_is_keyword(part) or _wants_out(part) for part in parts)
+    """Whether any part of the text is an opt-out; parts are split at punctuation marks, or at any sign."""
+    cleaned = _cleaned(text)
+    parts = [plain for end in (_sign, _mark) for part in end.split(cleaned) if (plain := _plain(part))]
+    return _is_keyword(_plain(cleaned)) or any(_is_keyword(part) or _is_request(part) for part in parts)
 
 
 def means_keep(text: str) -> bool:
-    """Whether it says KEEP and nothing that puts it in doubt."""
-    words = set(_plain(_spoken(text)).split())
-    return "keep" in words and words <= KEEPING
+    """Whether the text says KEEP and nothing that puts it in doubt."""
+    words = set(_plain(_cleaned(text)).split())
+    return "keep" in words and words <= ACCEPTING
 
 
-def _spoken(text: str) -> str:
-    text = _pictures.sub(" . stop . ", _ours.sub("", text)).replace("’", "'")
+def _cleaned(text: str) -> str:
+    text = _stop_signs.sub(" . stop . ", _quoted.sub("", text)).replace("’", "'")
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _plain(part: str) -> str:
-    """Words alone, without accents and apostrophes, no letter more than twice in a row; s t o p is stop."""
+    """The words without accents and apostrophes, and no letter more than twice in a row; "s t o p" becomes "stop"."""
     bare = "".join(c for c in unicodedata.normalize("NFD", part) if not unicodedata.combining(c))
     bare = re.sub(r"(\w)\1{2,}", r"\1\1", _sign.sub(" ", bare.replace("'", "").replace("0", "o")))
     return re.sub(r"\b(\w(?: \w){3,})\b", lambda spaced: spaced[0].replace(" ", ""), " ".join(bare.split()))
@@ -104,8 +104,8 @@ def _plain(part: str) -> str:
 
 def _is_keyword(part: str) -> bool:
     words = set(part.split())
-    return bool(words & KEYWORDS) and words <= KEYWORDS | AROUND
+    return bool(words & KEYWORDS) and words <= KEYWORDS | FILLER
 
 
-def _wants_out(part: str) -> bool:
+def _is_request(part: str) -> bool:
     return bool(_stops.search(_negated.sub(" ", part)))

@@ -1,8 +1,8 @@
-"""What a customer is worth more if contacts are chosen best, where money has a price: exact, by dynamic programming.
+"""The optimal value of contacts over no contact at a shadow price of the budget: exact, by dynamic programming.
 
-Against doing nothing, all that a contact changes is in the worth of the customer a moment later (the performance
-difference lemma, Kakade and Langford 2002), so the recursion runs over gains. While the cooldown lasts or an accepted
-offer holds nothing can be done, so a state is the day and the contacts so far.
+The recursion runs over gains: compared with doing nothing, all that a contact changes is the customer's value right
+after it (the performance difference lemma, Kakade and Langford 2002). During a cooldown, and while an accepted offer
+has an effect, no contact is allowed, so the state is the day and the number of contacts so far.
 """
 
 from collections.abc import Iterator
@@ -23,35 +23,40 @@ from services.policy.response.model import (
 
 
 class Rules(NamedTuple):
-    """What the gate allows, in whole days."""
+    """The rules of the gate, in whole days."""
 
     cooldown: int = 14
     cap: int = 3
-    """Contacts in the quarter."""
+    """Contacts allowed in the quarter."""
     quarter: int = 90
+    """Days of a campaign."""
 
 
 RULES = Rules()
 
 
 class DayValues(NamedTuple):
-    """A day's gains over doing nothing, money: [customers, contacts so far]."""
+    """Values of one day, as money gained over no contact from that day on; arrays are [customers, contacts so far]."""
 
     day: int
     wait: Floats
-    """From tomorrow on."""
+    """Value of no contact today."""
     contact: Floats
-    """From now on with a contact today, by level: [levels, customers, contacts so far]."""
+    """[levels, customers, contacts so far], value of a contact today."""
     best: Floats
+    """Value of the best of them."""
     spend: Floats
-    """Money that is expected to be spent on discounts from now on, if the best is done."""
+    """Money expected to be spent on discounts from that day on by the best actions."""
 
 
 class DynamicProgram:
-    """Customers, each alone. What a contact changes at once is worked out once, whatever money costs and the day is.
+    """Solves each customer alone. What does not depend on the price and the day is computed once.
 
-    After `longest` days nothing of a contact holds: expected_revenue(days) = expected_revenue(longest)
-    + P(still there then) · that of the other days, which is the same in every state.
+    After `longest_effect` days a contact has no effect any more: expected_revenue(days) is
+    expected_revenue(longest_effect) + P(still there then) · the revenue of the other days, which is the same in every
+    state.
+
+    Raises ValueError for parameters for which the state is not sufficient.
     """
 
     def __init__(
@@ -67,38 +72,40 @@ class DynamicProgram:
             raise ValueError(
                 f"within value_days {response_model.value_days} an offer of the quarter's last day does not end"
             )
-        one = Customers(customers.hazard[:, None], customers.accept, customers.bill[:, None])
-        after = np.arange(1, rules.cap + 1), response_model  # contacts
+        columns = Customers(customers.hazard[:, None], customers.accept, customers.bill[:, None])
+        contacts = np.arange(1, rules.cap + 1), response_model  # with the one that is made
         offer_days_left = np.array(response_model.effect_days)[:, None, None]
 
-        def stays(days: Numbers, offer_days_left: Numbers, fatigue_days_left: Numbers) -> Floats:
-            return np.asarray(np.exp(-one.hazard * hazard_exposure(days, offer_days_left, fatigue_days_left, *after)))
+        def survival(days: Numbers, offer_days_left: Numbers, fatigue_days_left: Numbers) -> Floats:
+            exposure = hazard_exposure(days, offer_days_left, fatigue_days_left, *contacts)
+            return np.asarray(np.exp(-columns.hazard * exposure))
 
-        def change(accepted: Floats, declined: Floats, before: Floats) -> Floats:
+        def expected_change(accepted: Floats, declined: Floats, before: Floats) -> Floats:
             return self._accept * accepted + (1 - self._accept) * declined - before
 
+        fatigue_days = response_model.fatigue_days
         self._accept = customers.accept.T[:, :, None]
         self._cost = self._accept * (DISCOUNTS[:, None] * customers.bill)[:, :, None]
-        self._at_once = change(
-            expected_revenue(one, self.longest_effect, offer_days_left, response_model.fatigue_days, *after),
-            expected_revenue(one, self.longest_effect, 0, response_model.fatigue_days, *after),
-            expected_revenue(one, self.longest_effect, 0, 0, 0, response_model),
+        self._at_once = expected_change(
+            expected_revenue(columns, self.longest_effect, offer_days_left, fatigue_days, *contacts),
+            expected_revenue(columns, self.longest_effect, 0, fatigue_days, *contacts),
+            expected_revenue(columns, self.longest_effect, 0, 0, 0, response_model),
         )
-        self._in_time = change(
-            stays(self.longest_effect, offer_days_left, response_model.fatigue_days),
-            stays(self.longest_effect, 0, response_model.fatigue_days),
-            stays(self.longest_effect, 0, 0),
+        self._in_time = expected_change(
+            survival(self.longest_effect, offer_days_left, fatigue_days),
+            survival(self.longest_effect, 0, fatigue_days),
+            survival(self.longest_effect, 0, 0),
         )
-        self._tomorrow = np.exp(-one.hazard)
-        self._declined = (1 - self._accept) * stays(rules.cooldown, 0, response_model.fatigue_days)
+        self._tomorrow = np.exp(-columns.hazard)
+        self._declined = (1 - self._accept) * survival(rules.cooldown, 0, fatigue_days)
         self._pause = np.maximum(rules.cooldown, response_model.effect_days)
-        self._accepted = self._accept * stays(self._pause[:, None, None], offer_days_left, response_model.fatigue_days)
+        self._accepted = self._accept * survival(self._pause[:, None, None], offer_days_left, fatigue_days)
 
     def solve(self, price: float) -> Iterator[DayValues]:
-        """The quarter's days, last first. A unit of money that is spent counts 1 + `price`."""
+        """Backward induction over the days of the quarter, last first; 1 unit of spend counts as 1 + `price`."""
         at_once = self._at_once - (1 + price) * self._cost - self.response_model.contact_cost
-        nothing = np.zeros((len(self.customers.hazard), self.rules.cap + 1))  # the last: at the cap nothing is gained
-        best = np.array([nothing] * (self.rules.quarter + max(self.longest_effect, self.rules.cooldown) + 1))
+        days = self.rules.quarter + max(self.longest_effect, self.rules.cooldown) + 1
+        best = np.zeros((days, len(self.customers.hazard), self.rules.cap + 1))  # nothing is gained at the cap
         spend = best.copy()
         for day in range(self.rules.quarter - 1, -1, -1):
             rest = expected_revenue(
@@ -114,7 +121,7 @@ class DynamicProgram:
             yield DayValues(day, wait, contact, best[day, :, :-1], spend[day, :, :-1])
 
     def _later(self, values: Floats, day: int) -> Floats:
-        """What of them is left, after a contact on that day, when the next may come."""
+        """Expected value of the day when the next contact is allowed, after a contact on `day`."""
         return (
             self._accepted * values[day + self._pause, :, 1:]
             + self._declined * values[day + self.rules.cooldown, :, 1:]

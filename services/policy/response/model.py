@@ -1,11 +1,13 @@
-"""What a contact is assumed to change. No public data identify it: each effect is a named parameter with its reason.
+"""The response model: the assumed effect of a contact on churn. Each effect is a named parameter with its reason,
+because no public data identify it.
 
-A customer's hazard h is so that their churn risk comes true over `risk_days`. On a day it is h times
+The daily hazard h of a customer is such that their churn risk comes true over `risk_days`. On any one day it is
 
-    1 − effect·[held] + annoyance·contacts·[annoyed]
+    h · (1 − effect · [offer] + fatigue · contacts · [tired])
 
-held: for `held_days` of its level after an accepted offer; annoyed: for `annoyed_days` after each contact, by how often
-they were contacted lately. A customer who is there when a day begins pays a thirtieth of the bill for it.
+where [offer] is 1 for `effect_days` of its level after an accepted offer, and [tired] is 1 for `fatigue_days` after each
+contact; `contacts` are those of the quarter so far. A customer who is there when a day begins pays 1/30 of the monthly
+bill for it.
 """
 
 from collections.abc import Iterator
@@ -19,29 +21,29 @@ from shared.messages import OFFERS
 
 Floats = NDArray[np.float64]
 Numbers = Any
-"""A number or an array: the same formulas serve one customer and many, and NumPy has no type for both."""
+"""A number or an array: the same formulas hold for one customer and for many, and NumPy has no type for both."""
 
 MONTH = 30
-"""Days a bill is for."""
+"""Days that a bill is for."""
 DISCOUNTS = np.array(OFFERS) / 100
-"""Of the next bill, by level."""
+"""Share of the next bill, by offer level."""
 
 
 class ResponseModel(NamedTuple):
     risk_days: int = 90
-    """In which the scorer's churn risk comes true. The Telco label bears no dates; a campaign lasts a quarter."""
+    """Horizon of the scorer's churn risk. The Telco label has no dates; a campaign lasts a quarter."""
     value_days: int = 365
-    """Bills that count, from the first day of the quarter: a year, as contracts and plans of businesses run."""
+    """Horizon of the revenue that counts, from the first day of the quarter: a year, as for contracts and budgets."""
     effect: float = 0.5
-    """Share of the hazard that an accepted offer removes while it holds. Between nothing and all."""
+    """Share of the hazard that an accepted offer removes for its `effect_days`: midway between none and all."""
     effect_days: tuple[int, ...] = (15, 35, 50, 60)
-    """How long an accepted offer holds, by level: a kind word two weeks, 15 % two bills; each percent adds less."""
+    """How long an accepted offer has an effect, by level: two weeks without a discount, two bills at 15 %, concave."""
     fatigue: float = 0.05
-    """Share of the hazard that a contact adds for each contact of the quarter so far: the first is hardly noticed."""
+    """Share of the hazard that a contact adds, for each contact of the quarter so far: the first adds least."""
     fatigue_days: int = 14
-    """For how long; not longer than the cooldown, so that it is over when the next contact may come."""
+    """How long a contact adds to it; not longer than the cooldown, so it is over before the next contact."""
     contact_cost: float = 0.05
-    """Money to send a message: a text. Not of the budget, which pays for discounts."""
+    """Money to send one text message. It is not paid from the budget, which is for discounts."""
 
 
 RESPONSE_MODEL = ResponseModel()
@@ -49,14 +51,14 @@ RESPONSE_MODEL = ResponseModel()
 
 @dataclass(frozen=True)
 class Customers:
-    """What decides a customer's worth."""
+    """Facts of n customers that determine their value."""
 
     hazard: Floats
-    """[n], a day."""
+    """[n], per day."""
     accept: Floats
-    """[n, levels], P(accept)."""
+    """[n, levels], probability that an offer is accepted."""
     bill: Floats
-    """[n], money a month."""
+    """[n], money per month."""
 
     def __iter__(self) -> Iterator[Floats]:
         yield from (self.hazard, self.accept, self.bill)
@@ -65,9 +67,9 @@ class Customers:
         return Customers(*(fact[rows] for fact in self))
 
 
-def daily_hazard(risk: Floats, response_model: ResponseModel = RESPONSE_MODEL) -> Floats:
-    """A day's hazard of a churn risk; never quite 0 or endless."""
-    return -np.log1p(-np.clip(risk, 1e-6, 1 - 1e-6)) / response_model.risk_days
+def daily_hazard(churn_risk: Floats, response_model: ResponseModel = RESPONSE_MODEL) -> Floats:
+    """Constant hazard per day at which the churn risk comes true over `risk_days`; never 0 or infinite."""
+    return -np.log1p(-np.clip(churn_risk, 1e-6, 1 - 1e-6)) / response_model.risk_days
 
 
 def hazard_exposure(
@@ -77,7 +79,7 @@ def hazard_exposure(
     contacts: Numbers,
     response_model: ResponseModel = RESPONSE_MODEL,
 ) -> Numbers:
-    """Over the next `days`, the days of plain hazard that their hazard amounts to."""
+    """Relative hazard summed over the next `days`: the cumulative hazard is the daily hazard times this."""
     return (
         days
         - response_model.effect * np.minimum(days, offer_days_left)
@@ -93,24 +95,26 @@ def expected_revenue(
     contacts: Numbers,
     response_model: ResponseModel = RESPONSE_MODEL,
 ) -> Floats:
-    """Money a customer pays within `days` if nobody contacts them any more: sum over days of P(still there).
+    """Money [n] that customers are expected to pay within `days` without further contact.
 
-    The hazard is the same throughout up to three spells, so each is a geometric sum.
+    It is the bill times the sum over days of the probability of staying. The hazard is constant in each of at most
+    three spells, so each is a geometric sum.
     """
     ends = np.minimum(offer_days_left, fatigue_days_left), np.maximum(offer_days_left, fatigue_days_left), days
     total: Floats = np.zeros(())
     start: Numbers = 0
-    gone: Numbers = 0.0
+    before: Numbers = 0.0  # cumulative hazard at the start of the spell
     for end in ends:
         end = np.minimum(end, days)
-        until = hazard_exposure(end, offer_days_left, fatigue_days_left, contacts, response_model) * customers.hazard
-        rate = (until - gone) / np.maximum(end - start, 1)
-        total = total + np.exp(-gone) * _geometric(rate, end - start)
-        start, gone = end, until
+        exposure = hazard_exposure(end, offer_days_left, fatigue_days_left, contacts, response_model)
+        after = exposure * customers.hazard
+        rate = (after - before) / np.maximum(end - start, 1)
+        total = total + np.exp(-before) * _geometric_sum(rate, end - start)
+        start, before = end, after
     return total * customers.bill / MONTH
 
 
-def _geometric(rate: Numbers, days: Numbers) -> Numbers:
+def _geometric_sum(rate: Numbers, days: Numbers) -> Numbers:
     """1 + q + … + q^(days − 1), where q = exp(−rate)."""
     rate = np.maximum(rate, 1e-12)
     return np.expm1(-rate * days) / np.expm1(-rate)
@@ -125,16 +129,17 @@ def incremental_value(
     response_model: ResponseModel = RESPONSE_MODEL,
     fatigue_days_left: Numbers = 0,
 ) -> tuple[Floats, Floats]:
-    """Money that a contact at `level` [n] is expected to gain over doing nothing, if it is the last; and to cost.
+    """Money [n] that a contact at `level` [n] is expected to gain over no contact, if it is the last; and its cost [n].
 
-    The cost is of the discount alone, and the gain is after it. Where the gate is kept nobody is annoyed when it comes.
+    The cost is the expected discount, and the gain is net of it. `fatigue_days_left` is 0 for contacts that the gate
+    allows.
     """
     before = expected_revenue(customers, days, offer_days_left, fatigue_days_left, contacts, response_model)
     declined = expected_revenue(
         customers, days, offer_days_left, response_model.fatigue_days, contacts + 1, response_model
     )
-    longer = np.maximum(offer_days_left, np.array(response_model.effect_days)[level])
-    accepted = expected_revenue(customers, days, longer, response_model.fatigue_days, contacts + 1, response_model)
+    extended = np.maximum(offer_days_left, np.array(response_model.effect_days)[level])
+    accepted = expected_revenue(customers, days, extended, response_model.fatigue_days, contacts + 1, response_model)
     accept = np.take_along_axis(customers.accept, level[:, None], axis=1)[:, 0]
     cost = accept * customers.bill * DISCOUNTS[level]
     return accept * accepted + (1 - accept) * declined - before - cost - response_model.contact_cost, cost

@@ -1,4 +1,4 @@
-"""What people write, each line labelled by hand."""
+"""Texts that customers write, each line labelled by hand."""
 
 import pytest
 
@@ -414,38 +414,38 @@ upkeep
 
 
 @pytest.mark.parametrize("text", STOPS[:-1])
-def test_who_asks_for_no_more_is_understood(text: str) -> None:
+def test_an_opt_out_is_recognised(text: str) -> None:
     assert says_stop(text)
     assert not means_keep(text)
 
 
-def test_a_line_of_its_own_is_read_by_itself() -> None:
+def test_each_line_is_read_by_itself() -> None:
     assert says_stop("Thanks for everything\nSTOP\nSam")
     assert not says_stop("Thanks for everything\nSam")
 
 
 @pytest.mark.parametrize("text", GOES_ON[:-1])
-def test_who_does_not_ask_for_it_is_not_silenced(text: str) -> None:
+def test_other_texts_are_no_opt_out(text: str) -> None:
     assert not says_stop(text)
 
 
 @pytest.mark.parametrize("text", KEEPS[:-1])
-def test_who_takes_the_offer_is_understood(text: str) -> None:
+def test_an_acceptance_is_recognised(text: str) -> None:
     assert means_keep(text)
     assert not says_stop(text)
 
 
 @pytest.mark.parametrize("text", DOUBTS[:-1])
-def test_who_is_in_doubt_takes_nothing(text: str) -> None:
+def test_a_doubtful_text_is_no_acceptance(text: str) -> None:
     assert not means_keep(text)
 
 
-def test_a_long_text_is_read_to_its_end_in_no_time() -> None:
+def test_a_long_text_is_read_to_its_end_in_a_short_time() -> None:
     for start in ("please do not ", "s t o p-like ", "dont want to want to ", "a "):
         assert says_stop(start * (250_000 // len(start)) + ". Stop")
 
 
-def test_what_our_messages_ask_for_means_what_they_say() -> None:
+def test_the_replies_that_our_messages_ask_for_are_recognised() -> None:
     """And none of it is a word with which carriers do something else."""
     assert means_keep("KEEP")
     assert says_stop("STOP")

@@ -32,74 +32,74 @@ def allowed(
     return action_mask(customer, state, opted_out, funds, NOON, LIMITS._replace(**limits))
 
 
-def test_a_customer_nobody_wrote_to_may_get_any_offer() -> None:
+def test_a_customer_who_was_never_contacted_may_get_any_offer() -> None:
     assert allowed() == ActionMask((True, True, True, True), ())
 
 
-def test_who_opted_out_is_left_alone() -> None:
+def test_a_customer_who_opted_out_is_not_contacted() -> None:
     gate = allowed(opted_out=True)
 
     assert not gate.contact
     assert gate.reasons == ("opted-out",)
 
 
-def test_a_customer_in_cooldown_is_left_alone() -> None:
+def test_a_customer_in_cooldown_is_not_contacted() -> None:
     assert allowed(state=contacted(13.9)).reasons == ("cooldown",)
     assert not allowed(state=contacted(13.9)).contact
 
 
-def test_cooldown_ends_after_its_days() -> None:
+def test_the_cooldown_ends_after_its_days() -> None:
     assert allowed(state=contacted(14)).contact
 
 
-def test_while_an_accepted_offer_holds_no_other_is_made() -> None:
-    long_ago = contacted(50).contacts[0]
-    holds, offer_days_left = (
-        CustomerState(contacts=(long_ago.model_copy(update={"held_until": NOON + timedelta(seconds=seconds)}),))
+def test_no_offer_is_made_while_an_accepted_one_has_an_effect() -> None:
+    contact = contacted(50).contacts[0]
+    open_offer, ended_offer = (
+        CustomerState(contacts=(contact.model_copy(update={"held_until": NOON + timedelta(seconds=seconds)}),))
         for seconds in (1, 0)
     )
 
-    assert allowed(state=holds).reasons == ("offer-holds",)
-    assert not allowed(state=holds).contact
-    assert allowed(state=offer_days_left).contact
+    assert allowed(state=open_offer).reasons == ("offer-holds",)
+    assert not allowed(state=open_offer).contact
+    assert allowed(state=ended_offer).contact
 
 
-def test_without_cooldown_two_contacts_may_follow_each_other() -> None:
+def test_without_a_cooldown_contacts_may_follow_each_other() -> None:
     assert allowed(state=contacted(0), cooldown=timedelta(0)).contact
 
 
-def test_a_contact_by_a_clock_ahead_of_ours_counts() -> None:
+def test_a_contact_in_the_future_of_this_clock_counts() -> None:
     assert allowed(state=contacted(-0.01)).reasons == ("cooldown",)
 
 
-def test_who_was_contacted_often_is_left_alone_until_the_window_has_passed() -> None:
+def test_no_more_contacts_than_the_cap_are_made_within_the_fatigue_window() -> None:
     assert allowed(state=contacted(89, 60, 30)).reasons == ("fatigue",)
     assert allowed(state=contacted(90, 60, 30)).contact
 
 
-def test_a_cap_of_zero_contacts_nobody() -> None:
+def test_a_cap_of_zero_masks_all_contact() -> None:
     assert allowed(fatigue_cap=0).reasons == ("fatigue",)
 
 
-def test_every_reason_is_given() -> None:
+def test_all_reasons_are_given() -> None:
     gate = allowed(state=contacted(3, 2, 1), opted_out=True, holdout_share=1.0)
 
     assert gate == ActionMask((False, False, False, False), ("opted-out", "holdout", "cooldown", "fatigue"))
 
 
-def test_offers_over_budget_are_masked_and_contact_is_not() -> None:
+def test_a_discount_over_the_shards_free_budget_is_masked() -> None:
     gate = allowed(scored(monthly_charges=100), funds=1_000)
 
     assert gate.offers == (True, True, True, False)
     assert gate.reasons == ("offer 15 %: over budget",)
 
 
-def test_an_offer_that_costs_all_there_is_may_be_made() -> None:
+def test_an_offer_may_cost_all_that_is_free() -> None:
     assert allowed(scored(monthly_charges=100), funds=1_500).offers[3]
     assert not allowed(scored(monthly_charges=100), funds=1_499).offers[3]
 
 
-def test_without_a_bill_no_discount_can_be_promised_but_contact_can() -> None:
+def test_with_an_unknown_bill_discounts_are_masked_and_contact_is_not() -> None:
     gate = allowed(scored(monthly_charges=None))
 
     assert gate.offers == (True, False, False, False)
@@ -108,14 +108,13 @@ def test_without_a_bill_no_discount_can_be_promised_but_contact_can() -> None:
     )
 
 
-def test_numbers_and_arrays_are_held_to_the_same_rules() -> None:
-    days_since_contact, offer_days_left, contacts = (
-        np.array(each) for each in ([13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3])
-    )
+def test_the_rules_are_the_same_for_numbers_and_arrays() -> None:
+    days_since_contact, offer_days_left, contacts = [13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3]
+    histories = zip(days_since_contact, offer_days_left, contacts, strict=True)
 
-    assert is_eligible(days_since_contact, offer_days_left, contacts, 14, 3).tolist() == [False, True, False, False]
-    each = zip(days_since_contact.tolist(), offer_days_left.tolist(), contacts.tolist(), strict=True)
-    assert [is_eligible(*facts, 14, 3) for facts in each] == [False, True, False, False]
+    assert [is_eligible(*history, 14, 3) for history in histories] == [False, True, False, False]
+    arrays = np.array(days_since_contact), np.array(offer_days_left), np.array(contacts)
+    assert is_eligible(*arrays, 14, 3).tolist() == [False, True, False, False]
 
 
 @given(
@@ -125,7 +124,7 @@ def test_numbers_and_arrays_are_held_to_the_same_rules() -> None:
     days_ago=st.integers(0, 20),
     share=st.sampled_from([0.0, 0.5]),
 )
-def test_its_reasons_tell_what_it_allowed(
+def test_a_mask_can_be_restored_from_its_reasons(
     charges: float | None, funds: int, opted_out: bool, days_ago: int, share: float
 ) -> None:
     gate = allowed(scored(monthly_charges=charges), contacted(days_ago), funds, opted_out, holdout_share=share)
@@ -133,15 +132,15 @@ def test_its_reasons_tell_what_it_allowed(
     assert mask_from_reasons(gate.reasons) == gate
 
 
-def test_the_holdout_is_sticky_whatever_else_is_known() -> None:
+def test_the_holdout_depends_only_on_the_customers_id() -> None:
     limits = LIMITS._replace(holdout_share=0.5)
-    offer_days_left = [customer for customer in IDS[:100] if is_held_out(customer, limits)]
+    holdout = [customer for customer in IDS[:100] if is_held_out(customer, limits)]
 
-    assert offer_days_left == [customer for customer in IDS[:100] if is_held_out(customer, limits)]
-    assert 0 < len(offer_days_left) < 100
+    assert holdout == [customer for customer in IDS[:100] if is_held_out(customer, limits)]
+    assert 0 < len(holdout) < 100
     for customer in IDS[:100]:
-        richer = scored(customer, "another event", tenure=99.0, name=None)
-        assert ("holdout" in allowed(richer, holdout_share=0.5).reasons) == (customer in offer_days_left)
+        other_event = scored(customer, "another event", tenure=99.0, name=None)
+        assert ("holdout" in allowed(other_event, holdout_share=0.5).reasons) == (customer in holdout)
 
 
 def test_the_same_customers_are_held_out_in_every_release() -> None:
@@ -151,28 +150,30 @@ def test_the_same_customers_are_held_out_in_every_release() -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
-def test_the_holdout_is_about_its_share_of_customers(share: float) -> None:
-    offer_days_left = sum(is_held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
+def test_the_holdout_is_about_its_share_of_the_customers(share: float) -> None:
+    holdout = sum(is_held_out(customer, LIMITS._replace(holdout_share=share)) for customer in IDS)
 
-    assert offer_days_left / len(IDS) == pytest.approx(share, abs=4 * (share * (1 - share) / len(IDS)) ** 0.5)
+    assert holdout / len(IDS) == pytest.approx(share, abs=4 * (share * (1 - share) / len(IDS)) ** 0.5)
 
 
-def test_a_share_of_none_holds_out_nobody_and_of_all_everybody() -> None:
+def test_a_share_of_zero_holds_out_nobody_and_of_one_everybody() -> None:
     assert not any(is_held_out(customer, LIMITS._replace(holdout_share=0.0)) for customer in IDS)
     assert all(is_held_out(customer, LIMITS._replace(holdout_share=1.0)) for customer in IDS)
 
 
-def test_a_larger_share_keeps_those_held_out_already() -> None:
-    few = {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.05))}
-    more = {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.1))}
+def test_a_larger_holdout_contains_the_smaller_one() -> None:
+    small, large = (
+        {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=share))}
+        for share in (0.05, 0.1)
+    )
 
-    assert few < more
+    assert small < large
 
 
-def test_another_salt_holds_out_others() -> None:
-    one = {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.05))}
-    other = {
-        customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.05, holdout_salt="2"))
-    }
+def test_another_salt_holds_out_other_customers() -> None:
+    holdout, other = (
+        {customer for customer in IDS if is_held_out(customer, LIMITS._replace(holdout_share=0.05, holdout_salt=salt))}
+        for salt in ("salt", "2")
+    )
 
-    assert len(one & other) < 0.2 * len(one)
+    assert len(holdout & other) < 0.2 * len(holdout)
