@@ -67,7 +67,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def load_policy(settings: Settings) -> Policy:
-    """The policy that the settings name. Raises `ArtifactError` if it is the trained one and its artifact is missing."""
+    """The policy that the settings name. Raises `ArtifactError` if it is the trained one and has no artifact."""
     exploration = Exploration(settings.explore)
     match settings.policy:
         case "ppo":

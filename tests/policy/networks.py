@@ -14,7 +14,12 @@ HIDDEN = 128
 def arrays(seed: int = 0) -> dict[str, np.ndarray]:
     """Random weights by name."""
     rng, inputs = np.random.default_rng(seed), len(INPUTS["policy"])
-    shapes: dict[str, tuple[int, ...]] = {"w1": (inputs, HIDDEN), "b1": (HIDDEN,), "w2": (HIDDEN, HIDDEN), "b2": (HIDDEN,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "w1": (inputs, HIDDEN),
+        "b1": (HIDDEN,),
+        "w2": (HIDDEN, HIDDEN),
+        "b2": (HIDDEN,),
+    }
     for head, width in HEADS.items():
         shapes |= {f"{head}_w": (HIDDEN, width), f"{head}_b": (width,)}
     weights = {name: rng.normal(size=shape) / np.sqrt(shape[0]) for name, shape in shapes.items()}

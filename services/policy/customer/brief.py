@@ -39,7 +39,7 @@ def _concern(reasons: Sequence[Reason]) -> Concern | None:
 
 
 def _first_name(name: str | None) -> str | None:
-    """The first word, if it consists of letters with marks, apostrophes and hyphens between them and is not too long."""
+    """The first word, if it is letters with marks, apostrophes and hyphens between them, and not too long."""
     first = _normalized(name).partition(" ")[0]
     is_name = (
         first[:1].isalpha()
@@ -51,7 +51,7 @@ def _first_name(name: str | None) -> str | None:
 
 
 def _plan(plan: str | None) -> str | None:
-    """The plan, if it consists of letters, digits, spaces, hyphens and plus signs and is not too long."""
+    """The plan, if it is letters, digits, spaces, hyphens and plus signs, and not too long."""
     plan = _normalized(plan)
     is_plan = (
         plan[:1].isalpha()

@@ -5,9 +5,9 @@ The daily hazard h of a customer is such that their churn risk comes true over `
 
     h · (1 − effect · [offer] + fatigue · contacts · [tired])
 
-where [offer] is 1 for `effect_days` of its level after an accepted offer, and [tired] is 1 for `fatigue_days` after each
-contact; `contacts` are those of the quarter so far. A customer who is there when a day begins pays 1/30 of the monthly
-bill for it.
+where [offer] is 1 for the `effect_days` of its level after an accepted offer, and [tired] is 1 for `fatigue_days` after
+each contact; `contacts` are those of the quarter so far. A customer who is there when a day begins pays 1/30 of the
+monthly bill for it.
 """
 
 from collections.abc import Iterator
