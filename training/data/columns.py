@@ -49,7 +49,7 @@ def numbers(given: "pd.Series[Any]", fact: str, data: Path) -> "pd.Series[float]
 
 
 def categories(
-    given: "pd.Series[Any]", fact: str, words: dict[str, str], data: Path, unseen: dict[str, Counter[str]]
+    given: "pd.Series[Any]", fact: str, words: dict[str, str], data: Path, unknown: dict[str, Counter[str]]
 ) -> "pd.Series[str]":
     """In the scorer's spelling; what it does not know is missing, and counted in `unseen` as the file has it.
 
@@ -59,12 +59,12 @@ def categories(
     known |= {_text(theirs).casefold(): ours for theirs, ours in words.items()}
     texts = _texts(given).str.casefold()
     ours = texts.map(known).astype("str")
-    strange = texts.notna() & ours.isna() & ~texts.isin(BLANK)
-    if strange.any():
-        unseen[fact] = Counter(map(str, given[strange]))
+    examples = texts.notna() & ours.isna() & ~texts.isin(BLANK)
+    if examples.any():
+        unknown[fact] = Counter(map(str, given[examples]))
         if ours.isna().all():
             raise SourceError(
-                f"{data.name}: column {given.name!r} is mapped to {fact}, but holds only {_some(set(unseen[fact]))}. "
+                f"{data.name}: column {given.name!r} is mapped to {fact}, but holds only {_some(set(unknown[fact]))}. "
                 f"The scorer knows {', '.join(map(repr, RISK_FACTS[fact] or ()))}: "
                 f"say under [values.{fact}] which is which."
             )

@@ -27,16 +27,16 @@ ROWS, EACH = 500, 50
 
 
 @dataclass(frozen=True)
-class Own:
+class UserData:
     rows: pd.DataFrame
     """`position`, `customer_id`, each fact of `features.RISK_FACTS` and `churned`."""
     missing: tuple[str, ...]
     """Facts that no column is mapped to: not known of anyone."""
     ignored: tuple[str, ...]
     """Columns of the file that are not used."""
-    unseen: dict[str, int]
+    unknown: dict[str, int]
     """By fact, how many values are no category the scorer knows: they are missing."""
-    strange: dict[str, tuple[str, ...]]
+    examples: dict[str, tuple[str, ...]]
     """By fact, up to three of these values, the most frequent first, quoted: for the user's eyes, not for the card."""
     dropped: dict[str, int]
     """Rows left out, by why."""
@@ -44,13 +44,13 @@ class Own:
     """Of the file."""
 
 
-def read(data: Path, mapping: Path) -> Own:
+def read(data: Path, mapping: Path) -> UserData:
     """Raises `SourceError`: the file cannot be read or lacks a column, its label is none, it has too few rows."""
     words, raw = read_mapping(mapping), _table(data)
     for column in words.columns:
         if column not in raw.columns:
             raise SourceError(f"{data.name} has no column {column!r}, which is mapped{nearest(column, raw.columns)}")
-    unseen: dict[str, Counter[str]] = {}
+    unknown: dict[str, Counter[str]] = {}
     rows = pd.DataFrame({"position": range(len(raw))})
     rows["customer_id"] = columns.ids(raw[words.id]) if words.id else rows["position"].astype("str")
     for fact, encoding in RISK_FACTS.items():
@@ -59,7 +59,7 @@ def read(data: Path, mapping: Path) -> Own:
         elif encoding is None:
             rows[fact] = columns.numbers(raw[words.facts[fact]], fact, data)
         else:
-            rows[fact] = columns.categories(raw[words.facts[fact]], fact, words.values.get(fact, {}), data, unseen)
+            rows[fact] = columns.categories(raw[words.facts[fact]], fact, words.values.get(fact, {}), data, unknown)
     rows["churned"] = columns.label(raw[words.label], words, data)
     sifted = sift(
         rows,
@@ -77,12 +77,12 @@ def read(data: Path, mapping: Path) -> Own:
     )
     kept = sifted.rows.astype({"churned": "bool"})
     _enough(kept["churned"], sifted.dropped, data)
-    return Own(
+    return UserData(
         rows=kept,
         missing=tuple(fact for fact in RISK_FACTS if fact not in words.facts),
         ignored=tuple(str(column) for column in raw.columns if column not in words.columns),
-        unseen={fact: values.total() for fact, values in unseen.items()},
-        strange={fact: tuple(repr(value) for value, _ in values.most_common(3)) for fact, values in unseen.items()},
+        unknown={fact: values.total() for fact, values in unknown.items()},
+        examples={fact: tuple(repr(value) for value, _ in values.most_common(3)) for fact, values in unknown.items()},
         dropped=sifted.dropped,
         sha256=sha256(data.read_bytes()).hexdigest(),
     )

@@ -1,4 +1,4 @@
-"""The scorer's artifact: two halves, one for each model, written together or one kept and the other made anew."""
+"""The scorer's artifact: one part for each of its two models, both trained in one run or one kept from the last."""
 
 import json
 from collections.abc import Mapping
@@ -9,68 +9,89 @@ from typing import Any
 from services.scorer.features import ACCEPT_FACTS, RISK_FACTS
 from services.scorer.model import CURVES_FILE, FILES, INPUTS
 from services.scorer.monitor import REFERENCE_FILE, Histogram
-from shared.artifacts import Manifest, content_version, read_manifest, write_manifest
+from shared.artifacts import ArtifactError, Manifest, content_version, read_manifest, write_manifest
 from training.data.sources import BANK
-from training.scorer.card import card
+from training.scorer.card import CARD_FILE, ModelName, customers_in_card, model_card
 from training.scorer.evaluation import Metrics
 from training.scorer.report import rounded
 
 FACTS = {"risk": RISK_FACTS, "accept": ACCEPT_FACTS}
-SAID = {"risk": "churn_risk", "accept": "accept_prob"}
-"""What of each model the scorer counts."""
+SCORES = {"risk": "churn_risk", "accept": "accept_prob"}
+"""The score of each model that the service counts like a fact."""
 
 
 @dataclass(frozen=True)
-class Half:
-    """What the artifact holds of one of its two models."""
+class ModelPart:
+    """What the artifact holds of one model."""
 
     booster: bytes
     curves: Mapping[str, Any]
     """Its calibrator."""
-    bins: Mapping[str, Histogram]
+    histograms: Mapping[str, Histogram]
+    """Of its facts and its score, by name."""
     metrics: Mapping[str, float]
     data: Mapping[str, str]
-    """The sha256 of what it learnt from, by path."""
+    """The sha256 of its training data, by path."""
+    kept_from: str = ""
+    """The version of the artifact that it is kept from; empty if it was trained in this run."""
 
 
-def kept(folder: Path) -> Half:
-    """Acceptance, of the artifact that is in `folder`. Raises `ArtifactError`."""
-    manifest, name = read_manifest(folder, INPUTS, FILES), "accept"
-    bins = json.loads((folder / REFERENCE_FILE).read_bytes())
-    return Half(
+def kept_part(name: ModelName, folder: Path) -> ModelPart:
+    """The model of the artifact in `folder`, where only the other one is trained. Raises `ArtifactError`."""
+    try:
+        manifest = read_manifest(folder, INPUTS, FILES)
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{error} Training one model keeps the other ({name}) from the artifact. To train both, run: make"
+            " train-scorer"
+        ) from error
+    histograms = json.loads((folder / REFERENCE_FILE).read_bytes())
+    return ModelPart(
         booster=(folder / f"{name}.ubj").read_bytes(),
         curves=json.loads((folder / CURVES_FILE).read_bytes())[name],
-        bins={fact: bins[fact] for fact in [*FACTS[name], SAID[name]]},
-        metrics={of: value for of, value in manifest.metrics.items() if of.partition(".")[0] == name},
-        data={BANK.path: manifest.data_sha256[BANK.path]},
+        histograms={fact: histograms[fact] for fact in [*FACTS[name], SCORES[name]]},
+        metrics={metric: value for metric, value in manifest.metrics.items() if is_metric_of(name, metric)},
+        data={
+            path: digest for path, digest in manifest.data_sha256.items() if (path == BANK.path) == (name == "accept")
+        },
+        kept_from=manifest.version,
     )
 
 
-def flat(metrics: Metrics) -> dict[str, float]:
-    """Rounded; the ends of an interval under names of their own."""
+def kept_customers(folder: Path) -> str:
+    """Markdown on the customers that the risk of the artifact in `folder` was trained on, from its model card."""
+    return customers_in_card((folder / CARD_FILE).read_text(encoding="utf-8"))
+
+
+def is_metric_of(name: ModelName, metric: str) -> bool:
+    return metric.partition(".")[0] == name
+
+
+def manifest_metrics(metrics: Metrics) -> dict[str, float]:
+    """Rounded means by name; the ends of an interval, where there is one, with `.low` and `.high`."""
     return {
-        name + end: value
-        for name, each in rounded(metrics).items()
-        for end, value in zip(("", ".low", ".high"), each, strict=True)
-        if not end or each.low < each.high
+        name + suffix: value
+        for name, estimate in rounded(metrics).items()
+        for suffix, value in zip(("", ".low", ".high"), estimate, strict=True)
+        if not suffix or estimate.low < estimate.high
     }
 
 
-def save(halves: Mapping[str, Half], out: Path, made_by: str, customers: str) -> Manifest:
-    """Write the artifact; `customers` says of whom the risk was learnt."""
-    files = {f"{name}.ubj": half.booster for name, half in halves.items()}
-    files[CURVES_FILE] = json.dumps({name: half.curves for name, half in halves.items()}).encode()
-    files[REFERENCE_FILE] = json.dumps(
-        {fact: bins for half in halves.values() for fact, bins in half.bins.items()}
-    ).encode()
+def write_artifact(parts: Mapping[ModelName, ModelPart], out: Path, made_by: str, customers: str) -> Manifest:
+    """`customers` is Markdown on whom the risk was trained on."""
+    files = {f"{name}.ubj": part.booster for name, part in parts.items()}
+    files[CURVES_FILE] = json.dumps({name: part.curves for name, part in parts.items()}).encode()
+    histograms = {fact: histogram for part in parts.values() for fact, histogram in part.histograms.items()}
+    files[REFERENCE_FILE] = json.dumps(histograms).encode()
     manifest = Manifest(
         version=content_version(files),
         made_by=made_by,
         inputs=INPUTS,
-        data_sha256={path: digest for half in halves.values() for path, digest in half.data.items()},
-        metrics=dict(sorted((name, value) for half in halves.values() for name, value in half.metrics.items())),
+        data_sha256={path: digest for part in parts.values() for path, digest in part.data.items()},
+        metrics=dict(sorted((name, value) for part in parts.values() for name, value in part.metrics.items())),
     )
-    files["MODEL_CARD.md"] = card(manifest, customers).encode()
+    kept = {name: part.kept_from for name, part in parts.items() if part.kept_from}
+    files[CARD_FILE] = model_card(manifest, customers, kept).encode()
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (out / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""What one would otherwise write in scikit-learn, from the same rows: the yardsticks of the evaluation."""
+"""Baselines of the evaluation: what scikit-learn offers for the same rows."""
 
 from collections.abc import Callable
 
@@ -14,21 +14,22 @@ from xgboost import XGBClassifier
 from training.scorer.targets import Target
 
 
-def logistic(train: Target, rows: np.ndarray) -> np.ndarray:
-    filled = SimpleImputer(add_indicator=True, keep_empty_features=True)
-    model = make_pipeline(filled, StandardScaler(), LogisticRegression(max_iter=1000))
+def logistic_regression(train: Target, rows: np.ndarray) -> np.ndarray:
+    """On imputed and scaled features."""
+    imputer = SimpleImputer(add_indicator=True, keep_empty_features=True)
+    model = make_pipeline(imputer, StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(train.rows, train.labels).predict_proba(rows)[:, 1]
 
 
-def sklearn_xgboost(train: Target, rows: np.ndarray) -> np.ndarray:
+def calibrated_xgboost(train: Target, rows: np.ndarray) -> np.ndarray:
     """The default XGBoost. Folds are shuffled: `cv=5` would not, and the bank's calls are in order of time."""
     folds = StratifiedKFold(5, shuffle=True, random_state=train.recipe.seed)
     model = CalibratedClassifierCV(XGBClassifier(n_jobs=1), method="isotonic", cv=folds)
     return model.fit(train.rows, train.labels).predict_proba(rows)[:, 1]
 
 
-PEERS: dict[str, Callable[[Target, np.ndarray], np.ndarray]] = {
-    "logistic": logistic,
-    "sklearn_xgboost": sklearn_xgboost,
+BASELINES: dict[str, Callable[[Target, np.ndarray], np.ndarray]] = {
+    "logistic": logistic_regression,
+    "sklearn_xgboost": calibrated_xgboost,
 }
-"""Learn from the target, and say the probabilities [n] of rows [n, features]."""
+"""Each fits on the target and returns probabilities [n] of rows [n, features]."""

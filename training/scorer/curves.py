@@ -1,65 +1,66 @@
-"""The numbers behind the report's charts. Arrays only."""
+"""The numbers behind the report's charts, as arrays: from probabilities [n] and labels [n]."""
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import roc_curve
 
-from training.scorer.metrics import BINS, bins
+from training.scorer.metrics import BINS, bin_indices
+from training.statistics import Estimate, wilson_interval
 
-POINTS = np.linspace(0, 1, 101)
-"""False positive rates that ROC curves are drawn at, and thresholds."""
+GRID = np.linspace(0, 1, 101)
+"""False positive rates of the ROC curve, and thresholds of precision and recall."""
 
 
-class Bin(NamedTuple):
-    """Of the customers in one bin of predicted probability: the mean predicted, and the share observed.
-
-    With its 95 % interval (Wilson 1927).
-    """
+class ReliabilityBin(NamedTuple):
+    """The customers whose predicted probability falls into one bin."""
 
     number: int
+    """From 0."""
     customers: int
     predicted: float
-    observed: float
-    low: float
-    high: float
+    """Mean probability."""
+    observed: Estimate
+    """Share of positives, with Wilson's interval."""
 
 
 def roc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """True positive rates at `POINTS`."""
-    false, true, _ = roc_curve(labels, probabilities)
-    rates: np.ndarray = np.interp(POINTS, false, true)
-    return rates
+    """True positive rates at the false positive rates of `GRID`."""
+    false_positive_rates, true_positive_rates, _ = roc_curve(labels, probabilities)
+    interpolated: np.ndarray = np.interp(GRID, false_positive_rates, true_positive_rates)
+    return interpolated
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[Bin]:
-    """The bins of `metrics.bins` that hold anybody."""
-    found, which = [], bins(probabilities)
+def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[ReliabilityBin]:
+    """The bins of the ECE that are not empty."""
+    bins, indices = [], bin_indices(probabilities)
     for number in range(BINS):
-        if customers := int(np.sum(which == number)):
-            yes = int(labels[which == number].sum())
-            predicted = float(probabilities[which == number].mean())
-            interval = binomtest(yes, customers).proportion_ci(method="wilson")
-            found.append(Bin(number, customers, predicted, yes / customers, interval.low, interval.high))
-    return found
+        inside = indices == number
+        if customers := int(np.sum(inside)):
+            observed = wilson_interval(int(labels[inside].sum()) / customers, customers)
+            bins.append(ReliabilityBin(number, customers, float(probabilities[inside].mean()), observed))
+    return bins
 
 
 def precision_recall(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of picking those at or above each threshold in `POINTS`; precision is NaN where that is nobody."""
-    picked = probabilities >= POINTS[:, None]
-    size, yes = picked.sum(axis=1), picked @ labels
-    return np.divide(yes, size, out=np.full(len(POINTS), np.nan), where=size > 0), yes / labels.sum()
+    """Of selecting customers at or above each threshold of `GRID`; precision is NaN where that selects nobody."""
+    selected = probabilities >= GRID[:, None]
+    size, positives = selected.sum(axis=1), selected @ labels
+    precision = np.divide(positives, size, out=np.full(len(GRID), np.nan), where=size > 0)
+    return precision, positives / labels.sum()
 
 
 def lift(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """By decile, most probable first: its share of yes over that of all, and the share of all yes gained so far."""
+    """By decile of probability, highest first: its share of positives over that of all, and the cumulative gain.
+
+    The cumulative gain is the share of all positives in this decile and those before it.
+    """
     deciles = np.array_split(labels[np.argsort(-probabilities, kind="stable")], 10)
-    gained = np.cumsum([decile.sum() for decile in deciles]) / labels.sum()
-    return np.array([decile.mean() for decile in deciles]) / labels.mean(), gained
+    gain = np.cumsum([decile.sum() for decile in deciles]) / labels.sum()
+    return np.array([decile.mean() for decile in deciles]) / labels.mean(), gain
 
 
-def by_block(values: np.ndarray, size: int) -> np.ndarray:
-    """Means of each `size` values in turn; the last block may be smaller."""
+def block_means(values: np.ndarray, size: int) -> np.ndarray:
+    """Means of consecutive blocks of `size` values; the last block may be smaller."""
     starts = np.arange(0, len(values), size)
     return np.add.reduceat(values, starts) / np.diff(starts, append=len(values))

@@ -1,25 +1,26 @@
-"""How good the models are: repeated cross-validation beside two peers, and the bank's calls in order of time."""
+"""Evaluation of the scorer's models: repeated cross-validation beside two baselines, and in order of time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from training.scorer.baselines import PEERS
-from training.scorer.fit import FOLDS, ByName, Folds, learn, out_of_fold, split
+from training.scorer.baselines import BASELINES
+from training.scorer.fit import FOLDS, Folds, Predictions, cross_validation_folds, fit, out_of_fold
 from training.scorer.logistic_recalibration import BLOCK_SIZE, WINDOW_SIZE, rolling_recalibration
 from training.scorer.metrics import auc, ece, ece_by_chance
-from training.scorer.targets import Target, subset, views
+from training.scorer.targets import Target, rows_by_view, subset
 from training.statistics import Estimate, bootstrap_interval, cross_validation_interval
 
 REPEATS = 3
 
 Metrics = dict[str, Estimate]
+"""By name: the target, the view or baseline if it is not the model on complete rows, and the metric, with dots."""
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Of one target: calibrated probabilities out of fold [repeats, n], by view of the customers and by peer."""
+class CrossValidation:
+    """Calibrated out-of-fold probabilities of one target [repeats, n], by view of the customers and by baseline."""
 
     target: Target
     folds: Folds
@@ -28,102 +29,109 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class InTime:
-    """The last fifth in order of time, `probabilities` and `labels` [n].
+class TimeEvaluation:
+    """Predictions of the last fifth in order of time, by a model that was trained on all before.
 
-    What the model said that was learnt and calibrated on all before (`time_fixed`), what it said recalibrated as
-    outcomes came in (`time`), and what the recent share of yes said alone (`time_rate`).
+    Calibrated once, on the data before (`time_fixed`); recalibrated as outcomes come in (`time`); and for comparison
+    the recent share of positives, the same for all customers (`time_rate`).
     """
 
     name: str
     labels: np.ndarray
+    """[n]"""
     probabilities: Mapping[str, np.ndarray]
+    """[n], by the names above."""
     metrics: Metrics
 
 
 @dataclass(frozen=True)
-class Study:
-    """All that the report shows, of one run."""
+class EvaluationRun:
+    """All that the report shows."""
 
-    evaluations: Sequence[Evaluation]
-    in_time: Sequence[InTime]
+    cross_validations: Sequence[CrossValidation]
+    time_evaluations: Sequence[TimeEvaluation]
     importance: Mapping[str, Mapping[str, float]]
-    """By target, of each fact the mean strength of its SHAP value in log-odds; strongest first."""
+    """By target and fact: mean |SHAP| in log-odds, largest first."""
     shifts: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """By target and split (valid, test), of each fact the PSI against the training split."""
+    """By target, split (valid, test) and fact: PSI against the training split."""
 
     @property
     def metrics(self) -> Metrics:
-        metrics = [each.metrics for each in self.evaluations] + [each.metrics for each in self.in_time]
-        return {name: value for each in metrics for name, value in each.items()}
+        return merged_metrics(*self.cross_validations, *self.time_evaluations)
 
 
-def evaluate(target: Target, repeats: int = REPEATS) -> Evaluation:
-    """Whoever speaks of a customer has seen neither their label nor what became of them in fitting trees or curves."""
-    folds, seen = split(target, repeats), views(target)
-
-    def ours(train: Target, test: np.ndarray) -> ByName:
-        model = learn(train)
-        return {name: model(rows[test]) for name, rows in seen.items()}
-
-    def theirs(train: Target, test: np.ndarray) -> ByName:
-        return {name: peer(train, target.rows[test]) for name, peer in PEERS.items()}
-
-    probabilities = out_of_fold(target, folds, ours, target.name) | out_of_fold(target, folds, theirs, "its peers")
-    return Evaluation(target, folds, probabilities, measured(target, folds, probabilities))
+def merged_metrics(*evaluations: CrossValidation | TimeEvaluation) -> Metrics:
+    return {name: value for evaluation in evaluations for name, value in evaluation.metrics.items()}
 
 
-def measured(target: Target, folds: Folds, probabilities: ByName) -> Metrics:
-    """AUC over the folds; ECE over all rows of a repeat, and within the folds beside what chance would show there.
+def cross_validate(target: Target, repeats: int = REPEATS) -> CrossValidation:
+    """Neither trees nor curves are fitted on the label of a customer whom they predict."""
+    folds, views = cross_validation_folds(target, repeats), rows_by_view(target)
 
-    Over all rows the errors of the folds' curves cancel in part; within a fold chance is most of it.
+    def model(train: Target, test: np.ndarray) -> Predictions:
+        fitted = fit(train)
+        return {name: fitted(rows[test]) for name, rows in views.items()}
+
+    def baselines(train: Target, test: np.ndarray) -> Predictions:
+        return {name: baseline(train, target.rows[test]) for name, baseline in BASELINES.items()}
+
+    probabilities = out_of_fold(target, folds, model, target.name)
+    probabilities |= out_of_fold(target, folds, baselines, "baselines")
+    return CrossValidation(target, folds, probabilities, cross_validation_metrics(target, folds, probabilities))
+
+
+def cross_validation_metrics(target: Target, folds: Folds, probabilities: Predictions) -> Metrics:
+    """AUC over the folds; ECE over all rows of a repeat, and within folds beside the ECE by chance.
+
+    Over all rows the errors of the folds' curves cancel in part; within a fold most of the ECE is chance.
     """
     labels, seed = target.labels, target.recipe.seed
-    found = {f"{target.name}.base_rate": alone(float(labels.mean()))}
-    for name, each in probabilities.items():
-        of = target.name if name == "whole" else f"{target.name}.{name}"
-        within = [(p[test], labels[test]) for p, tests in zip(each, folds, strict=True) for test in tests]
-        found[f"{of}.ece"] = bootstrap_interval(ece, each, labels, seed)
-        found[f"{of}.fold_ece"] = cross_validation_interval([ece(p, y) for p, y in within], FOLDS)
-        if name not in PEERS:
-            found[f"{of}.fold_ece_by_chance"] = alone(float(np.mean([ece_by_chance(p, seed) for p, _ in within])))
-        if name != "id_only":  # where nothing tells customers apart, there is nothing to rank
-            found[f"{of}.auc"] = cross_validation_interval([auc(p, y) for p, y in within], FOLDS)
-    return found
+    metrics = {f"{target.name}.base_rate": exact(float(labels.mean()))}
+    for name, by_repeat in probabilities.items():
+        prefix = target.name if name == "whole" else f"{target.name}.{name}"
+        by_fold = [(p[test], labels[test]) for p, tests in zip(by_repeat, folds, strict=True) for test in tests]
+        metrics[f"{prefix}.ece"] = bootstrap_interval(ece, by_repeat, labels, seed)
+        metrics[f"{prefix}.fold_ece"] = cross_validation_interval([ece(p, y) for p, y in by_fold], FOLDS)
+        if name not in BASELINES:
+            by_chance = float(np.mean([ece_by_chance(p, seed) for p, _ in by_fold]))
+            metrics[f"{prefix}.fold_ece_by_chance"] = exact(by_chance)
+        if name != "id_only":  # without facts all customers have about the same probability: nothing to rank
+            metrics[f"{prefix}.auc"] = cross_validation_interval([auc(p, y) for p, y in by_fold], FOLDS)
+    return metrics
 
 
-def alone(value: float) -> Estimate:
-    """A number that is not an estimate."""
+def exact(value: float) -> Estimate:
+    """A number without an interval."""
     return Estimate(value, value, value)
 
 
-def in_time(target: Target) -> InTime:
-    """Learn from the first four fifths, calibrate out of fold, test on the last; `target.rows` are in order of time."""
+def evaluate_in_time(target: Target) -> TimeEvaluation:
+    """Train on the first four fifths, test on the last; `target.rows` are in order of time."""
     labels, seed = target.labels, target.recipe.seed
     start = len(labels) * 4 // 5
-    lead = (
-        start - WINDOW_SIZE
-    )  # the first window is from before the test: a model has to speak of it that has not seen it
-    fixed = learn(subset(target, np.arange(start)))(target.rows[start:])
-    before = learn(subset(target, np.arange(lead)))(target.rows[lead:start])
+    window_start = start - WINDOW_SIZE  # the first window, before the test, needs predictions of a model without it
+    test_labels = labels[start:]
+    fixed = fit(subset(target, np.arange(start)))(target.rows[start:])
+    first_window = fit(subset(target, np.arange(window_start)))(target.rows[window_start:start])
     rates = [labels[at - WINDOW_SIZE : at].mean() for at in range(start, len(labels), BLOCK_SIZE)]
     probabilities = {
         "time_fixed": fixed,
-        "time": rolling_recalibration(np.concatenate([before, fixed]), labels[lead:]),
+        "time": rolling_recalibration(np.concatenate([first_window, fixed]), labels[window_start:]),
         "time_rate": np.repeat(rates, BLOCK_SIZE)[: len(fixed)],
     }
-    found = {}
-    for name, each in probabilities.items():
+    metrics = {}
+    for name, p in probabilities.items():
         for metric in (auc, ece):
-            of = f"{target.name}.{name}_{metric.__name__}"
-            found[of] = bootstrap_interval(metric, each[None], labels[start:], seed, block_size=BLOCK_SIZE)
-    both = np.stack([probabilities["time"], probabilities["time_rate"]], axis=1)
-    found[f"{target.name}.time_gain_auc"] = bootstrap_interval(
-        gain, both[None], labels[start:], seed, block_size=BLOCK_SIZE, minimum=-1
+            metrics[f"{target.name}.{name}_{metric.__name__}"] = bootstrap_interval(
+                metric, p[None], test_labels, seed, block_size=BLOCK_SIZE
+            )
+    pair = np.stack([probabilities["time"], probabilities["time_rate"]], axis=1)
+    metrics[f"{target.name}.time_gain_auc"] = bootstrap_interval(
+        auc_gain, pair[None], test_labels, seed, block_size=BLOCK_SIZE, minimum=-1
     )
-    return InTime(target.name, labels[start:], probabilities, found)
+    return TimeEvaluation(target.name, test_labels, probabilities, metrics)
 
 
-def gain(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """How much better the first of two [n, 2] ranks."""
+def auc_gain(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """AUC of the first column of probabilities [n, 2] less that of the second."""
     return auc(probabilities[:, 0], labels) - auc(probabilities[:, 1], labels)

@@ -1,4 +1,4 @@
-"""What each of the scorer's models learns, from what, and how."""
+"""The labels that the scorer's models predict, with the rows, recipes and constraints they are fitted with."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,24 +20,26 @@ from services.scorer.features import (
 )
 from shared.messages import CustomerFacts
 
-DEMO = ("tenure", "monthly_charges", "contract", "payment_method")
-"""The facts that the first example of an event carries."""
-CATEGORIES = ("month", "day_of_week")
-NUMBERS = ("calls", "emp_var_rate", "cons_price_idx", "cons_conf_idx", "euribor3m", "nr_employed")
-"""What was known before a call and an event cannot carry: the campaign's calendar, its calls so far, the economy."""
+DEMO_FACTS = ("tenure", "monthly_charges", "contract", "payment_method")
+"""The facts that the documentation's first example of an event carries."""
+CALL_CATEGORIES = ("month", "day_of_week")
+CALL_NUMBERS = ("calls", "emp_var_rate", "cons_price_idx", "cons_conf_idx", "euribor3m", "nr_employed")
+"""Known before a call, but in no event: the calendar, the calls of the campaign so far, the state of the economy."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a model learns. `copies` of each customer have random facts missing, for events carry any of them."""
+class ModelRecipe:
+    """How a model is fitted."""
 
     trees: int
     parameters: Mapping[str, Any]
+    """Of XGBoost."""
     copies: int = 0
+    """Of each customer, with random facts missing, beside the complete row: events carry any of the facts."""
     seed: int = 42
 
 
-RISK_RECIPE = Recipe(
+RISK_RECIPE = ModelRecipe(
     trees=160,
     parameters={
         "max_depth": 3,
@@ -50,8 +52,8 @@ RISK_RECIPE = Recipe(
     },
     copies=2,
 )
-ACCEPT_RECIPE = Recipe(trees=60, parameters={"max_depth": 3, "eta": 0.15, "min_child_weight": 10}, copies=3)
-ALL_RECIPE = Recipe(
+ACCEPT_RECIPE = ModelRecipe(trees=60, parameters={"max_depth": 3, "eta": 0.15, "min_child_weight": 10}, copies=3)
+ALL_RECIPE = ModelRecipe(
     trees=150,
     parameters={
         "max_depth": 6,
@@ -67,17 +69,20 @@ ALL_RECIPE = Recipe(
 
 @dataclass(frozen=True)
 class Target:
-    """`rows` [n, features] with NaN where missing, in order of time if they have one; `labels` [n] of 0 and 1."""
+    """A label with the rows to predict it from."""
 
     name: str
+    """Also the prefix of its metrics."""
     features: tuple[str, ...]
     rows: np.ndarray
+    """[n, features], NaN where missing; in order of time if the data have one."""
     labels: np.ndarray
-    recipe: Recipe
+    """[n] of 0 and 1."""
+    recipe: ModelRecipe
     monotone: Mapping[str, int]
-    """-1 where the probability may never rise with the feature, 1 where it may never fall."""
+    """By feature: -1 where the probability never rises with it, 1 where it never falls."""
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Named sets of facts: the model is also measured on customers of whom no more is known."""
+    """Sets of facts by name: the model is also evaluated on customers of whom no other facts are known."""
     auc_floor: float = 0.5
 
     @property
@@ -85,26 +90,29 @@ class Target:
         return list(dict.fromkeys(map(fact_of, self.features)))
 
 
-def risk(customers: pd.DataFrame) -> Target:
-    """Has the customer left? `customers` has the facts of `features.RISK_FACTS`, and `churned`."""
+def risk_target(customers: pd.DataFrame) -> Target:
+    """Whether the customer has left. `customers` has `features.RISK_FACTS` and `churned`."""
     return Target(
         name="risk",
         features=RISK_FEATURES,
-        rows=encoded(RISK_FACTS, customers),
+        rows=encode_facts(RISK_FACTS, customers),
         labels=customers["churned"].to_numpy(int),
         recipe=RISK_RECIPE,
         monotone={"tenure": -1, "contract": -1},
         auc_floor=0.78,
-        views={"demo": DEMO, "id_only": ()},
+        views={"demo": DEMO_FACTS, "id_only": ()},
     )
 
 
-def accept(calls: pd.DataFrame) -> Target:
-    """Did they say yes, at the level that stands in for an offer? From what an event can carry: this one is served."""
+def accept_target(calls: pd.DataFrame) -> Target:
+    """Whether the call was accepted, at the level that stands in for an offer, from facts that an event can carry.
+
+    This model is served.
+    """
     return Target(
         name="accept.serving",
         features=ACCEPT_FEATURES,
-        rows=np.column_stack([encoded(ACCEPT_FACTS, calls), calls[OFFER_LEVEL]]).astype(np.float32),
+        rows=np.column_stack([encode_facts(ACCEPT_FACTS, calls), calls[OFFER_LEVEL]]).astype(np.float32),
         labels=calls["accepted"].to_numpy(int),
         recipe=ACCEPT_RECIPE,
         monotone={OFFER_LEVEL: 1},
@@ -113,47 +121,49 @@ def accept(calls: pd.DataFrame) -> Target:
     )
 
 
-def accept_all(calls: pd.DataFrame) -> Target:
-    """The same from all that was known before the call: how far the data reach. Nobody is scored by it."""
-    dummies = pd.get_dummies(calls[[*CATEGORIES]], prefix_sep="=").astype(np.float32)
-    served = accept(calls)
+def accept_all_target(calls: pd.DataFrame) -> Target:
+    """The same from all that was known before the call: the best that these data allow. This model is not served."""
+    dummies = pd.get_dummies(calls[[*CALL_CATEGORIES]], prefix_sep="=").astype(np.float32)
+    served = accept_target(calls)
     return replace(
         served,
         name="accept",
-        features=(*served.features, *NUMBERS, *dummies.columns),
-        rows=np.column_stack([served.rows, calls[[*NUMBERS]], dummies]).astype(np.float32),
+        features=(*served.features, *CALL_NUMBERS, *dummies.columns),
+        rows=np.column_stack([served.rows, calls[[*CALL_NUMBERS]], dummies]).astype(np.float32),
         recipe=ALL_RECIPE,
         views={},
     )
 
 
-def encoded(facts: Mapping[str, Encoding], table: pd.DataFrame) -> np.ndarray:
-    """As the service encodes them [n, features]: each row becomes the `Facts` of an event first."""
+def encode_facts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> np.ndarray:
+    """Features [n, features] by the service's own encoder, each row as the `CustomerFacts` of an event."""
     records = table[[*facts]].astype(object).where(table[[*facts]].notna(), None).to_dict("records")
     return encoder(facts, Counter())([CustomerFacts.model_validate(record) for record in records])
 
 
-def subset(target: Target, chosen: np.ndarray) -> Target:
-    """The rows `chosen`, by index or mask."""
-    return replace(target, rows=target.rows[chosen], labels=target.labels[chosen])
+def subset(target: Target, selected: np.ndarray) -> Target:
+    """The rows `selected`, by index or mask."""
+    return replace(target, rows=target.rows[selected], labels=target.labels[selected])
 
 
-def limited(target: Target, known: np.ndarray) -> np.ndarray:
-    """The rows without what is not `known` [n or 1, facts], but for the level; the features of a fact go together."""
-    keep = known[:, [target.facts.index(fact_of(feature)) for feature in target.features]]
-    return np.where(keep | (np.array(target.features) == OFFER_LEVEL), target.rows, np.float32(np.nan))
+def with_known_facts(target: Target, known: np.ndarray) -> np.ndarray:
+    """The rows with all facts missing that are not `known` [n or 1, facts]; the offer's level is always known."""
+    known_features = known[:, [target.facts.index(fact_of(feature)) for feature in target.features]]
+    is_level = np.array(target.features) == OFFER_LEVEL
+    return np.where(known_features | is_level, target.rows, np.float32(np.nan))
 
 
-def masked(target: Target, rng: np.random.Generator) -> np.ndarray:
-    """The rows with random facts missing: of each row a share drawn evenly between none and all."""
+def with_masked_facts(target: Target, rng: np.random.Generator) -> np.ndarray:
+    """The rows with random facts missing: of each row a share that is uniform between none and all."""
     shape = (len(target.rows), len(target.facts))
-    return limited(target, rng.random(shape) < rng.random((len(target.rows), 1)))
+    return with_known_facts(target, rng.random(shape) < rng.random((len(target.rows), 1)))
 
 
-def views(target: Target) -> dict[str, np.ndarray]:
-    """The rows as they are, and with less known of them: of each customer at random, and by the target's views."""
+def rows_by_view(target: Target) -> dict[str, np.ndarray]:
+    """The rows as they are (`whole`), with random facts missing (`masked`), and by the target's views."""
+    masked_rng = np.random.default_rng([target.recipe.seed, 1])
     return {
         "whole": target.rows,
-        **({"masked": masked(target, np.random.default_rng([target.recipe.seed, 1]))} if target.recipe.copies else {}),
-        **{name: limited(target, np.isin(target.facts, known)[None]) for name, known in target.views.items()},
+        **({"masked": with_masked_facts(target, masked_rng)} if target.recipe.copies else {}),
+        **{name: with_known_facts(target, np.isin(target.facts, known)[None]) for name, known in target.views.items()},
     }

@@ -1,39 +1,56 @@
-"""Train the scorer: python -m training.scorer.train [--own FILE --mapping FILE] [--out DIR]
+"""Train the scorer: python -m training.scorer.train [--only risk|accept] [--own FILE --mapping FILE] [--out DIR]
 
-The recipe is measured first, by cross-validation over all rows, which the report shows; then both models learn from
-the training and validation splits, and the test split checks what is shipped. With --own only the risk model learns,
-from your customers, and the acceptance model that is in the folder stays.
+The recipe is evaluated first, by cross-validation over all rows, which the report shows; then both models are trained
+on the training and validation splits, and tested on the test split. With --only one of the models is trained, and the
+other one of the artifact is kept; with --own that one is the risk, trained on your customers. The report on both models
+is then left as it is: make eval-predictors writes it anew.
 """
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from services.scorer import features
+from services.scorer.features import feature_names
 from services.scorer.monitor import reference_histograms
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest
 from shared.settings import Settings
 from training.data import split, user_data
 from training.data.sources import BANK, TELCO, SourceError
-from training.scorer import report
-from training.scorer.artifact import FACTS, SAID, Half, flat, kept, save
-from training.scorer.card import TELCO_CUSTOMERS, customers_of, said_of
-from training.scorer.data import CHECKSUMS, joined, public_tables
-from training.scorer.evaluate import study
-from training.scorer.evaluation import REPEATS, Metrics, alone, evaluate
-from training.scorer.fit import learn
+from training.scorer.artifact import (
+    FACTS,
+    SCORES,
+    ModelPart,
+    is_metric_of,
+    kept_customers,
+    kept_part,
+    manifest_metrics,
+    write_artifact,
+)
+from training.scorer.card import CARD_FILE, TELCO_CUSTOMERS, ModelName, markdown_text, user_data_summary
+from training.scorer.data import CHECKSUMS, joined, public_table, public_tables
+from training.scorer.evaluate import evaluate
+from training.scorer.evaluation import (
+    REPEATS,
+    Metrics,
+    cross_validate,
+    evaluate_in_time,
+    exact,
+    merged_metrics,
+)
+from training.scorer.fit import fit
 from training.scorer.metrics import auc, ece, ece_by_chance
-from training.scorer.targets import Target, accept, risk, subset
+from training.scorer.report import write_report
+from training.scorer.targets import Target, accept_all_target, accept_target, risk_target, subset
 from training.statistics import bootstrap_interval
 
-ECE_CEILING = 0.05
-MEASURED = 20_000
+MAX_ECE = 0.05
+MAX_USER_ROWS = 20_000
 """Of your own customers at most so many are cross-validated: enough for the third digit, in minutes."""
+SOURCES = {"risk": TELCO, "accept": BANK}
 
 
 class FloorError(Exception):
@@ -41,110 +58,160 @@ class FloorError(Exception):
 
 
 @dataclass(frozen=True)
-class Args:
+class ScorerArgs:
     mirror: Path = field(default_factory=lambda: Settings().data)
-    """Folder of copies of the data sets."""
+    """Folder with copies of the public data sets."""
     data: Path = Path("data")
-    """Folder of the data sets made ready."""
+    """Folder of the prepared data sets."""
     out: Path = ARTIFACTS / "scorer"
     """Folder of the artifact."""
     reports: Path = Path("reports")
     """Folder of the report."""
-    customers: int | None = None
-    """Learn from so many rows of each set, drawn at random; from all if None."""
+    only: ModelName | None = None
+    """The one model to train; both if None."""
+    sample_size: int | None = None
+    """Rows of each set to train on, drawn at random; all if None."""
     repeats: int = REPEATS
+    """Of the cross-validation."""
 
 
-def train(args: Args) -> Manifest:
-    """Both models. Raises `SourceError` and `FloorError`; the old artifact is kept then."""
-    telco, bank = (sample(table, args.customers) for table in public_tables(args.mirror, args.data))
-    studied = study(telco, bank, args.repeats)
-    report.write(studied, args.reports, CHECKSUMS)
-    halves = {
-        "risk": make("risk", risk(telco), telco["split"], studied.metrics, {TELCO.path: TELCO.sha256}),
-        "accept": make("accept", accept(bank), bank["split"], studied.metrics, {BANK.path: BANK.sha256}),
+def train(args: ScorerArgs) -> Manifest:
+    """From the public data. Raises `SourceError`, `FloorError` and, with `only`, `ArtifactError`.
+
+    The old artifact is kept then.
+    """
+    if args.only:
+        return train_one(args.only, args)
+    telco, bank = (sample(table, args.sample_size) for table in public_tables(args.mirror, args.data))
+    run = evaluate(telco, bank, args.repeats)
+    write_report(run, args.reports, CHECKSUMS)
+    parts: dict[ModelName, ModelPart] = {
+        "risk": public_part("risk", telco, run.metrics),
+        "accept": public_part("accept", bank, run.metrics),
     }
-    return save(halves, args.out, "make train-scorer", TELCO_CUSTOMERS)
+    return write_artifact(parts, args.out, "make train-scorer", markdown_text(TELCO_CUSTOMERS))
 
 
-def train_risk(customers: Path, mapping: Path, args: Args) -> Manifest:
-    """The risk from your customers. Raises `SourceError`, `FloorError`, and `ArtifactError` without an old artifact."""
-    accept_half, theirs = kept(args.out), user_data.read(customers, mapping)
-    print(*said_of(theirs), sep="\n")
-    for fact, values in theirs.strange.items():
-        print(f"{fact}: not known are, for example, {', '.join(values)}: say under [values.{fact}] what they are.")
-    table = joined(split.by_label(theirs.rows, "churned"))
-    target = risk(table)
-    measured_on = subset(target, np.random.default_rng(target.recipe.seed).permutation(len(table))[:MEASURED])
-    metrics = evaluate(measured_on, args.repeats).metrics
-    halves = {
-        "risk": make("risk", target, table["split"], metrics, {customers.name: theirs.sha256}),
-        "accept": accept_half,
+def train_one(name: ModelName, args: ScorerArgs) -> Manifest:
+    """One model from the public data; the other one of the artifact is kept."""
+    other: ModelName = "accept" if name == "risk" else "risk"
+    kept, table = kept_part(other, args.out), public_table(SOURCES[name].name, args.mirror, args.data)
+    table = sample(table, args.sample_size)
+    trained = public_part(name, table, public_metrics(name, table, args.repeats))
+    if name == "risk":
+        return write_artifact(
+            {"risk": trained, "accept": kept}, args.out, "make train-risk", markdown_text(TELCO_CUSTOMERS)
+        )
+    return write_artifact({"risk": kept, "accept": trained}, args.out, "make train-accept", kept_customers(args.out))
+
+
+def public_metrics(name: ModelName, table: pd.DataFrame, repeats: int) -> Metrics:
+    """The metrics of one model's recipe, as the report has them."""
+    if name == "risk":
+        return cross_validate(risk_target(table), repeats).metrics
+    targets = accept_target(table), accept_all_target(table)
+    return merged_metrics(
+        *(cross_validate(target, repeats) for target in targets), *(evaluate_in_time(target) for target in targets)
+    )
+
+
+def train_on_user_data(customers: Path, mapping: Path, args: ScorerArgs) -> Manifest:
+    """The risk, from your customers; the acceptance model of the artifact is kept.
+
+    Raises `SourceError`, `FloorError` and `ArtifactError`; the old artifact is kept then.
+    """
+    other, data = kept_part("accept", args.out), user_data.read(customers, mapping)
+    summary = user_data_summary(data)
+    print(*summary, sep="\n")
+    for fact, values in data.examples.items():
+        print(f"{fact}: unknown values are, for example, {', '.join(values)}: map them under [values.{fact}].")
+    table = joined(split.by_label(data.rows, "churned"))
+    target = risk_target(table)
+    rows = np.random.default_rng(target.recipe.seed).permutation(len(table))[:MAX_USER_ROWS]
+    metrics = cross_validate(subset(target, rows), args.repeats).metrics
+    parts: dict[ModelName, ModelPart] = {
+        "risk": train_part("risk", target, table["split"], metrics, {customers.name: data.sha256}),
+        "accept": other,
     }
-    return save(halves, args.out, "make train-risk DATA=… MAPPING=…", customers_of(customers.name, theirs))
+    description = markdown_text(" ".join([f"{customers.name}:", *summary]))
+    return write_artifact(parts, args.out, "make train-risk DATA=… MAPPING=…", description)
 
 
 def sample(table: pd.DataFrame, size: int | None) -> pd.DataFrame:
     return table if size is None else table.sample(size, random_state=42).sort_values("position", ignore_index=True)
 
 
-def make(name: str, target: Target, splits: pd.Series, measured: Metrics, data: Mapping[str, str]) -> Half:
-    """Learn from all but the test split, and check what was learnt on that. Raises `FloorError`."""
-    check(target, measured)
-    known, unseen = (subset(target, (splits.eq("test") == tested).to_numpy()) for tested in (False, True))
-    model = learn(known)
-    p, seed = model(unseen.rows), target.recipe.seed
-    tested = {
-        f"{target.name}.test.{metric.__name__}": bootstrap_interval(metric, p[None], unseen.labels, seed)
+def public_part(name: ModelName, table: pd.DataFrame, metrics: Metrics) -> ModelPart:
+    """A model from the public data. Raises `FloorError`."""
+    target = risk_target(table) if name == "risk" else accept_target(table)
+    source = SOURCES[name]
+    return train_part(name, target, table["split"], metrics, {source.path: source.sha256})
+
+
+def train_part(name: ModelName, target: Target, splits: pd.Series, metrics: Metrics, data: dict[str, str]) -> ModelPart:
+    """Train on all but the test split, and test on that; `metrics` are of the recipe. Raises `FloorError`."""
+    check_floors(target, metrics)
+    train_rows, test_rows = (subset(target, (splits.eq("test") == is_test).to_numpy()) for is_test in (False, True))
+    model = fit(train_rows)
+    p, seed = model(test_rows.rows), target.recipe.seed
+    test_metrics = {
+        f"{target.name}.test.{metric.__name__}": bootstrap_interval(metric, p[None], test_rows.labels, seed)
         for metric in (auc, ece)
     }
-    facts = len(features.feature_names(FACTS[name]))  # the level of an offer comes after them, and is ours to choose
-    plain = np.where(np.arange(len(target.features)) < facts, known.rows, 0).astype(np.float32)
-    return Half(
+    test_metrics[f"{target.name}.test.ece_by_chance"] = exact(ece_by_chance(p, seed))
+    columns = len(feature_names(FACTS[name]))  # without the offer's level, which comes last
+    without_offer = np.where(np.arange(len(target.features)) < columns, train_rows.rows, 0).astype(np.float32)
+    scores = model(without_offer)[:, None].astype(np.float32)
+    return ModelPart(
         booster=bytes(model.booster.save_raw("ubj")),
         curves=model.calibrator.dump(),
-        bins=reference_histograms(FACTS[name], known.rows[:, :facts])
-        | reference_histograms({SAID[name]: None}, model(plain)[:, None].astype(np.float32)),
-        metrics=flat(
-            {of: each for of, each in measured.items() if of.partition(".")[0] == name}
-            | tested
-            | {f"{target.name}.test.ece_by_chance": alone(ece_by_chance(p, seed))}
+        histograms=reference_histograms(FACTS[name], train_rows.rows[:, :columns])
+        | reference_histograms({SCORES[name]: None}, scores),
+        metrics=manifest_metrics(
+            {metric: value for metric, value in metrics.items() if is_metric_of(name, metric)} | test_metrics
         ),
         data=data,
     )
 
 
-def check(target: Target, metrics: Metrics) -> None:
+def check_floors(target: Target, metrics: Metrics) -> None:
     """Raises `FloorError` where the model is not good enough."""
-    name, floor = target.name, target.auc_floor
-    found = {metric: metrics[f"{name}.{metric}"].mean for metric in ("auc", "ece")}
-    if found["auc"] < floor or found["ece"] > ECE_CEILING:
+    means = {metric: metrics[f"{target.name}.{metric}"].mean for metric in ("auc", "ece")}
+    if means["auc"] < target.auc_floor or means["ece"] > MAX_ECE:
         raise FloorError(
-            f"not good enough to be served: {name} has an AUC of {found['auc']:.4f} and an ECE of {found['ece']:.4f}, "
-            f"and it takes {floor} at least and {ECE_CEILING} at most. The old artifact is kept."
+            f"not good enough to be served: {target.name} has an AUC of {means['auc']:.4f} and an ECE of "
+            f"{means['ece']:.4f}, and it takes at least {target.auc_floor} and at most {MAX_ECE}. "
+            "The old artifact is kept."
         )
 
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.scorer.train", description=__doc__.partition("\n")[0])
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
-    parser.add_argument("--data", type=Path, default=Args.data, help="folder of the data sets made ready")
-    parser.add_argument("--out", type=Path, default=Args.out, help="folder of the artifact")
-    parser.add_argument("--reports", type=Path, default=Args.reports, help="folder of the report")
-    parser.add_argument("--own", type=Path, help="your customers, CSV or Parquet, to learn the risk from")
-    parser.add_argument("--mapping", type=Path, help="what their columns mean, TOML")
+    parser.add_argument(
+        "--mirror", type=Path, default=Settings().data, help="folder with copies of the public data sets"
+    )
+    parser.add_argument("--data", type=Path, default=ScorerArgs.data, help="folder of the prepared data sets")
+    parser.add_argument("--out", type=Path, default=ScorerArgs.out, help="folder of the artifact")
+    parser.add_argument("--reports", type=Path, default=ScorerArgs.reports, help="folder of the report")
+    parser.add_argument("--only", choices=["risk", "accept"], help="train this model, and keep the other one")
+    parser.add_argument("--own", type=Path, help="train the risk on your customers, CSV or Parquet")
+    parser.add_argument("--mapping", type=Path, help="what the columns of --own mean, TOML")
     given = vars(parser.parse_args())
     customers, mapping = given.pop("own"), given.pop("mapping")
     if bool(customers) != bool(mapping):
         parser.error("--own and --mapping go together")
+    if customers and given["only"] == "accept":
+        parser.error("--own trains the risk, and --only accept the other model")
     try:
-        args = Args(**given)
-        made = train_risk(customers, mapping, args) if customers else train(args)
+        args = ScorerArgs(**given)
+        manifest = train_on_user_data(customers, mapping, args) if customers else train(args)
     except (SourceError, FloorError, ArtifactError) as error:
         sys.exit(str(error))
-    measured_now = {name: value for name, value in made.metrics.items() if not customers or name.startswith("risk.")}
-    print(*(f"{name:44} {value:.4f}" for name, value in measured_now.items()), sep="\n")
-    print(f"version {made.version} is in {args.out}; its card: {args.out / 'MODEL_CARD.md'}")
+    only: ModelName | None = "risk" if customers else args.only
+    for name, value in manifest.metrics.items():
+        if only is None or is_metric_of(only, name):
+            print(f"{name:44} {value:.4f}")
+    print(f"version {manifest.version} is in {args.out}; its card: {args.out / CARD_FILE}")
 
 
 if __name__ == "__main__":

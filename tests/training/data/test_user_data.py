@@ -90,7 +90,7 @@ def test_customers_in_other_words_become_the_frame_that_telcos_have(read) -> Non
         "internet_service",
     }
     assert mine.rows[list(mine.missing)].isna().all(axis=None)
-    assert (mine.unseen, mine.dropped) == ({}, {})
+    assert (mine.unknown, mine.dropped) == ({}, {})
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -111,8 +111,8 @@ def test_an_unseen_category_is_missing_and_counted_and_a_blank_is_not(read, name
     frame.loc[7, "net"] = frame.loc[8, "net"] = frame.loc[9, "married"] = None
     frame.loc[[10, 11, 12], "agreement"] = ["n/a", "#N/A", "-"]
     mine = read(frame, name=name)
-    assert mine.unseen == {"internet_service": 7}
-    assert mine.strange == {"internet_service": ("'smoke'", "' Carrier pigeon'", "'drums'")}
+    assert mine.unknown == {"internet_service": 7}
+    assert mine.examples == {"internet_service": ("'smoke'", "' Carrier pigeon'", "'drums'")}
     assert mine.rows["internet_service"].isna().sum() == 9
     assert mine.rows.loc[[9, 10], "partner"].isna().tolist() == [True, False]
     assert mine.rows["contract"].isna().sum() == 3

@@ -25,8 +25,8 @@ from training.scorer.drift_tests import (
     ranking,
     shifted_facts,
 )
-from training.scorer.fit import Model, learn
-from training.scorer.targets import Target, accept, subset
+from training.scorer.fit import CalibratedModel, fit
+from training.scorer.targets import Target, accept_target, subset
 
 TRAINED_AUC = 0.75
 """The lower end of training's interval, for the customers below."""
@@ -248,7 +248,7 @@ def test_a_large_calibration_gap_is_seen_in_few_outcomes() -> None:
 class Trained(NamedTuple):
     """A model of the first four fifths of the bank's calls, and the last fifth, which it has not seen."""
 
-    model: Model
+    model: CalibratedModel
     trained_auc: float
     bins: Mapping[str, Histogram]
     last: Target
@@ -261,7 +261,7 @@ def trained(calls: Target) -> Trained:
     known, unseen, last = (
         subset(calls, np.array(rows)) for rows in (*np.split(order, 2), range(start, len(calls.labels)))
     )
-    model, first = learn(known), calls.rows[:start]
+    model, first = fit(known), calls.rows[:start]
     scores = np.full((start, len(SCORES)), 0.5, np.float32)
     bins = (
         reference_histograms(RISK_FACTS, unknown(first))
@@ -298,7 +298,7 @@ def calls(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Target:
     """In order of time."""
     folder = tmp_path_factory.mktemp("data")
     prepare("bank", data, folder)
-    return accept(load("bank", folder, *SPLITS))
+    return accept_target(load("bank", folder, *SPLITS))
 
 
 @pytest.fixture(scope="module")
