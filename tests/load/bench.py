@@ -35,7 +35,7 @@ from services.policy.context import DecisionKeys, PolicyContext
 from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
-from services.policy.policies.network import Network
+from services.policy.policies.network import HEADS, Network
 from services.policy.policies.observation import OBSERVATION
 from services.policy.policies.one_step import BaselinePolicy
 from services.policy.policies.ppo import PPOPolicy, greedy_action
@@ -53,7 +53,7 @@ from shared.store import SQLiteStore
 from tests.load.bench_scorer import Bare, Usual
 from tests.load.bench_writer import writing
 from tests.policy.builders import decision_context
-from tests.policy.networks import WIDTHS, arrays, artifact
+from tests.policy.networks import arrays, artifact
 from tests.support.emulators import free_port, running_emulators
 from tests.support.processes import process, services, wait
 from training.data.__main__ import telco_events
@@ -175,7 +175,7 @@ def choosing() -> Figures:
     with TemporaryDirectory() as folder:
         network = Network.load(artifact(Path(folder) / "policy", contact_b=np.float32([0, 9])))  # so it has to choose
     policy, a, usual = PPOPolicy(network), arrays(), decision_context()
-    heads = np.hstack([a[f"{head}_w"] for head in WIDTHS])
+    heads = np.hstack([a[f"{head}_w"] for head in HEADS])
     observations = np.random.default_rng(1).random((2_000, len(OBSERVATION)), dtype=np.float32)
     bare, ours, whole = [], [], []
     for observed in tqdm(observations, unit=" states", leave=False):
