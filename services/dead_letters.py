@@ -76,7 +76,7 @@ async def run(arguments: Namespace, settings: Settings) -> None:
 def _open(settings: Settings, cloud: bool) -> Iterator[DeadLetterStore]:
     store: DeadLetterStore
     if cloud or settings.pubsub_emulator_host:
-        from shared.gcp import PubSubDeadLetters
+        from shared.gcp.pubsub import PubSubDeadLetters
 
         store = PubSubDeadLetters(settings.project)
     else:

@@ -52,6 +52,6 @@ class TokenAuthenticator:
 
 
 def token_authenticator(settings: Settings, audience: str, accounts: Collection[str]) -> TokenAuthenticator:
-    from shared import gcp
+    from shared.gcp.tokens import GoogleTokenVerifier
 
-    return TokenAuthenticator(gcp.GoogleTokenVerifier(settings.certs_url), audience, accounts)
+    return TokenAuthenticator(GoogleTokenVerifier(settings.certs_url), audience, accounts)

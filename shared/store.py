@@ -39,8 +39,9 @@ class Store(Protocol):
     async def update(self, keys: Sequence[Key], change: Change[Result]) -> Result:
         """Read `keys`, write what `change` makes of them, and return its result.
 
-        All of it is written or nothing, and only while what is overwritten is still what was read; otherwise it
-        starts over. What was read but not written may have changed meanwhile. `change` writes only what it read.
+        The writes take effect together, and only if no document that they replace has changed since it was read;
+        otherwise the update starts over. A document that is read but not written may have changed meanwhile. `change`
+        writes no document that is not among `keys`.
         """
 
     async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:

@@ -32,8 +32,8 @@ class System:
     def publish(self, topic: str, data: Sequence[bytes]) -> list[str]:
         """Publish messages to a system in its initial state; returns their ids once all that follows is handled."""
 
-        def reset(documents: Documents) -> Documents:
-            return {**dict.fromkeys(documents), **self.initial}
+        def reset(documents: Documents) -> tuple[Documents, None]:
+            return {**dict.fromkeys(documents), **self.initial}, None
 
         async def published() -> list[str]:
             await self.store.update([*self.store.snapshot(), *self.initial], reset)

@@ -252,7 +252,7 @@ Plans = dict[str, dict[tuple[str, str], Any]]
 
 async def decided(scored: Sequence[ScoredCustomer], *, in_service: bool) -> tuple[Plans, float]:
     """What the policy reads and writes for each event, by key, and its rate."""
-    from shared.gcp import FirestoreStore
+    from shared.gcp.firestore import FirestoreStore
 
     store = FirestoreStore(f"bench-{uuid4().hex[:8]}")
     ledger = await Ledger.open(store, 1e7, 256)

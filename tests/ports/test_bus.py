@@ -31,7 +31,7 @@ async def bus_with_subscriber(request: pytest.FixtureRequest, project: str) -> A
         request.getfixturevalue("emulators")
         from google.cloud import pubsub_v1
 
-        from shared.gcp import PubSubBus
+        from shared.gcp.pubsub import PubSubBus
 
         topic, subscription = f"projects/{project}/topics/{TOPIC}", f"projects/{project}/subscriptions/test"
         with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:

@@ -16,7 +16,7 @@ A, B = ("things", "a"), ("things", "b")
 async def store(request: pytest.FixtureRequest, tmp_path: Path, project: str) -> AsyncIterator[Store]:
     if request.param == "firestore":
         request.getfixturevalue("emulators")
-        from shared.gcp import FirestoreStore
+        from shared.gcp.firestore import FirestoreStore
 
         firestore = FirestoreStore(project)
         yield firestore

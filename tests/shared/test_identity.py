@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import gcp, web
+from shared import web
 from shared.bus import Bus, LocalBus
+from shared.gcp import tokens
 from shared.messages import Decision, Message
 from shared.service import Service
 from shared.settings import Settings
@@ -141,21 +142,21 @@ async def test_keys_are_fetched_once_for_many_pushes_even_forged_ones(service: h
 async def test_a_new_key_of_google_is_soon_accepted_and_an_old_one_refused(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verifier = gcp.GoogleTokenVerifier(keys.url)
+    verifier = tokens.GoogleTokenVerifier(keys.url)
     await verifier.claims(GOOGLE.token(), "retention")
     new = Signer("new")
     keys.signers = [new]
     with pytest.raises(ValueError, match="new"):
         await verifier.claims(new.token(), "retention")
-    monkeypatch.setattr(gcp, "KEYS_MIN_AGE_SECONDS", 0)
+    monkeypatch.setattr(tokens, "KEYS_MIN_AGE_SECONDS", 0)
     assert (await verifier.claims(new.token(), "retention"))["email"] == ACCOUNT
     with pytest.raises(ValueError, match="google"):
         await verifier.claims(GOOGLE.token(), "retention")
 
 
 async def test_keys_are_fetched_again_when_they_are_old(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gcp, "KEYS_MAX_AGE_SECONDS", 0)
-    verifier = gcp.GoogleTokenVerifier(keys.url)
+    monkeypatch.setattr(tokens, "KEYS_MAX_AGE_SECONDS", 0)
+    verifier = tokens.GoogleTokenVerifier(keys.url)
     for _ in range(2):
         await verifier.claims(GOOGLE.token(), "retention")
     assert keys.asked == 2
@@ -168,7 +169,7 @@ async def test_a_push_is_refused_for_now_when_the_keys_cannot_be_fetched(monkeyp
         assert await push(client, GOOGLE.token()) == 503
 
 
-VERIFIER = gcp.GoogleTokenVerifier("", lambda url: {"google": GOOGLE.certificate})
+VERIFIER = tokens.GoogleTokenVerifier("", lambda url: {"google": GOOGLE.certificate})
 JSON = st.recursive(st.none() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s))
 PARTS = st.text() | st.binary().map(lambda b: base64.urlsafe_b64encode(b).decode()) | JSON.map(encode)
 

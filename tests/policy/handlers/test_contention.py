@@ -69,7 +69,7 @@ def _spend_alone(path: Path, writer: int) -> None:
 
 @pytest.fixture
 def clients(emulators: Hosts, project: str) -> Iterator[list[Store]]:
-    from shared.gcp import FirestoreStore
+    from shared.gcp.firestore import FirestoreStore
 
     with ExitStack() as stack:
         stores = [FirestoreStore(project) for _ in range(PROCESSES)]
