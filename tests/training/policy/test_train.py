@@ -18,6 +18,7 @@ from tests.policy.builders import decision_context
 from training.policy import train
 from training.policy.customers import Population
 from training.policy.evaluation.benchmark import BUDGETS
+from training.policy.evaluation.charts import has_diagnostics, history
 from training.policy.network import ActorCritic
 from training.policy.ppo import Diagnostics, PPOArgs, TrainedPolicy, UpdateMetrics, optimal_prices
 from training.policy.train import HISTORY_FILE, MAX_POINTS, TrainArgs, TrainingRun, metrics
@@ -61,8 +62,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
 
 
 def history_of(artifact: tuple[Path, Manifest]) -> dict[str, Any]:
-    history: dict[str, Any] = json.loads((artifact[0] / HISTORY_FILE).read_text())
-    return history
+    """Histories of the runs, by kind, and what holds for all of them."""
+    histories: dict[str, Any] = json.loads((artifact[0] / HISTORY_FILE).read_text())
+    return histories
 
 
 def test_the_service_loads_and_runs_the_trained_network(artifact: tuple[Path, Manifest]) -> None:
@@ -75,48 +77,49 @@ def test_the_service_loads_and_runs_the_trained_network(artifact: tuple[Path, Ma
 
 
 def test_the_manifests_metrics_are_those_of_the_runs(artifact: tuple[Path, Manifest]) -> None:
-    history, manifest = history_of(artifact), artifact[1]
+    histories, manifest = history_of(artifact), artifact[1]
 
     for kind in ("scratch", "warm"):
         for budget in BUDGETS:
-            assert manifest.metrics[f"{kind}.{budget}.median"] == history[kind][0]["shares"][str(budget)]
+            assert manifest.metrics[f"{kind}.{budget}.median"] == histories[kind][0]["shares"][str(budget)]
     updates = {"scratch": 6, "warm": 3, "gradient_ascent": 2, "unmasked": 2}
-    assert {kind: [len(run["points"]) for run in history[kind]] for kind in updates} == {
+    assert {kind: [len(run["points"]) for run in histories[kind]] for kind in updates} == {
         kind: [number] for kind, number in updates.items()
     }
-    assert history["scratch"][0]["steps"] == 6 * 32 * 4
-    assert history["chosen"]["kind"] in ("scratch", "warm")
+    assert histories["scratch"][0]["steps"] == 6 * 32 * 4
+    assert histories["chosen"]["kind"] in ("scratch", "warm")
 
 
-def test_the_history_has_diagnostics_for_every_point(artifact: tuple[Path, Manifest]) -> None:
+def test_every_point_of_a_history_has_the_diagnostics_of_ppo(artifact: tuple[Path, Manifest]) -> None:
     for run in history_of(artifact)["scratch"]:
-        assert len(run["diagnostics"]) == len(run["points"])
-        for diagnostics in run["diagnostics"]:
-            assert list(diagnostics) == ["approx_kl", "clip_fraction", "explained_variance", "entropy"]
-            assert all(isinstance(value, float) for value in diagnostics.values())
+        assert has_diagnostics(run)
+        for point in run["points"]:
+            assert all(isinstance(point[name], float) for name in Diagnostics._fields)
 
 
-def test_the_shipped_history_has_all_points_of_its_runs() -> None:
-    """The report reads these positions, with or without diagnostics beside them."""
-    history = json.loads((ARTIFACTS / "policy" / HISTORY_FILE).read_text())
+def test_a_history_is_read_with_names_and_as_the_shipped_artifact_has_it(artifact: tuple[Path, Manifest]) -> None:
+    shipped = json.loads((ARTIFACTS / "policy" / HISTORY_FILE).read_text())
 
-    for kind in ("scratch", "warm", "gradient_ascent", "unmasked"):
-        for run in history[kind]:
-            assert {len(point) for point in run["points"]} == {6}
-            assert len(run.get("diagnostics", run["points"])) == len(run["points"])
+    for histories in (history_of(artifact), shipped):
+        for kind in ("scratch", "warm", "gradient_ascent", "unmasked"):
+            for run in histories[kind]:
+                for key in ("seconds", "steps", "gain", "fatigue_price"):
+                    assert history(run, key).shape == (len(run["points"]),)
+                assert history(run, "prices").shape == history(run, "used").shape
+                assert history(run, "used").shape == (len(run["points"]), len(histories["budgets"]))
 
 
 def test_the_variants_have_a_fatigue_price_or_other_multipliers(artifact: tuple[Path, Manifest]) -> None:
-    history = history_of(artifact)
-    fatigue_prices = {kind: [point[3] for point in history[kind][0]["points"]] for kind in ("scratch", "unmasked")}
+    kinds = ("scratch", "unmasked", "gradient_ascent")
+    scratch, unmasked, gradient_ascent = (history_of(artifact)[kind][0] for kind in kinds)
 
-    assert not any(fatigue_prices["scratch"])
-    assert fatigue_prices["unmasked"][-1] > 0
-    assert history["gradient_ascent"][0]["points"][0][4] != history["scratch"][0]["points"][0][4]
+    assert not history(scratch, "fatigue_price").any()
+    assert history(unmasked, "fatigue_price")[-1] > 0
+    assert (history(gradient_ascent, "prices")[0] != history(scratch, "prices")[0]).all()
 
 
 def test_a_warm_start_begins_at_the_optimal_prices(artifact: tuple[Path, Manifest]) -> None:
-    scratch, warm = (history_of(artifact)[kind][0]["points"][0][4] for kind in ("scratch", "warm"))
+    scratch, warm = (history(history_of(artifact)[kind][0], "prices")[0] for kind in ("scratch", "warm"))
 
     assert abs(np.log1p(warm) - np.log1p(optimal_prices(CUSTOMERS, TINY.budgets))).max() < 0.1
     assert abs(np.log1p(scratch) - np.log(2)).max() < 0.1
@@ -151,10 +154,10 @@ def test_metrics_are_the_median_the_lowest_and_the_highest_over_the_seeds() -> N
 
 
 def test_a_long_history_is_thinned_out_and_keeps_its_first_and_its_last_update() -> None:
-    history = training_run("scratch", 0.9, updates=999).history()
+    points = training_run("scratch", 0.9, updates=999).history()["points"]
 
-    assert len(history["points"]) == len(history["diagnostics"]) == MAX_POINTS
-    assert (history["points"][0][1], history["points"][-1][1]) == (40, 999 * 40)
+    assert len(points) == MAX_POINTS
+    assert (points[0]["steps"], points[-1]["steps"]) == (40, 999 * 40)
 
 
 def test_the_served_network_is_the_best_in_validation_among_masked_pid_runs(
