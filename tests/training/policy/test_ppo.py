@@ -187,7 +187,8 @@ def first_contact(level: int) -> tuple[float, float]:
 def returns_of(trainer: Trainer) -> np.ndarray:
     """[num_steps, num_envs]"""
     args = trainer.args
-    return Batch.of(trainer.collect_rollout()[0]).returns.reshape(args.num_steps, args.num_envs).numpy()
+    returns = Batch.of(trainer.collect_rollout()[0]).returns
+    return np.asarray(returns.reshape(args.num_steps, args.num_envs))
 
 
 def test_a_rollout_by_hand_through_the_end_of_a_campaign() -> None:
