@@ -1,1 +1,1 @@
-"""Public PPOs on the same environment, to compare with; they live in an environment of their own (requirements.txt)."""
+"""Other PPO implementations in the same environment; they are installed apart from the project (requirements.txt)."""

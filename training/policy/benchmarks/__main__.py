@@ -1,8 +1,8 @@
-"""Beside public PPOs: python -m training.policy.benchmarks --customers FILE.npz [--steps N] [--seeds N] [--jobs N]
+"""Compare PPO implementations: python -m training.policy.benchmarks --customers FILE [--steps N] [--seeds N] [--jobs N]
 
-Everybody learns from the same customers, rewards, network and number of steps, one thread each, and is judged the same:
-what is gained on held-out customers after the price of money, as a share of the dynamic program's. First how fast each
-is, in turn and alone; then what each has learnt, by seed. Writes rivals.json.
+Every learner trains on the same customers, rewards, network size and number of steps, with one thread, and is evaluated
+the same way: net value on held-out customers after the shadow price of the budget, as a share of the dynamic program's.
+First the training speed of each, alone on the machine; then the learning curves by seed. Writes rivals.json.
 """
 
 import json
@@ -18,60 +18,68 @@ from typing import Any
 
 import torch
 
-from training.policy.benchmarks.judge import Curve
-from training.policy.benchmarks.learners import LEARNERS, Run, outcome
-from training.policy.benchmarks.people import People, read
-from training.policy.benchmarks.report import Outcome, summary
+from training.policy.benchmarks.customers import CustomerSplits, read
+from training.policy.benchmarks.evaluation import LearningCurve
+from training.policy.benchmarks.learners import LEARNERS, Run, train
+from training.policy.benchmarks.report import TrainingResult, summary
 
 PRICES = (1.17, 2.15)
-"""At which the optimum of the customers to learn from spends 60 % and 30 % of what it does where money is free."""
-ROUNDS = 2
-"""Times that speed is measured."""
-PACE = {"sb3_defaults": 16_384}
-"""Steps of those too slow to learn for long, whose speed alone is measured: 64 decisions an update, ten times over."""
+"""At which the optimal policy spends 60 % and 30 % of its unconstrained spend on the training customers."""
+SPEED_ROUNDS = 2
+"""Measurements of each learner's speed."""
+SPEED_STEPS = 8 * 8_192
+NO_EVALUATION = 10**9
+"""Interval in steps that no run reaches: speed is measured without evaluations."""
+SPEED_ONLY_STEPS = {"sb3_defaults": 16_384}
+"""Of learners too slow to train for long, whose speed alone is measured: 64 decisions an update, ten epochs."""
 LIBRARIES = ("torch", "numpy", "stable-baselines3", "sb3-contrib", "fast-safe-rl", "tianshou", "gymnasium")
 
 
-def speeds(people: People) -> dict[str, list[float]]:
-    """Decision steps a second, learning included; everybody in turn, so that a busy minute hits them all."""
-    found: dict[str, list[float]] = {name: [] for name in LEARNERS}
-    for _, name in product(range(ROUNDS), LEARNERS):
-        curve, steps = Curve(people.held_out, PRICES[0], 10**9), PACE.get(name, 8 * 8_192)
-        LEARNERS[name](people.training, curve, steps, 0, PRICES[0])
-        found[name].append(curve.steps / curve.seconds)
-        print(f"{name:>20}  {found[name][-1]:>8,.0f} steps a second", flush=True)
-    return found
+def measure_speeds(customers: CustomerSplits) -> dict[str, list[float]]:
+    """Decision steps a second, updates included. Learners take turns, so that a busy minute slows down all of them."""
+    speeds: dict[str, list[float]] = {learner: [] for learner in LEARNERS}
+    for _, learner in product(range(SPEED_ROUNDS), LEARNERS):
+        curve, steps = (
+            LearningCurve(customers.held_out, PRICES[0], NO_EVALUATION),
+            SPEED_ONLY_STEPS.get(learner, SPEED_STEPS),
+        )
+        LEARNERS[learner](customers.training, curve, steps, 0, PRICES[0])
+        speeds[learner].append(curve.steps / curve.seconds)
+        print(f"{learner:>20}  {speeds[learner][-1]:>8,.0f} steps a second", flush=True)
+    return speeds
 
 
-def outcomes(people: People, args: Namespace) -> Iterator[Outcome]:
-    """As they come. The slow begin, so that nobody waits for them."""
-    learners = [name for name in reversed(LEARNERS) if name not in PACE]
-    runs = [Run(*each) for each in product(learners, PRICES, range(args.seeds))]
+def train_all(customers: CustomerSplits, args: Namespace) -> Iterator[TrainingResult]:
+    """In order of completion. The slowest learners are started first, so that they do not finish alone."""
+    learners = [learner for learner in reversed(LEARNERS) if learner not in SPEED_ONLY_STEPS]
+    runs = [Run(*combination) for combination in product(learners, PRICES, range(args.seeds))]
     start = perf_counter()
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        coming = [pool.submit(outcome, run, people, args.steps) for run in runs]
-        for number, future in enumerate(as_completed(coming), 1):
-            found = future.result()
-            gains = found.points[-1].greedy.priced(found.price)
-            said = f"{found.name}, price {found.price}, seed {found.seed}: gains {gains:.3f}"
-            print(f"{perf_counter() - start:6.0f} s  {number} of {len(runs)}  {said}", flush=True)
-            yield found
+        futures = [pool.submit(train, run, customers, args.steps) for run in runs]
+        for number, future in enumerate(as_completed(futures), 1):
+            result = future.result()
+            net_value = result.points[-1].greedy.net(result.price)
+            run = f"{result.learner}, price {result.price}, seed {result.seed}: net value {net_value:.3f}"
+            print(f"{perf_counter() - start:6.0f} s  {number} of {len(runs)}  {run}", flush=True)
+            yield result
 
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.policy.benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--customers", type=Path, required=True, help="what training.policy.benchmarks.export wrote")
-    parser.add_argument("--steps", type=int, default=2**20, help="that each learns for")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at once, a core each; speed is measured alone")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
+    parser.add_argument(
+        "--customers", type=Path, required=True, help="file written by training.policy.benchmarks.export"
+    )
+    parser.add_argument("--steps", type=int, default=2**20, help="training steps of each run")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each learner at each price")
+    parser.add_argument("--jobs", type=int, default=2, help="runs in parallel, each on one core")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write rivals.json to")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    people = read(args.customers)
-    pace = speeds(people)
+    customers = read(args.customers)
+    speeds = measure_speeds(customers)
     report: dict[str, Any] = {"steps": args.steps, "seeds": args.seeds, "threads": 1}
-    report |= {"versions": {name: version(name) for name in LIBRARIES}}
-    report |= summary(people.held_out, pace, list(outcomes(people, args)))
+    report |= {"versions": {library: version(library) for library in LIBRARIES}}
+    report |= summary(customers.held_out, speeds, list(train_all(customers, args)))
     args.reports.mkdir(parents=True, exist_ok=True)
     (args.reports / "rivals.json").write_text(json.dumps(report, indent=2) + "\n")
 

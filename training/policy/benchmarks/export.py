@@ -1,6 +1,6 @@
-"""The customers to learn from and to be judged on, as a file: python -m training.policy.benchmarks.export FILE.npz
+"""Write the training and held-out customers to a file: python -m training.policy.benchmarks.export FILE.npz
 
-Made in the project's own environment, for the rivals have no scorer in theirs.
+Run in the project's own environment: that of the benchmarks has no scorer.
 """
 
 import sys
@@ -10,21 +10,21 @@ from pathlib import Path
 from shared.artifacts import ARTIFACTS
 from shared.settings import Settings
 from training.data.sources import SourceError
-from training.policy.benchmarks.people import People, write
+from training.policy.benchmarks.customers import CustomerSplits, write
 from training.policy.customers import load_population
 
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.policy.benchmarks.export", description=__doc__.partition("\n")[0])
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets made ready")
+    parser.add_argument("file", type=Path, help="file to write, .npz")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     args = parser.parse_args()
     try:
-        found = load_population(Settings().data, args.data, ARTIFACTS)
+        customers = load_population(Settings().data, args.data, ARTIFACTS)
     except SourceError as error:
         sys.exit(str(error))
     args.file.parent.mkdir(parents=True, exist_ok=True)
-    write(args.file, People(found.training, found.held_out))
+    write(args.file, CustomerSplits(customers.training, customers.held_out))
 
 
 if __name__ == "__main__":

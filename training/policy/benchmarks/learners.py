@@ -1,4 +1,4 @@
-"""Who is compared, and a run of one of them."""
+"""The learners that are compared, and one training run of one of them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,34 +6,34 @@ from typing import NamedTuple
 import torch
 
 from services.policy.response.model import Customers
-from training.policy.benchmarks import stable
-from training.policy.benchmarks.judge import Curve
-from training.policy.benchmarks.lagrangian import lagrangian
-from training.policy.benchmarks.ours import every_price, ours
-from training.policy.benchmarks.people import People
-from training.policy.benchmarks.report import Outcome
+from training.policy.benchmarks import project_ppo, stable_baselines
+from training.policy.benchmarks.customers import CustomerSplits
+from training.policy.benchmarks.evaluation import LearningCurve
+from training.policy.benchmarks.fsrl_ppo_lagrangian import train_fsrl
+from training.policy.benchmarks.report import TrainingResult
 
-Learner = Callable[[Customers, Curve, int, int, float], None]
+Learner = Callable[[Customers, LearningCurve, int, int, float], None]
+"""Trains on customers for a number of steps, with a seed and a shadow price, and records its learning curve."""
 LEARNERS: dict[str, Learner] = {
-    "ours": ours,
-    "ours_every_price": every_price,
-    "sb3": stable.EQUAL,
-    "sb3_masked": stable.MASKED,
-    "sb3_defaults": stable.DEFAULTS,
-    "fsrl_ppo_lagrangian": lagrangian,
+    "ours": project_ppo.train_at_price,
+    "ours_every_price": project_ppo.train_over_budgets,
+    "sb3": stable_baselines.SAME_SETTINGS,
+    "sb3_masked": stable_baselines.MASKED,
+    "sb3_defaults": stable_baselines.DEFAULTS,
+    "fsrl_ppo_lagrangian": train_fsrl,
 }
-POINTS = 16
-"""How often each is judged."""
+NUM_EVALUATIONS = 16
+"""Points of a learning curve."""
 
 
 class Run(NamedTuple):
-    name: str
+    learner: str
     price: float
     seed: int
 
 
-def outcome(run: Run, people: People, steps: int) -> Outcome:
+def train(run: Run, customers: CustomerSplits, steps: int) -> TrainingResult:
     torch.set_num_threads(1)
-    curve = Curve(people.held_out, run.price, steps // POINTS)
-    LEARNERS[run.name](people.training, curve, steps, run.seed, run.price)
-    return Outcome(*run, curve.points)
+    curve = LearningCurve(customers.held_out, run.price, steps // NUM_EVALUATIONS)
+    LEARNERS[run.learner](customers.training, curve, steps, run.seed, run.price)
+    return TrainingResult(*run, curve.points)

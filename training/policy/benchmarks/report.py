@@ -1,67 +1,76 @@
-"""What the comparison says, for machines: reports/rivals.json."""
+"""The results of the comparison, as reports/rivals.json has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from services.policy.response.model import Customers
-from training.policy.benchmarks.judge import Point, Value, best
+from training.policy.benchmarks.evaluation import CampaignValue, CurvePoint, optimum
 from training.statistics import interval_over_seeds
 
-ENOUGH = 0.8
-"""Of what the dynamic program has."""
+TARGET_SHARE = 0.8
+"""Of the optimum; the report has the steps and seconds until it is reached."""
 
 
-class Outcome(NamedTuple):
-    """Of a run."""
-
-    name: str
+class TrainingResult(NamedTuple):
+    learner: str
     price: float
     seed: int
-    points: list[Point]
+    points: list[CurvePoint]
 
-    def share(self, point: Point, optimum: Value) -> float:
-        """Of the optimum's, after the price; greedy or drawn, as the learner does better: the same for all."""
-        return max(value.priced(self.price) for value in point[2:]) / optimum.priced(self.price)
+    def share_of_optimum(self, point: CurvePoint, optimal: CampaignValue) -> float:
+        """Of net values; with greedy or sampled actions, whichever is better, for every learner alike."""
+        values = point.greedy, point.sampled
+        return max(value.net(self.price) for value in values) / optimal.net(self.price)
 
 
-def summary(held_out: Customers, pace: dict[str, list[float]], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    rates = {name: max(found) for name, found in pace.items()}  # the others were disturbed
-    learners = {each.name for each in outcomes}
-    optima = {price: best(held_out, price) for price in sorted({each.price for each in outcomes})}
+def summary(
+    held_out: Customers, steps_per_second: Mapping[str, Sequence[float]], results: Sequence[TrainingResult]
+) -> dict[str, Any]:
+    """`steps_per_second` of each learner, measured several times."""
+    rates = {learner: max(measured) for learner, measured in steps_per_second.items()}  # the others were disturbed
+    trained = {result.learner for result in results}
+    optima = {price: optimum(held_out, price) for price in sorted({result.price for result in results})}
     return {
         "train_steps_per_second": rates["ours"],
         "sb3_steps_per_second": rates["sb3"],
         "sb3_defaults_steps_per_second": rates["sb3_defaults"],
         "over_sb3": rates["ours"] / rates["sb3"],
         "over_sb3_defaults": rates["ours"] / rates["sb3_defaults"],
-        "steps_per_second": pace,
+        "steps_per_second": steps_per_second,
         "learnt": {
             f"price {price}": {
-                "optimum": optimum._asdict() | {"priced": optimum.priced(price)},
+                "optimum": {"gain": optimal.incremental, "spend": optimal.spend, "priced": optimal.net(price)},
                 **{
-                    name: _learnt(
-                        [each for each in outcomes if (each.name, each.price) == (name, price)], optimum, rate
+                    learner: _learner_summary(
+                        [result for result in results if (result.learner, result.price) == (learner, price)],
+                        optimal,
+                        rate,
                     )
-                    for name, rate in rates.items()
-                    if name in learners
+                    for learner, rate in rates.items()
+                    if learner in trained
                 },
             }
-            for price, optimum in optima.items()
+            for price, optimal in optima.items()
         },
     }
 
 
-def _learnt(runs: Sequence[Outcome], optimum: Value, rate: float) -> dict[str, Any]:
-    """Money a customer's quarter; steps and seconds to 80 % are by seed, null where it was not reached."""
-    ends = [run.points[-1] for run in runs]
-    firsts = [next((p.steps for p in run.points if run.share(p, optimum) >= ENOUGH), None) for run in runs]
+def _learner_summary(results: Sequence[TrainingResult], optimal: CampaignValue, rate: float) -> dict[str, Any]:
+    """Money per customer and campaign; steps and seconds to 80 % by seed, null where it was not reached."""
+    last_points = [(result, result.points[-1]) for result in results]
+    steps_to_target = [
+        next((p.steps for p in result.points if result.share_of_optimum(p, optimal) >= TARGET_SHARE), None)
+        for result in results
+    ]
     return {
-        "steps": [end.steps for end in ends],
-        "share_of_optimum": interval_over_seeds([run.share(end, optimum) for run, end in zip(runs, ends, strict=True)]),
-        "greedy": interval_over_seeds([end.greedy.priced(run.price) for run, end in zip(runs, ends, strict=True)]),
-        "drawn": interval_over_seeds([end.drawn.priced(run.price) for run, end in zip(runs, ends, strict=True)]),
-        "spend_greedy": interval_over_seeds([end.greedy.spend for end in ends]),
-        "steps_to_80_percent": firsts,
-        "seconds_to_80_percent": [None if first is None else first / rate for first in firsts],
-        "curves": [[(point.steps, run.share(point, optimum)) for point in run.points] for run in runs],
+        "steps": [last.steps for _, last in last_points],
+        "share_of_optimum": interval_over_seeds([run.share_of_optimum(last, optimal) for run, last in last_points]),
+        "greedy": interval_over_seeds([last.greedy.net(run.price) for run, last in last_points]),
+        "drawn": interval_over_seeds([last.sampled.net(run.price) for run, last in last_points]),
+        "spend_greedy": interval_over_seeds([last.greedy.spend for _, last in last_points]),
+        "steps_to_80_percent": steps_to_target,
+        "seconds_to_80_percent": [None if steps is None else steps / rate for steps in steps_to_target],
+        "curves": [
+            [(point.steps, result.share_of_optimum(point, optimal)) for point in result.points] for result in results
+        ],
     }
