@@ -110,7 +110,7 @@ def assess(
 ) -> Evaluation:
     """Evaluate in two processes.
 
-    The two tables are the held-out customers with bank facts drawn again, and with_scores without any.
+    The two tables are the held-out customers with bank facts drawn again, and scored without any.
     """
     held_out, training = population.held_out, population.training[: len(population.training.bill) // TRAINING_COPIES]
     ppo = NetworkPolicy(network, SpendForecast(network, population.training))

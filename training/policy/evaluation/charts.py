@@ -15,8 +15,8 @@ from training.statistics import Estimate
 
 Run = Mapping[str, Any]
 """A training run, as training.json has it."""
-POINT_KEYS = ("seconds", "steps", "gain", "fatigue_price", "prices", "used")
-"""Of the points of a run's history, where they are lists."""
+POINT_FIELDS = ("seconds", "steps", "incremental_value", "fatigue_price", "prices", "utilisation")
+"""Of the points of a run's history, in their order."""
 DIAGNOSTICS = {
     "approx_kl": "approximate KL",
     "clip_fraction": "clip fraction",
@@ -27,24 +27,14 @@ DIAGNOSTICS = {
 NUM_BILL_GROUPS = 5
 
 
-def history(run: Run, key: str) -> np.ndarray:
-    """One quantity at the points of a run's history: [points], or [points, budgets].
-
-    Raises KeyError if the run did not record it.
-    """
-
-    def value(point: Any) -> Any:
-        if isinstance(point, Mapping):
-            return point[key]
-        if key not in POINT_KEYS:
-            raise KeyError(key)
-        return point[POINT_KEYS.index(key)]
-
-    return np.array([value(point) for point in run["points"]])
+def history(run: Run, field: str) -> np.ndarray:
+    """One of POINT_FIELDS over the run: [points], or [points, budgets]."""
+    return np.array([point[POINT_FIELDS.index(field)] for point in run["points"]])
 
 
 def has_diagnostics(run: Run) -> bool:
-    return all(isinstance(point, Mapping) and DIAGNOSTICS.keys() <= point.keys() for point in run["points"])
+    updates = run.get("diagnostics", [])
+    return bool(updates) and all(DIAGNOSTICS.keys() <= update.keys() for update in updates)
 
 
 @styled
@@ -53,7 +43,7 @@ def learning_chart(training: Mapping[str, Any]) -> str:
     figure, axes = new_figure()
     medians = []
     for kind, title, colour in (("scratch", "from scratch", BLUE), ("warm", "warm start", ORANGE)):
-        shares = [history(run, "gain") / training["bound_gain"] for run in training[kind]]
+        shares = [history(run, "incremental_value") / training["bound_gain"] for run in training[kind]]
         for index, (run, share) in enumerate(zip(training[kind], shares, strict=True)):
             label = title if index == 0 else None
             axes.plot(history(run, "seconds"), share, color=colour, linewidth=1, label=label)
@@ -98,7 +88,7 @@ def diagnostics_chart(run: Run) -> str:
     updates = steps / steps[0]
     ends = []
     for axes, (key, title) in zip(figure.subplots(4, 1, sharex=True), DIAGNOSTICS.items(), strict=True):
-        values = history(run, key)
+        values = [update[key] for update in run["diagnostics"]]
         axes.plot(updates, values, color=BLUE, linewidth=1)
         axes.set_title(title, fontsize=9, loc="left")
         axes.grid(axis="y")

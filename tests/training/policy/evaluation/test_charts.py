@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from services.policy.budget.pacing import planned_share
 from training.policy.evaluation import charts
 from training.policy.evaluation.sections import diagnostics
+from training.policy.ppo import Diagnostics
 from training.policy.simulation.service import ServiceRun
 
-POINTS: list[Any] = [
-    {"steps": 100, "approx_kl": 0.01, "clip_fraction": 0.1, "explained_variance": 0.2, "entropy": 3.0},
-    {"steps": 300, "approx_kl": 0.03, "clip_fraction": 0.2, "explained_variance": 0.7, "entropy": 2.0},
+POINTS = [[0.5, 100, 1.0, 0.0, [1.0], [1.0]], [1.5, 300, 2.0, 0.0, [1.0], [1.0]]]
+DIAGNOSTICS = [
+    {"approx_kl": 0.01, "clip_fraction": 0.1, "explained_variance": 0.2, "entropy": 3.0},
+    {"approx_kl": 0.03, "clip_fraction": 0.2, "explained_variance": 0.7, "entropy": 2.0},
 ]
 
 
@@ -49,31 +51,26 @@ def test_spend_is_drawn_beside_the_pacing_plan_of_the_service(figures: list[Figu
     assert np.asarray(spent.get_ydata()) == pytest.approx([0.6, 0.8, 0.95])
 
 
+def test_every_diagnostic_of_ppo_has_a_panel() -> None:
+    assert tuple(charts.DIAGNOSTICS) == Diagnostics._fields
+
+
 def test_ppo_diagnostics_are_drawn_by_update(figures: list[Figure]) -> None:
-    section = diagnostics({"points": POINTS})
+    section = diagnostics({"points": POINTS, "diagnostics": DIAGNOSTICS})
 
     assert [axes.get_title(loc="left") for axes in figures[0].axes] == [*charts.DIAGNOSTICS.values()]
     for axes, key in zip(figures[0].axes, charts.DIAGNOSTICS, strict=True):
         [line] = axes.lines
         assert np.asarray(line.get_xdata()).tolist() == [1, 3], "300 steps are three updates of 100"
-        assert np.asarray(line.get_ydata()).tolist() == [point[key] for point in POINTS]
+        assert np.asarray(line.get_ydata()).tolist() == [update[key] for update in DIAGNOSTICS]
     assert "approximate KL 0.03, clip fraction 0.2, explained variance 0.7, entropy 2" in section
 
 
-@pytest.mark.parametrize("points", [[[0.5, 100, 1.0, 0.0, [1.0], [1.0]]], [POINTS[0], {"steps": 200}]])
+@pytest.mark.parametrize("recorded", [{}, {"diagnostics": [{"approx_kl": 0.01}]}])
 def test_a_run_without_ppo_diagnostics_says_that_it_did_not_record_them(
-    points: list[Any], figures: list[Figure]
+    recorded: dict[str, Any], figures: list[Figure]
 ) -> None:
-    section = diagnostics({"points": points})
+    section = diagnostics({"points": POINTS, **recorded})
 
     assert "This run did not record PPO&#x27;s diagnostics (approximate KL, clip fraction" in section
     assert not figures
-
-
-def test_a_history_is_read_from_points_with_names_and_from_points_by_position() -> None:
-    named, by_position = {"points": POINTS}, {"points": [[0.5, 100, 1.5, 0.0, [1.0], [1.0]]]}
-
-    assert charts.history(named, "steps").tolist() == [100, 300]
-    assert charts.history(by_position, "gain").tolist() == [1.5]
-    with pytest.raises(KeyError, match="entropy"):
-        charts.history(by_position, "entropy")
