@@ -1,6 +1,9 @@
-"""A short quarter through the policy service, and whether who watches it sees what is wrong."""
+"""Short campaigns through the policy service, and whether the audit sees what is wrong."""
+
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from services.policy.budget.ledger import Shard
@@ -18,6 +21,10 @@ from shared.artifacts import Manifest
 from shared.messages import OFFERS
 from tests.policy.builders import MaxOfferPolicy
 from tests.policy.networks import arrays
+from training.policy import export
+from training.policy.customers import Population
+from training.policy.network import ActorCritic
+from training.policy.simulation import service
 from training.policy.simulation.audit import AUDITED_RULES
 from training.policy.simulation.service import ServiceRun, simulate
 
@@ -46,27 +53,25 @@ def untrained() -> Network:
         (MaxOfferPolicy(), 14),
     ],
 )
-def test_a_quarter_of_each_policy_keeps_every_promise(policy: Policy, answer_days: int) -> None:
-    lived = simulate(policy, customers(), 1, BUDGET, answer_days=answer_days, rules=SHORT)
+def test_every_policy_keeps_budget_and_rules_through_the_service(policy: Policy, answer_days: int) -> None:
+    run = simulate(policy, customers(), 1, BUDGET, answer_days=answer_days, rules=SHORT)
 
-    assert lived.violations == dict.fromkeys(AUDITED_RULES, 0)
-    assert lived.spend <= lived.peak_committed <= BUDGET
-    assert sum(lived.contacts) > 0
-    assert len(lived.spend_by_day) == len(lived.prices) == DAYS
-    assert list(lived.spend_by_day) == sorted(lived.spend_by_day)
-
-
-def test_every_customer_has_a_decision_a_day_while_they_are_there() -> None:
-    some = customers()
-
-    for hazard, days in ((1e-12, DAYS), (1e3, 1)):
-        lived = simulate(
-            BaselinePolicy(), Customers(np.full(N, hazard), some.accept, some.bill), 2, BUDGET, rules=SHORT
-        )
-        assert lived.decisions == 2 * N * days
+    assert run.violations == dict.fromkeys(AUDITED_RULES, 0)
+    assert run.spend <= run.peak_committed <= BUDGET
+    assert sum(run.contacts) > 0
+    assert len(run.spend_by_day) == len(run.prices) == DAYS
+    assert list(run.spend_by_day) == sorted(run.spend_by_day)
 
 
-def test_the_same_seed_is_the_same_quarter_and_another_is_not() -> None:
+@pytest.mark.parametrize(("hazard", "days"), [(1e-12, DAYS), (1e3, 1)])
+def test_every_active_customer_has_a_decision_a_day(hazard: float, days: int) -> None:
+    _, accept, bill = customers()
+    run = simulate(BaselinePolicy(), Customers(np.full(N, hazard), accept, bill), 2, BUDGET, rules=SHORT)
+
+    assert run.decisions == 2 * N * days
+
+
+def test_the_same_seed_gives_the_same_campaign_and_another_seed_another() -> None:
     one, again, other = (
         simulate(MaxOfferPolicy(), customers(), 1, BUDGET, seed=seed, rules=SHORT) for seed in (1, 1, 2)
     )
@@ -75,7 +80,7 @@ def test_the_same_seed_is_the_same_quarter_and_another_is_not() -> None:
     assert one.spend_by_day != other.spend_by_day
 
 
-def test_a_short_budget_is_used_and_answers_that_come_late_lock_it_up() -> None:
+def test_a_short_budget_is_used_up_unless_late_answers_keep_it_reserved() -> None:
     at_once, late = (
         simulate(MaxOfferPolicy(), customers(), 3, 2 * BUDGET, answer_days=days, rules=SHORT) for days in (0, 14)
     )
@@ -85,29 +90,52 @@ def test_a_short_budget_is_used_and_answers_that_come_late_lock_it_up() -> None:
     assert late.peak_committed > 0.8 * 2 * BUDGET
 
 
-def anything(*_: object) -> ActionMask:
-    return ActionMask((True,) * len(OFFERS))
+def test_the_audit_sees_a_gate_that_allows_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "action_mask", lambda *_: ActionMask((True,) * len(OFFERS)))
+    run = simulate(MaxOfferPolicy(), customers(), 1, 1e6, rules=SHORT)
+
+    assert all(run.violations[rule] > 0 for rule in ("cooldown", "offer-holds", "cap"))
+    assert run.violations["budget"] == 0
 
 
-def test_a_gate_that_allows_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "action_mask", anything)
-    lived = simulate(MaxOfferPolicy(), customers(), 1, 1e6, rules=SHORT)
-
-    assert all(lived.violations[rule] > 0 for rule in ("cooldown", "offer-holds", "cap"))
-    assert lived.violations["budget"] == 0
-
-
-def test_a_ledger_that_lends_what_it_does_not_hold_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_audit_sees_a_ledger_that_lends_more_than_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Shard, "free", property(lambda shard: 10**9))
-    lived = simulate(MaxOfferPolicy(), customers(), 1, BUDGET, rules=SHORT)
+    run = simulate(MaxOfferPolicy(), customers(), 1, BUDGET, rules=SHORT)
 
-    assert lived.violations["budget"] > 0
-    assert lived.peak_committed > BUDGET
+    assert run.violations["budget"] > 0
+    assert run.peak_committed > BUDGET
 
 
-def test_it_is_told_beside_the_calendar() -> None:
-    lived = ServiceRun(0, 10.0, 9.5, 10.0, {"cap": 0}, (1, 2), 0.0, (6.0, 8.0, 9.5), (1.0,) * 3, 0.0)
+def test_spend_is_compared_with_the_pacing_plan() -> None:
+    run = ServiceRun(0, 10.0, 9.5, 10.0, {"cap": 0}, (1, 2), 0.0, (6.0, 8.0, 9.5), (1.0,) * 3, 0.0)
 
-    assert lived.utilisation == 0.95
-    assert lived.ahead == pytest.approx([0.6 - planned_share(1 / 3), 0.8 - planned_share(2 / 3), 0.95 - 1])
-    assert "9.50 of 10.00 (95.00%)" in str(lived)
+    assert run.utilisation == 0.95
+    assert run.ahead == pytest.approx([0.6 - planned_share(1 / 3), 0.8 - planned_share(2 / 3), 0.95 - 1])
+    assert "9.50 of 10.00 (95.00%)" in str(run)
+
+
+@pytest.fixture
+def _population(monkeypatch: pytest.MonkeyPatch) -> None:
+    population = Population(customers(), customers(), pd.DataFrame())
+    monkeypatch.setattr(service, "load_population", lambda mirror, data, artifacts: population)
+
+
+def run_script(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr("sys.argv", ["service", "--copies", "1", *arguments])
+    service.main()
+
+
+@pytest.mark.usefixtures("_population")
+def test_the_script_simulates_a_network_that_ppo_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export.save(ActorCritic(), tmp_path / "ppo.npz")
+    run_script(monkeypatch, "--network", str(tmp_path / "ppo.npz"))
+
+    assert "violations   cooldown 0, offer-holds 0, cap 0, budget 0" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_population")
+def test_the_script_says_what_makes_a_missing_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match=r"no network .*missing\.npz.*python -m training\.policy\.ppo"):
+        run_script(monkeypatch, "--network", str(tmp_path / "missing.npz"))
