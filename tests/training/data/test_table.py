@@ -106,6 +106,7 @@ def test_json_lines_keep_their_types(tmp_path: Path, column: str) -> None:
         gzip.compress(b"{}\n" * 9)[:-9],
         gzip.compress(b"{}\n" * 9)[:10] + b"\xff" * 20,
     ],
+    ids=["not gzip", "not JSON", "cut short", "damaged"],
 )
 def test_what_is_not_gzipped_json_is_named(tmp_path: Path, content) -> None:
     (tmp_path / "set.jsonl.gz").write_bytes(content)

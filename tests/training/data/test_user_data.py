@@ -273,7 +273,7 @@ def test_a_mapping_or_file_that_is_not_there_is_named(read, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"not a table" * 99)])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"not a table" * 99)], ids=["empty", "gzip"])
 def test_what_is_no_table_is_named(read, tmp_path: Path, name: str, content) -> None:
     read(customers())
     (tmp_path / name).write_bytes(content)
