@@ -41,10 +41,13 @@ def interval_over_seeds(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def wilson_interval(share: float, n: int) -> Estimate:
-    """A share of n independent trials, with Wilson's score interval (1927). Ties make it a little too wide."""
+    """A share of n independent trials, with Wilson's score interval (1927). Ties make it a little too wide.
+
+    The ends are at least and at most the share, also where it is 0 or 1 and rounding would put them beyond it.
+    """
     center, half_width = share + Z**2 / (2 * n), Z * np.sqrt(share * (1 - share) / n + (Z / (2 * n)) ** 2)
     low, high = (float((center + sign * half_width) / (1 + Z**2 / n)) for sign in (-1, 1))
-    return Estimate(share, low, high)
+    return Estimate(share, min(low, share), max(high, share))
 
 
 def newcombe_interval(treated: Sequence[bool] | np.ndarray, control: Sequence[bool] | np.ndarray) -> Estimate:

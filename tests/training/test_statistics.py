@@ -48,6 +48,11 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     assert pytest.approx(1.95996, abs=1e-5) == Z
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_interval_of_a_share_of_none_or_all_contains_it(share: float) -> None:
+    assert all(covers(wilson_interval(share, n), share) for n in range(1, 500))
+
+
 def test_the_interval_of_a_difference_of_shares_is_newcombes() -> None:
     """The first example of his table II: 56 of 70 against 48 of 80."""
     difference, low, high = newcombe_interval([True] * 56 + [False] * 14, [True] * 48 + [False] * 32)

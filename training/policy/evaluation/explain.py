@@ -44,7 +44,7 @@ def first_day(network: Network, customers: Customers, price: float) -> FirstDay:
     by_level = [
         incremental_value(customers, np.full(n, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(NUM_LEVELS)
     ]
-    values, costs = (np.array(money) for money in zip(*by_level, strict=True))
+    values, costs = (np.array(figures) for figures in zip(*by_level, strict=True))
     days_since_contact, none = np.full(n, NEVER_CONTACTED), np.zeros(n)
     facts = customers.hazard, customers.accept.T, price, days_since_contact, none, none
     observations = observe(np.empty((len(OBSERVATION), n), np.float32), *facts, RESPONSE_MODEL, RULES).T
@@ -81,7 +81,7 @@ def target_groups(day: FirstDay) -> dict[str, TargetGroup]:
     A ranking chooses no level, so each customer is offered the level of the most incremental value: the best case.
     """
     ppo, best_level = np.flatnonzero(day.ppo_level > NO_CONTACT), day.values.argmax(axis=0)
-    spend, ppo_value = (money[day.ppo_level[ppo], ppo].sum() for money in (day.costs, day.values))
+    spend, ppo_value = (figures[day.ppo_level[ppo], ppo].sum() for figures in (day.costs, day.values))
 
     def group(rows: np.ndarray, level: np.ndarray) -> TargetGroup:
         values, costs = day.values[level[rows], rows], day.costs[level[rows], rows]

@@ -86,8 +86,10 @@ def smallest_lead(measurements: Measurements, library: str) -> float | None:
     by_price = measurements.benchmarks.get("learnt", {}).values()
     if not by_price or any(not {"ours", library} <= learners.keys() for learners in by_price):
         return None
-    ours, theirs = ([learners[name]["share_of_optimum"]["mean"] for learners in by_price] for name in ("ours", library))
-    return min(our_share - their_share for our_share, their_share in zip(ours, theirs, strict=True))
+    project, others = (
+        [learners[name]["share_of_optimum"]["mean"] for learners in by_price] for name in ("ours", library)
+    )
+    return min(share - other for share, other in zip(project, others, strict=True))
 
 
 def violations(evaluation: Evaluation) -> int:

@@ -84,7 +84,9 @@ def optimal_value(customers: Customers, budget: float, actions: ActionSet, rules
     @cache
     def value(day: int, state: State, funds: float) -> float:
         if day == rules.quarter:
-            return sum(value_after_campaign(customer, day, alone) for customer, alone in enumerate(state))
+            return sum(
+                value_after_campaign(customer, day, customer_state) for customer, customer_state in enumerate(state)
+            )
         return max(action_value(day, state, funds, pair) for pair in actions(day, state, funds))
 
     def action_value(day: int, state: State, funds: float, pair: Actions) -> float:
@@ -96,7 +98,9 @@ def optimal_value(customers: Customers, budget: float, actions: ActionSet, rules
 
     @cache
     def value_overnight(day: int, state: State, funds: float) -> float:
-        bills: float = sum(customers.bill[customer] / 30 for customer, alone in enumerate(state) if alone)
+        bills: float = sum(
+            customers.bill[customer] / 30 for customer, customer_state in enumerate(state) if customer_state
+        )
         outcomes = product(*map(overnight, (0, 1), state))
         return bills + sum(p * q * value(day + 1, (first, second), funds) for (p, first), (q, second) in outcomes)
 
@@ -122,7 +126,7 @@ def allowed_actions(customers: Customers, rules: Rules = RULES) -> ActionSet:
     """Every pair that the gate and the funds allow."""
 
     def actions(day: int, state: State, funds: float) -> Iterator[Actions]:
-        first, second = ([None, *LEVELS] if eligible(alone, rules) else [None] for alone in state)
+        first, second = ([None, *LEVELS] if eligible(customer_state, rules) else [None] for customer_state in state)
         return (pair for pair in product(first, second) if worst_case_cost(customers, pair) <= funds)
 
     return actions
@@ -144,7 +148,7 @@ def index_policy(customers: Customers, price: float) -> ActionSet:
         return int(contact.argmax()) if contact.max() > days[day].wait[customer, state.contacts] else None
 
     def actions(day: int, state: State, funds: float) -> Iterator[Actions]:
-        first, second = (optimal_level(customer, day, alone) for customer, alone in enumerate(state))
+        first, second = (optimal_level(customer, day, customer_state) for customer, customer_state in enumerate(state))
         first = first if worst_case_cost(customers, (first, None)) <= funds else None
         yield first, second if worst_case_cost(customers, (first, second)) <= funds else None
 
