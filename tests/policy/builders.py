@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, cast
 from uuid import uuid5
 
 from services.policy.budget.ledger import Ledger
 from services.policy.budget.pacing import BudgetPacer
 from services.policy.context import PolicyContext
 from services.policy.customer.gate import ActionMask, Limits
+from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.one_step import BaselinePolicy
-from shared.messages import ID_NAMESPACE, OFFERS, Outcome, ScoredCustomer
+from shared.messages import ID_NAMESPACE, OFFERS, Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
 from shared.settings import LOCAL_HASH_KEY
@@ -89,6 +90,13 @@ def outcome(customer: ScoredCustomer, word: str) -> Outcome:
             "text": "Who is this?" if word == "replied" else None,
         }
     )
+
+
+async def decided(customers: Sequence[ScoredCustomer], context: PolicyContext) -> list[Decision | PlannedContact]:
+    """The message of each decision."""
+    messages = [message for [message] in await decide(customers, context=context)]
+    assert all(isinstance(message, Decision | PlannedContact) for message in messages)
+    return cast(list[Decision | PlannedContact], messages)
 
 
 async def context(

@@ -22,17 +22,15 @@ from tests.policy.builders import NOON, LateStore, noon
 
 DAY = timedelta(days=1)
 SHARD: Key = (SHARDS, "0")
-
-
 ALL = 10**12
-"""Cents: so many that none is missed."""
+"""Cents of a budget in which rounding to cents does not show."""
 
 
 def spent(share: float, expected_cost: float = 0.0) -> Shard:
     return Shard(allotment=ALL, committed=round(ALL * share), expected_cost=round(ALL * expected_cost), reserved=0)
 
 
-def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
+def test_the_plan_spends_the_whole_budget_and_less_each_day() -> None:
     days = [planned_share((day + 1) / 90) - planned_share(day / 90) for day in range(90)]
 
     assert (planned_share(0), planned_share(1)) == (0, 1)
@@ -40,7 +38,7 @@ def test_the_calendar_spends_all_of_it_and_less_each_day() -> None:
     assert days[-1] > 0
 
 
-def test_what_is_ahead_of_the_calendar_counts_by_what_the_calendar_leaves() -> None:
+def test_the_error_is_a_share_of_what_is_planned_to_be_left() -> None:
     left = 1 - planned_share(0.5)
     assert pacing_error(spent(1 - left), 0.5) == pytest.approx(0, abs=1e-9)
     assert pacing_error(spent(1 - 0.2 * left), 0.5) == pytest.approx(0.8)
@@ -48,39 +46,41 @@ def test_what_is_ahead_of_the_calendar_counts_by_what_the_calendar_leaves() -> N
     assert pacing_error(spent(1 - left, expected_cost=0.5 * left), 0.5) == pytest.approx(0.5)
 
 
-def test_the_error_ends_at_one_and_is_not_endless_at_the_end() -> None:
+def test_the_error_is_clipped_and_finite_at_the_end() -> None:
     assert pacing_error(spent(0.0), 0.9) == -1
     assert pacing_error(spent(1.0), 0.2) == 1
     assert pacing_error(spent(0.99), 1.0) == pytest.approx(-0.01 / MIN_SHARE_LEFT)
     assert pacing_error(Shard(), 0.5) == 0
 
 
-def test_promises_count_by_what_is_expected_of_them() -> None:
+def test_open_offers_count_by_their_expected_cost() -> None:
     shard = Shard(allotment=10_000).reserve(1_000, expected_cost=200)
 
     assert pacing_error(shard, 0.0) == pytest.approx(0.02)
 
 
-def test_a_step_is_the_sum_of_its_three_parts() -> None:
+def test_a_step_is_the_sum_of_its_proportional_integral_and_derivative_terms() -> None:
     pid, price = PID(integral=0.5, error=0.1).step(0.3, days=2)
 
-    assert pid == PID(pytest.approx(0.5 + KI * 0.3 * 2), 0.3)
+    assert pid.integral == pytest.approx(0.5 + KI * 0.3 * 2)
+    assert pid.error == 0.3
     assert price == pytest.approx(expm1(0.5 + KI * 0.3 * 2 + KP * 0.3 + KD * 0.1))
 
 
-def test_what_gets_better_is_not_paid_for_twice() -> None:
+def test_the_derivative_ignores_an_error_that_falls() -> None:
     _, price = PID(integral=1.0, error=0.3).step(0.1, days=1)
 
     assert price == pytest.approx(expm1(1.0 + KI * 0.1 + KP * 0.1))
 
 
-def test_on_pace_the_price_stays() -> None:
+def test_the_price_stays_while_the_error_is_zero() -> None:
     pid, price = PID().step(0.0, days=30)
 
-    assert (pid, price) == (PID(), pytest.approx(INITIAL_PRICE))
+    assert pid == PID()
+    assert price == pytest.approx(INITIAL_PRICE)
 
 
-def test_money_is_never_cheaper_than_free_and_dearer_again_at_once() -> None:
+def test_the_price_is_never_negative_and_rises_again_at_once() -> None:
     pid = PID()
     for _ in range(1_000):
         pid, price = pid.step(-1.0, days=1)
@@ -91,14 +91,14 @@ def test_money_is_never_cheaper_than_free_and_dearer_again_at_once() -> None:
 
 
 @pytest.mark.parametrize("demand", [0.5, 3.0, 10.0])
-def test_a_quarter_is_spent_at_its_pace_though_demand_trebles_in_the_middle(demand: float) -> None:
-    """Customers take less as money gets dearer: in a quarter, `demand` budgets if it were free."""
+def test_spend_follows_the_plan_though_demand_trebles_in_the_middle(demand: float) -> None:
+    """Demand falls with the price; at a price of 0 it is `demand` budgets a quarter."""
     budget, pid, price, cents = 1_000_000, PID(), INITIAL_PRICE, 0.0
     ahead = []
     for day in range(90):
         for _ in range(24):
-            much = 3 if 30 <= day < 45 else 1
-            cents = min(cents + much * demand * budget / 90 / 24 * exp(-log1p(price)), budget)
+            factor = 3 if 30 <= day < 45 else 1
+            cents = min(cents + factor * demand * budget / 90 / 24 * exp(-log1p(price)), budget)
             passed = (day + 1) / 90
             pid, price = pid.step(pacing_error(Shard(allotment=budget, committed=round(cents)), passed), 1 / 24)
         ahead.append(cents / budget - planned_share(passed))
@@ -108,8 +108,14 @@ def test_a_quarter_is_spent_at_its_pace_though_demand_trebles_in_the_middle(dema
         assert cents > 0.97 * budget
 
 
-async def paced(store: SQLiteStore, days: int = 90, budget: float = 100, shards: int = 2) -> BudgetPacer:
+async def opened(store: SQLiteStore, days: int = 90, budget: float = 100, shards: int = 2) -> BudgetPacer:
     return await BudgetPacer.open(store, await Ledger.open(store, budget, shards, noon), days, NOON)
+
+
+async def stored(store: SQLiteStore) -> Document:
+    state = (await store.read([PACING]))[PACING]
+    assert state
+    return state
 
 
 async def spend(store: SQLiteStore, cents: int) -> None:
@@ -122,31 +128,29 @@ async def spend(store: SQLiteStore, cents: int) -> None:
 @pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
 async def test_the_price_moves_once_an_hour_with_what_is_spent(kind: type[SQLiteStore]) -> None:
     store = kind()
-    pace = await paced(store)
+    pacer = await opened(store)
     await spend(store, 2_000)
 
-    assert await pace.price(NOON + STEP_INTERVAL - timedelta(seconds=1)) == INITIAL_PRICE
-    moved = await pace.price(NOON + STEP_INTERVAL)
+    assert await pacer.price(NOON + STEP_INTERVAL - timedelta(seconds=1)) == INITIAL_PRICE
+    moved = await pacer.price(NOON + STEP_INTERVAL)
 
     plan = planned_share(1 / 24 / 90)
     assert moved == pytest.approx(PID().step((0.2 - plan) / (1 - plan), 1 / 24)[1])
     assert moved > INITIAL_PRICE
     await spend(store, 2_000)
-    assert await pace.price(NOON + STEP_INTERVAL + timedelta(minutes=59)) == moved
-    assert await pace.price(NOON + 2 * STEP_INTERVAL) > moved
+    assert await pacer.price(NOON + STEP_INTERVAL + timedelta(minutes=59)) == moved
+    assert await pacer.price(NOON + 2 * STEP_INTERVAL) > moved
 
 
-async def test_who_comes_second_reads_what_the_first_found() -> None:
+async def test_a_second_process_reads_the_price_of_the_first() -> None:
     store = SQLiteStore()
-    one, other = await paced(store), await paced(store)
+    pacer, other = await opened(store), await opened(store)
     await spend(store, 2_000)
-    first = await one.price(NOON + STEP_INTERVAL)
+    price = await pacer.price(NOON + STEP_INTERVAL)
     await spend(store, 199)
 
-    assert await other.price(NOON + STEP_INTERVAL + timedelta(minutes=30)) == first
-    kept = (await store.read([PACING]))[PACING]
-    assert kept
-    assert kept["price"] == first
+    assert await other.price(NOON + STEP_INTERVAL + timedelta(minutes=30)) == price
+    assert (await stored(store))["price"] == price
 
 
 async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
@@ -158,7 +162,7 @@ async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
 
     assert later.day(NOON + 45 * DAY) == 45
     assert await later.price(NOON + 45 * DAY) == pytest.approx(INITIAL_PRICE), (
-        "spent is what the calendar spends by half-time"
+        "the spend is as planned for half of the calendar"
     )
 
 
@@ -166,81 +170,81 @@ async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
     ("days", "passed", "day"), [(90, 0, 0), (90, 0.5, 0), (90, 89.5, 89), (90, 400, 89), (30, 0, 60), (365, 10, 0)]
 )
 async def test_a_quarter_ends_with_the_calendar(days: int, passed: float, day: int) -> None:
-    assert (await paced(SQLiteStore(), days)).day(NOON + passed * DAY) == day
+    assert (await opened(SQLiteStore(), days)).day(NOON + passed * DAY) == day
 
 
-async def seen(pace: BudgetPacer, store: SQLiteStore) -> None:
-    pace.observe({SHARD: Shard.from_document((await store.read([SHARD]))[SHARD])})
+async def observe(pacer: BudgetPacer, store: SQLiteStore) -> None:
+    pacer.observe({SHARD: Shard.from_document((await store.read([SHARD]))[SHARD])})
 
 
 @pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
-async def test_the_price_moves_within_the_hour_when_much_is_promised_at_once(kind: type[SQLiteStore]) -> None:
+async def test_the_price_moves_within_the_hour_in_a_burst(kind: type[SQLiteStore]) -> None:
     store = kind()
-    pace = await paced(store)
+    pacer = await opened(store)
     await spend(store, 199)
-    await seen(pace, store)
-    assert await pace.price(NOON) == INITIAL_PRICE
+    await observe(pacer, store)
+    assert await pacer.price(NOON) == INITIAL_PRICE
     await spend(store, 1)
-    await seen(pace, store)
+    await observe(pacer, store)
 
-    first = await pace.price(NOON)
+    first = await pacer.price(NOON)
 
     assert first == pytest.approx(PID().step(0.02, 0)[1])
     assert first > INITIAL_PRICE
     await spend(store, 199)
-    await seen(pace, store)
-    assert await pace.price(NOON) == first
+    await observe(pacer, store)
+    assert await pacer.price(NOON) == first
     await spend(store, 1)
-    await seen(pace, store)
-    assert await pace.price(NOON) == pytest.approx(PID().step(0.04, 0)[1])
+    await observe(pacer, store)
+    assert await pacer.price(NOON) == pytest.approx(PID().step(0.04, 0)[1])
 
 
-async def test_a_burst_changes_nothing_of_the_next_hour() -> None:
+async def test_a_burst_does_not_change_the_next_hours_price() -> None:
     prices = []
     for burst in (True, False):
         store = SQLiteStore()
-        pace = await paced(store)
+        pacer = await opened(store)
         for _ in range(5):
             await spend(store, 300)
             if burst:
-                await seen(pace, store)
-                assert await pace.price(NOON + STEP_INTERVAL / 2) > INITIAL_PRICE
-        prices.append(await pace.price(NOON + STEP_INTERVAL))
+                await observe(pacer, store)
+                assert await pacer.price(NOON + STEP_INTERVAL / 2) > INITIAL_PRICE
+        prices.append(await pacer.price(NOON + STEP_INTERVAL))
 
     assert prices[0] == prices[1]
 
 
-async def test_of_two_who_see_a_burst_one_moves_the_price_and_both_have_it() -> None:
+async def test_of_two_processes_that_see_a_burst_one_moves_the_price() -> None:
     store = SQLiteStore()
-    one, other = await paced(store), await paced(store)
+    pacer, other = await opened(store), await opened(store)
     await spend(store, 300)
-    await seen(one, store)
-    first = await one.price(NOON)
+    await observe(pacer, store)
+    price = await pacer.price(NOON)
     await spend(store, 100)
-    await seen(other, store)
+    await observe(other, store)
 
-    assert await other.price(NOON) == first != INITIAL_PRICE
-    assert (await store.read([PACING]))[PACING]["burst"] == 500
+    assert await other.price(NOON) == price != INITIAL_PRICE
+    assert (await stored(store))["burst"] == 500
 
 
-async def test_who_starts_late_knows_what_others_promised() -> None:
+async def test_a_process_that_starts_late_knows_what_others_reserved() -> None:
     store = SQLiteStore()
-    await paced(store)
+    await opened(store)
     await spend(store, 200)
 
-    assert await (await paced(store)).price(NOON) > INITIAL_PRICE
+    assert await (await opened(store)).price(NOON) > INITIAL_PRICE
 
 
-async def test_without_a_budget_nothing_moves_at_once() -> None:
+async def test_without_a_budget_the_price_does_not_move_at_once() -> None:
     store = SQLiteStore()
-    pace = await paced(store, budget=0)
+    pacer = await opened(store, budget=0)
     before = await store.read([PACING])
 
-    assert await pace.price(NOON) == INITIAL_PRICE
+    assert await pacer.price(NOON) == INITIAL_PRICE
     assert await store.read([PACING]) == before
 
 
-def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
+def test_a_calendar_plans_only_what_was_not_spent_before_it() -> None:
     rest = spent(0.6 + 0.4 * planned_share(0.5))
 
     assert pacing_error(rest, 0.5, before=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
@@ -250,36 +254,37 @@ def test_a_calendar_is_for_what_was_not_spent_before_it() -> None:
     )
 
 
-async def test_when_the_calendar_is_over_a_new_one_begins_for_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_new_calendar_begins_when_one_is_over(caplog: pytest.LogCaptureFixture) -> None:
     store = SQLiteStore()
-    pace, over = await paced(store, days=2, shards=1), NOON + 48 * STEP_INTERVAL
+    pacer, over = await opened(store, days=2, shards=1), NOON + 48 * STEP_INTERVAL
     for hour in range(48):
-        await pace.price(NOON + hour * STEP_INTERVAL)
+        await pacer.price(NOON + hour * STEP_INTERVAL)
     await spend(store, 6_000)
     assert "calendar" not in caplog.text
 
     with caplog.at_level("INFO", "retention"):
-        assert await pace.price(over) == INITIAL_PRICE
+        assert await pacer.price(over) == INITIAL_PRICE
     assert "calendar" in caplog.text
-    assert pace.day(over) == 88, "two days of the quarter are left again"
-    kept = (await store.read([PACING]))[PACING]
-    assert kept["before"] == 6_000
-    assert kept["burst"] == 6_000 + 0.02 * 4_000
+    assert pacer.day(over) == 88, "two days of the quarter are left again"
+    state = await stored(store)
+    assert state["before"] == 6_000
+    assert state["burst"] == 6_000 + 0.02 * 4_000
 
 
-async def test_what_is_left_of_a_budget_is_spent_by_the_next_calendar() -> None:
-    """Half is left, and customers would take three times as much in a calendar if it were free."""
-    store, cents, left = SQLiteStore(), 0.0, [10_000]
-    pace, end = await paced(store, days=10, shards=1), 10 * 24
-    await pace.price(NOON)
+async def test_the_next_calendar_spends_what_is_left_of_the_budget() -> None:
+    """Half of it is left, and at a price of 0 demand is three times as much."""
+    store, cents, left, end = SQLiteStore(), 0.0, [10_000], 10 * 24
+    ledger = await Ledger.open(store, 100, 1, noon)
+    pacer = await BudgetPacer.open(store, ledger, 10, NOON)
+    await pacer.price(NOON)
     await spend(store, 5_000)
     for hour in range(2 * end):
-        price = await pace.price(NOON + hour * STEP_INTERVAL)
+        price = await pacer.price(NOON + hour * STEP_INTERVAL)
         if hour >= end:
             cents += 15_000 / end / (1 + price)
             await spend(store, min(int(cents), left[-1]))
             cents -= int(cents)
-        left.append((await pace._ledger.balance()).free)
+        left.append((await ledger.balance()).free)
 
     assert left[end] == 5_000
     assert left[end + end // 2] == pytest.approx(5_000 * (1 - planned_share(0.5)), abs=500)

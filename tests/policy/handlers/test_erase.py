@@ -7,93 +7,95 @@ from services.policy.context import PolicyContext
 from services.policy.handlers.decide import decide
 from services.policy.handlers.erase import BATCH_SIZE, erase
 from services.policy.handlers.settle import settle
-from shared.messages import Decision, Outcome
+from shared.messages import Outcome
 from shared.service import NotReadyError
 from shared.store import DEAD_LETTERS, DECISIONS, EARLY_OUTCOMES, VERDICTS, SQLiteStore, customer_documents
-from tests.policy.builders import MaxOfferPolicy, context, outcome, scored
+from tests.policy.builders import MaxOfferPolicy, context, decided, outcome, scored
 
 
-async def erased(at: PolicyContext, customer_id: str = "customer-1") -> int:
-    return await erase(customer_id, at.store, at.ledger, at.pseudonyms)
+async def erased(service: PolicyContext, customer_id: str = "customer-1") -> int:
+    return await erase(customer_id, service.store, service.ledger, service.pseudonyms)
 
 
-def everything(at: PolicyContext) -> str:
-    assert isinstance(at.store, SQLiteStore)
-    return str(at.store.snapshot())
+def everything(service: PolicyContext) -> str:
+    """All that is stored, as text."""
+    assert isinstance(service.store, SQLiteStore)
+    return str(service.store.snapshot())
 
 
-async def test_every_trace_goes_and_others_stay() -> None:
-    at = await context()
-    await decide([scored(), scored(event_id="again"), scored("other", name="Angua")], context=at)
+async def test_all_documents_of_a_customer_are_deleted_and_no_others() -> None:
+    service = await context()
+    await decide([scored(), scored(event_id="again"), scored("other", name="Angua")], context=service)
     with pytest.raises(NotReadyError):
-        await settle([outcome(scored(event_id="never decided"), "accepted")], context=at)
-    elsewhere = {(place, "x"): {"customer_id": "customer-1"} for place in (VERDICTS, DECISIONS, DEAD_LETTERS)}
-    await at.store.update(list(elsewhere), lambda _: (elsewhere, None))
+        await settle([outcome(scored(event_id="never decided"), "accepted")], context=service)
+    others = {(collection, "x"): {"customer_id": "customer-1"} for collection in (VERDICTS, DECISIONS, DEAD_LETTERS)}
+    await service.store.update(list(others), lambda _: (others, None))
 
-    assert len(await at.store.by_customer(EARLY_OUTCOMES, "customer-1")) == 1
-    assert await erased(at) == 7
-    assert await customer_documents(at.store, "customer-1") == []
-    assert "customer-1" not in everything(at)
-    assert "Sam" not in everything(at)
-    assert "Angua" in everything(at)
-
-
-async def test_a_second_time_there_is_nothing() -> None:
-    at = await context()
-    await decide([scored()], context=at)
-
-    assert [await erased(at), await erased(at)] == [2, 0]
+    assert len(await service.store.by_customer(EARLY_OUTCOMES, "customer-1")) == 1
+    assert await erased(service) == 7
+    assert await customer_documents(service.store, "customer-1") == []
+    assert "customer-1" not in everything(service)
+    assert "Sam" not in everything(service)
+    assert "Angua" in everything(service)
 
 
-async def test_what_was_promised_is_given_back_and_what_was_spent_stays_spent() -> None:
-    at = await context(shards=2, policy=MaxOfferPolicy(), cooldown=timedelta(0))
+async def test_erasing_again_deletes_nothing() -> None:
+    service = await context()
+    await decide([scored()], context=service)
+
+    assert [await erased(service), await erased(service)] == [2, 0]
+
+
+async def test_reserved_money_is_released_and_committed_money_stays_committed() -> None:
+    service = await context(shards=2, policy=MaxOfferPolicy(), cooldown=timedelta(0))
     spent = scored(event_id="spent")
-    await decide([scored(event_id="promised"), spent, scored("other")], context=at)
-    await settle([outcome(spent, "accepted")], context=at)
-    before = await at.ledger.balance()
+    await decide([scored(event_id="open"), spent, scored("other")], context=service)
+    await settle([outcome(spent, "accepted")], context=service)
+    before = await service.ledger.balance()
     assert (before.reserved, before.committed) == (3_000, 1_500)
 
-    await erased(at)
+    await erased(service)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_500, expected_cost=1_050, committed=1_500)
-
-
-async def test_who_opted_out_stays_opted_out() -> None:
-    at = await context()
-    await decide([scored()], context=at)
-    await settle([outcome(scored(), "opted-out")], context=at)
-    await erased(at)
-
-    [[decision]] = await decide([scored(event_id="next")], context=at)
-    assert isinstance(decision, Decision)
-    assert decision.metadata.gate == ("opted-out",)
+    assert await service.ledger.balance() == Shard(
+        allotment=100_000, reserved=1_500, expected_cost=1_050, committed=1_500
+    )
 
 
-async def test_who_did_not_opt_out_is_a_new_customer() -> None:
-    at = await context()
-    await decide([scored()], context=at)
-    await erased(at)
+async def test_an_opt_out_outlives_the_erasure() -> None:
+    service = await context()
+    await decide([scored()], context=service)
+    await settle([outcome(scored(), "opted-out")], context=service)
+    await erased(service)
 
-    [[message]] = await decide([scored(event_id="next")], context=at)
-    assert message.metadata.gate == ()  # type: ignore[attr-defined]
-
-
-async def test_many_documents_go_too() -> None:
-    at = await context(budget=1e6, policy=MaxOfferPolicy(), cooldown=timedelta(0), fatigue_cap=1_000)
-    await decide([scored(event_id=str(n)) for n in range(BATCH_SIZE + 20)], context=at)
-    assert (await at.ledger.balance()).reserved == 1_500 * (BATCH_SIZE + 20)
-
-    assert await erased(at) == BATCH_SIZE + 20 + 1
-    assert (await at.ledger.balance()).reserved == 0
+    [message] = await decided([scored(event_id="next")], service)
+    assert message.metadata.gate == ("opted-out",)
 
 
-async def test_it_can_be_asked_for_as_an_outcome_and_said_without_a_name(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_erased_customer_is_a_new_one() -> None:
+    service = await context()
+    await decide([scored()], context=service)
+    await erased(service)
+
+    [message] = await decided([scored(event_id="next")], service)
+    assert message.metadata.gate == ()
+
+
+async def test_more_documents_than_a_batch_are_deleted() -> None:
+    service = await context(budget=1e6, policy=MaxOfferPolicy(), cooldown=timedelta(0), fatigue_cap=1_000)
+    await decide([scored(event_id=str(n)) for n in range(BATCH_SIZE + 20)], context=service)
+    assert (await service.ledger.balance()).reserved == 1_500 * (BATCH_SIZE + 20)
+
+    assert await erased(service) == BATCH_SIZE + 20 + 1
+    assert (await service.ledger.balance()).reserved == 0
+
+
+async def test_erasure_may_come_as_an_outcome_and_is_logged_without_the_id(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="retention")
-    at = await context()
-    await decide([scored()], context=at)
+    service = await context()
+    await decide([scored()], context=service)
 
-    await settle([Outcome.parse(b'{"customer_id": "customer-1", "outcome": "erased"}', "m")], context=at)
+    await settle([Outcome.parse(b'{"customer_id": "customer-1", "outcome": "erased"}', "m")], context=service)
 
-    assert await customer_documents(at.store, "customer-1") == []
+    assert await customer_documents(service.store, "customer-1") == []
     [record] = caplog.records
-    assert record.__dict__["fields"] == {"customer": at.pseudonyms.of("customer-1"), "documents": 2}
+    assert record.__dict__["fields"] == {"customer": service.pseudonyms.of("customer-1"), "documents": 2}

@@ -23,31 +23,31 @@ from tests.support.tokens import ACCOUNT, Signer, key_server
 
 
 class WaitingPolicy:
-    """Contacts nobody, and wants to look again."""
+    """Never contacts, and asks for a review."""
 
     name = version = "waiting"
 
     def __init__(self, days: int = 3) -> None:
         self.days = days
 
-    def choose(self, decision_context: DecisionContext) -> PolicyAction:
+    def choose(self, context: DecisionContext) -> PolicyAction:
         return PolicyAction(None, 0.0, 0.5, 1.0, self.days)
 
 
 class Calendar:
-    """A desk, and what the calendar sends through again."""
+    """A service, its clock, and the events that its reviews publish."""
 
-    def __init__(self, at: PolicyContext, clock: TickingClock) -> None:
-        self.context, self.clock, self.bus = at, clock, LocalBus()
+    def __init__(self, context: PolicyContext, clock: TickingClock) -> None:
+        self.context, self.clock, self.bus = context, clock, LocalBus()
         self.sent: list[CustomerEvent] = []
-        self.bus.subscribe("customer-events.test", self._hear)
+        self.bus.subscribe("customer-events.test", self._receive)
 
     @classmethod
     async def of(cls, policy: Any, **facts: Any) -> "Calendar":
         clock = TickingClock()
         return cls(await context(policy=policy, clock=clock, **facts), clock)
 
-    async def _hear(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
+    async def _receive(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
         self.sent += [CustomerEvent.parse(e.data, e.id) for e in envelopes]
         return [None] * len(envelopes)
 
@@ -61,7 +61,7 @@ class Calendar:
         return done
 
 
-async def test_a_customer_is_looked_at_again_on_the_day_and_not_before() -> None:
+async def test_a_customer_is_reviewed_on_the_day_and_not_before() -> None:
     calendar = await Calendar.of(WaitingPolicy(days=3))
     [decision] = await calendar.decide(scored(contract="One year", streaming_tv="Yes"))
 
@@ -78,10 +78,10 @@ async def test_a_customer_is_looked_at_again_on_the_day_and_not_before() -> None
         "Yes",
         100,
     )
-    assert event.churn_risk is None, "it is worked out anew"
+    assert event.churn_risk is None, "the scorer predicts it anew"
 
 
-async def test_a_risk_that_the_caller_knew_is_known_still() -> None:
+async def test_a_risk_given_by_the_caller_is_kept() -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored(churn_risk=0.65, churn_risk_source="caller"))
     await calendar.tick(days=3)
@@ -89,7 +89,7 @@ async def test_a_risk_that_the_caller_knew_is_known_still() -> None:
     assert calendar.sent[0].churn_risk == 0.65
 
 
-async def test_a_calendar_asked_again_sends_nobody_twice() -> None:
+async def test_a_repeated_review_sends_nobody_twice() -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored(), scored("other"))
     await calendar.tick(days=3)
@@ -99,8 +99,8 @@ async def test_a_calendar_asked_again_sends_nobody_twice() -> None:
     assert sorted(event.customer_id for event in calendar.sent) == ["customer-1", "other"]
 
 
-async def test_a_customer_sent_twice_is_decided_once() -> None:
-    """As when the calendar was cut off between sending them and crossing them off."""
+async def test_a_customer_sent_twice_has_the_same_event() -> None:
+    """As if the process had ended between publishing the event and clearing the review."""
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored())
     key = (CUSTOMERS, "customer-1")
@@ -113,7 +113,7 @@ async def test_a_customer_sent_twice_is_decided_once() -> None:
     assert first == second
 
 
-async def test_a_newer_event_takes_the_place_of_an_older_review() -> None:
+async def test_a_newer_event_replaces_the_review() -> None:
     calendar = await Calendar.of(WaitingPolicy(days=3))
     await calendar.decide(scored(tenure=1.0))
     calendar.clock.now += timedelta(days=2)
@@ -124,7 +124,7 @@ async def test_a_newer_event_takes_the_place_of_an_older_review() -> None:
     assert [event.tenure for event in calendar.sent] == [2.0]
 
 
-async def test_who_needs_no_second_look_any_more_gets_none() -> None:
+async def test_a_newer_event_may_cancel_the_review() -> None:
     policy = WaitingPolicy(days=3)
     calendar = await Calendar.of(policy)
     await calendar.decide(scored())
@@ -135,7 +135,7 @@ async def test_who_needs_no_second_look_any_more_gets_none() -> None:
 
 
 @pytest.mark.parametrize("word", ["churned", "opted-out"])
-async def test_who_has_left_or_wants_no_contact_is_not_looked_at_again(word: str) -> None:
+async def test_a_customer_who_has_left_or_opted_out_is_not_reviewed(word: str) -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored())
     await settle([outcome(scored(), word)], context=calendar.context)
@@ -144,14 +144,14 @@ async def test_who_has_left_or_wants_no_contact_is_not_looked_at_again(word: str
 
 
 @pytest.mark.parametrize(("facts", "limits"), [({"opted_out": True}, {}), ({}, {"holdout_share": 1.0})])
-async def test_whom_no_day_allows_to_contact_is_not_looked_at_again(facts: Any, limits: Any) -> None:
+async def test_a_customer_whom_the_gate_masks_for_good_is_not_reviewed(facts: Any, limits: Any) -> None:
     calendar = await Calendar.of(WaitingPolicy(), **limits)
     await calendar.decide(scored(**facts))
 
     assert (await calendar.tick(days=7))["reviewed"] == 0
 
 
-async def test_what_is_known_gets_too_old_to_look_at_again() -> None:
+async def test_a_customer_whose_facts_are_too_old_is_not_reviewed() -> None:
     calendar = await Calendar.of(WaitingPolicy(days=7))
     await calendar.decide(scored(times={"scored_at": NOON}))
     for _ in range(20):
@@ -164,7 +164,7 @@ async def test_what_is_known_gets_too_old_to_look_at_again() -> None:
     assert len(calendar.sent) == MAX_FACTS_AGE.days // 7 + 1
 
 
-async def test_the_contact_of_a_reviewed_customer_keeps_its_cooldown() -> None:
+async def test_a_contact_after_a_review_has_a_cooldown() -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(scored())
     await calendar.tick(days=3)
@@ -177,19 +177,19 @@ async def test_the_contact_of_a_reviewed_customer_keeps_its_cooldown() -> None:
 
 
 class BusyStore(SQLiteStore):
-    """Once, something happens between finding what is due and doing it."""
+    """Once, runs `meanwhile` between finding what is due and handling it."""
 
     meanwhile: Callable[[], Awaitable[Any]] | None = None
 
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
         keys = await super().due(collection, now, limit)
         if keys and self.meanwhile:
-            happens, self.meanwhile = self.meanwhile, None
-            await happens()
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
         return keys
 
 
-async def test_an_event_that_comes_meanwhile_is_reviewed_on_its_own_day() -> None:
+async def test_an_event_during_the_review_is_reviewed_on_its_own_day() -> None:
     calendar = await Calendar.of(WaitingPolicy(days=3), store=(store := BusyStore()))
     await calendar.decide(scored())
     store.meanwhile = partial(calendar.decide, scored(event_id="newer", tenure=99.0))
@@ -200,7 +200,7 @@ async def test_an_event_that_comes_meanwhile_is_reviewed_on_its_own_day() -> Non
     assert calendar.sent[-1].tenure == 99
 
 
-async def test_who_accepts_while_the_offer_is_ended_has_it_and_is_not_forgotten() -> None:
+async def test_an_acceptance_while_the_offer_expires_counts_and_is_kept() -> None:
     calendar = await Calendar.of(MaxOfferPolicy(), store=(store := BusyStore()))
     await calendar.decide(scored())
     calendar.clock.now += timedelta(days=17)
@@ -213,20 +213,20 @@ async def test_who_accepts_while_the_offer_is_ended_has_it_and_is_not_forgotten(
     assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
-async def test_an_offer_that_has_ended_without_an_answer_gives_its_money_back_once() -> None:
+async def test_an_offer_without_an_answer_expires_once_and_is_released() -> None:
     calendar = await Calendar.of(MaxOfferPolicy())
     await calendar.decide(scored(), scored("other"))
     await settle([outcome(scored("other"), "accepted")], context=calendar.context)
-    stands = calendar.context.offer_duration + GRACE_PERIOD
+    validity = calendar.context.offer_duration + GRACE_PERIOD
 
-    assert (await calendar.tick(days=stands.days, minutes=-1))["expired"] == 0
+    assert (await calendar.tick(days=validity.days, minutes=-1))["expired"] == 0
     assert (await calendar.context.ledger.balance()).reserved == 1_500
     assert (await calendar.tick(minutes=2))["expired"] == 1
     assert (await calendar.tick())["expired"] == 0
     assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
-async def test_who_accepted_an_offer_by_another_way_after_it_ended_has_it() -> None:
+async def test_an_acceptance_after_the_end_of_the_offer_counts() -> None:
     calendar = await Calendar.of(MaxOfferPolicy())
     await calendar.decide(scored())
     await calendar.tick(days=20)
@@ -235,13 +235,13 @@ async def test_who_accepted_an_offer_by_another_way_after_it_ended_has_it() -> N
     assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
-async def test_what_is_old_is_forgotten_and_money_stays_accounted_for() -> None:
+async def test_old_documents_are_deleted_and_the_balance_stays() -> None:
     calendar = await Calendar.of(MaxOfferPolicy())
     store, old = calendar.context.store, NOON.timestamp()
     await calendar.decide(scored(), scored("other"))
     await settle([outcome(scored(), "accepted")], context=calendar.context)
-    kept = {(place, "x"): {"due": old} for place in (VERDICTS, DECISIONS)}
-    await store.update(list(kept), lambda _: (kept, None))
+    others = {(collection, "x"): {"due": old} for collection in (VERDICTS, DECISIONS)}
+    await store.update(list(others), lambda _: (others, None))
     balance = await calendar.context.ledger.balance()
 
     await calendar.tick(days=364)
@@ -249,14 +249,14 @@ async def test_what_is_old_is_forgotten_and_money_stays_accounted_for() -> None:
     done = await calendar.tick(days=20)
     await calendar.tick(days=365)
 
-    for place in (PLANS, CUSTOMERS, VERDICTS, DECISIONS):
-        assert await store.due(place, NOON + timedelta(days=10_000), 10) == []
-    assert done["forgotten"] == 0, "they went at once"
+    for collection in (PLANS, CUSTOMERS, VERDICTS, DECISIONS):
+        assert await store.due(collection, NOON + timedelta(days=10_000), 10) == []
+    assert done["forgotten"] == 0, "they were deleted the time before"
     assert balance.committed == 1_500
     assert await calendar.context.ledger.balance() == Shard(allotment=100_000, committed=1_500)
 
 
-async def test_opting_out_is_never_forgotten() -> None:
+async def test_an_opt_out_is_never_deleted() -> None:
     calendar = await Calendar.of(MaxOfferPolicy())
     await calendar.decide(scored(opted_out=True))
     await calendar.tick(days=4_000)
@@ -266,7 +266,7 @@ async def test_opting_out_is_never_forgotten() -> None:
     assert decision.metadata.gate == ("opted-out",)
 
 
-async def test_many_are_all_looked_at() -> None:
+async def test_more_customers_than_a_batch_are_all_reviewed() -> None:
     calendar = await Calendar.of(WaitingPolicy())
     await calendar.decide(*(scored(f"customer-{n}") for n in range(2 * BATCH_SIZE + 5)))
 
@@ -286,22 +286,22 @@ async def policy() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_scheduler_asks_over_the_web() -> None:
+async def test_a_scheduler_requests_a_review_over_http() -> None:
     async with policy() as client:
         answer = await client.post("/reviews")
 
     assert answer.json() == {"reviewed": 0, "expired": 0, "forgotten": 0}
 
 
-async def test_where_pushes_show_a_token_the_scheduler_does_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_scheduler_is_authenticated_like_a_push(monkeypatch: pytest.MonkeyPatch) -> None:
     google = Signer("google")
     with key_server(google) as keys:
         monkeypatch.setenv("RETENTION_PUSH_ACCOUNT", ACCOUNT)
         monkeypatch.setenv("RETENTION_CERTS_URL", keys.url)
         async with policy() as client:
-            nobody, other, scheduler = [
+            anonymous, other, scheduler = [
                 await client.post("/reviews", headers={"Authorization": f"Bearer {token}"} if token else {})
                 for token in (None, google.token(email="other@example.com"), google.token())
             ]
 
-    assert [nobody.status_code, other.status_code, scheduler.status_code] == [401, 403, 200]
+    assert [anonymous.status_code, other.status_code, scheduler.status_code] == [401, 403, 200]

@@ -14,91 +14,89 @@ from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.service import NotReadyError, UnprocessableError
 from shared.store import CUSTOMERS, Documents, SQLiteStore
-from tests.policy.builders import NOON, LateStore, MaxOfferPolicy, TickingClock, context, outcome, scored
+from tests.policy.builders import NOON, LateStore, MaxOfferPolicy, TickingClock, context, decided, outcome, scored
 
 WORDS = ("accepted", "declined", "churned", "retained", "delivered", "bounced", "opted-out", "replied", "withheld")
 
 
-async def offered(at: PolicyContext, customer: ScoredCustomer | None = None) -> ScoredCustomer:
-    """A customer who was promised 10 % of 100."""
+async def offered(service: PolicyContext, customer: ScoredCustomer | None = None) -> ScoredCustomer:
+    """A customer with an open offer of 10 % of 100."""
     customer = customer or scored()
-    [[contact]] = await decide([customer], context=at)
-    assert isinstance(contact, PlannedContact)
+    [message] = await decided([customer], service)
+    assert isinstance(message, PlannedContact)
     return customer
 
 
-async def report(at: PolicyContext, customer: ScoredCustomer, *words: str) -> None:
+async def report(service: PolicyContext, customer: ScoredCustomer, *words: str) -> None:
     outcomes = [outcome(customer, word) for word in words]
-    assert await settle(outcomes, context=at) == [[] for _ in words]
+    assert await settle(outcomes, context=service) == [[] for _ in words]
 
 
-async def gate(at: PolicyContext, **facts: Any) -> tuple[str, ...]:
-    [[message]] = await decide([scored(event_id="next", **facts)], context=at)
-    assert isinstance(message, Decision | PlannedContact)
+async def gate(service: PolicyContext, **facts: Any) -> tuple[str, ...]:
+    """What the gate says at the customer's next event."""
+    [message] = await decided([scored(event_id="next", **facts)], service)
     return message.metadata.gate
 
 
-async def test_what_is_accepted_is_spent() -> None:
-    at = await context()
-    await report(at, await offered(at), "accepted")
+async def test_an_accepted_offer_is_committed() -> None:
+    service = await context()
+    await report(service, await offered(service), "accepted")
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
+    assert await service.ledger.balance() == Shard(allotment=100_000, committed=1_000)
 
 
 @pytest.mark.parametrize("word", ["declined", "churned", "withheld", "opted-out", "bounced"])
-async def test_what_is_not_accepted_is_free_again(word: str) -> None:
-    at = await context()
-    await report(at, await offered(at), word)
+async def test_an_offer_that_is_not_accepted_is_released(word: str) -> None:
+    service = await context()
+    await report(service, await offered(service), word)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000)
+    assert await service.ledger.balance() == Shard(allotment=100_000)
 
 
 @pytest.mark.parametrize("word", ["delivered", "retained"])
-async def test_what_decides_nothing_leaves_the_promise(word: str) -> None:
-    at = await context()
-    await report(at, await offered(at), word)
+async def test_other_outcomes_leave_the_offer_open(word: str) -> None:
+    service = await context()
+    await report(service, await offered(service), word)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
+    assert await service.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
 
 
 @pytest.mark.parametrize("word", WORDS)
-async def test_an_outcome_told_thrice_counts_once(word: str) -> None:
-    at = await context(LateStore())
-    customer, other = await offered(at), await offered(at, scored("other"))
-    await report(at, customer, word)
-    once = await at.ledger.balance()
+async def test_a_repeated_outcome_counts_once(word: str) -> None:
+    service = await context(LateStore())
+    customer, _ = await offered(service), await offered(service, scored("other"))
+    await report(service, customer, word)
+    once = await service.ledger.balance()
 
-    await report(at, customer, word)
-    await report(at, customer, word, word)
+    await report(service, customer, word)
+    await report(service, customer, word, word)
 
-    assert await at.ledger.balance() == once
-    assert once.reserved == (2_000 if status_of({word}) == "reserved" else 1_000), (
-        f"{other.customer_id} keeps what was promised"
-    )
+    assert await service.ledger.balance() == once
+    assert once.reserved == (2_000 if status_of({word}) == "reserved" else 1_000), "the other's offer stays open"
 
 
-def kept(at: PolicyContext) -> Documents:
-    """All that is kept, but for times of the clock."""
-    assert isinstance(at.store, SQLiteStore)
-    return {key: document for key, document in at.store.snapshot().items() if key[0] != "budget"}
+def stored(service: PolicyContext) -> Documents:
+    """All documents but the budget's, which have times of the clock."""
+    assert isinstance(service.store, SQLiteStore)
+    return {key: document for key, document in service.store.snapshot().items() if key[0] != "budget"}
 
 
 @pytest.mark.parametrize("words", [*combinations(WORDS, 2), *combinations(WORDS, 3)])
-async def test_in_whatever_order_and_however_often_outcomes_come_the_end_is_the_same(words: tuple[str, ...]) -> None:
-    ends = []
+async def test_the_result_does_not_depend_on_the_order_or_number_of_outcomes(words: tuple[str, ...]) -> None:
+    results = []
     for order in permutations(words):
-        at = await context(LateStore())
-        await offered(at, other := scored("other"))
-        customer = await offered(at)
-        await report(at, customer, *order)
+        service = await context(LateStore())
+        await offered(service, scored("other"))
+        customer = await offered(service)
+        await report(service, customer, *order)
         for word in (*order, *order[::-1]):
-            await report(at, customer, word)
-        balance = await at.ledger.balance()
-        assert balance.reserved in (1_000, 2_000), f"{other.customer_id} keeps what was promised"
+            await report(service, customer, word)
+        balance = await service.ledger.balance()
+        assert balance.reserved in (1_000, 2_000), "the other's offer stays open"
         assert balance.committed == (1_000 if status_of(words) == "committed" else 0)
-        ends.append(kept(at))
+        results.append(stored(service))
 
-    assert all(end == ends[0] for end in ends)
+    assert all(result == results[0] for result in results)
 
 
 @pytest.mark.parametrize(
@@ -113,163 +111,163 @@ async def test_in_whatever_order_and_however_often_outcomes_come_the_end_is_the_
         ({"delivered", "bounced"}, "released"),
     ],
 )
-def test_who_accepts_has_the_discount_unless_it_was_never_offered(words: set[str], status: str) -> None:
+def test_an_acceptance_counts_unless_the_message_was_withheld(words: set[str], status: str) -> None:
     assert status_of(words) == status
 
 
-async def test_who_accepts_when_the_money_given_back_is_spent_is_kept_for_somebody_to_see() -> None:
-    at = await context(budget=10)
-    customer = await offered(at)
-    await report(at, customer, "declined")
-    await offered(at, scored("other"))  # for the same money
+async def test_a_late_acceptance_is_unprocessable_if_the_released_money_is_spent() -> None:
+    service = await context(budget=10)
+    customer = await offered(service)
+    await report(service, customer, "declined")
+    await offered(service, scored("other"))  # for the same money
 
     with pytest.raises(
         UnprocessableError, match="the money for event 'event of customer-1', given back before, is spent"
     ):
-        await report(at, customer, "accepted")
-    assert await at.ledger.balance() == Shard(allotment=1_000, reserved=1_000, expected_cost=600)
+        await report(service, customer, "accepted")
+    assert await service.ledger.balance() == Shard(allotment=1_000, reserved=1_000, expected_cost=600)
 
-    await report(at, scored("other"), "declined")
-    await report(at, customer, "accepted")
-    assert await at.ledger.balance() == Shard(allotment=1_000, committed=1_000)
-
-
-async def test_who_accepts_late_is_paid_by_another_shard_where_theirs_is_dry() -> None:
-    at = await context(budget=20, shards=2)
-    customer = await offered(at)
-    await report(at, customer, "declined")
-    shard = at.ledger.shard_of(customer.customer_id)
-    neighbour = next(f"customer-{n}" for n in range(2, 50) if at.ledger.shard_of(f"customer-{n}") == shard)
-    await offered(at, scored(neighbour))
-
-    await report(at, customer, "accepted")
-
-    assert await at.ledger.balance() == Shard(allotment=2_000, reserved=1_000, expected_cost=600, committed=1_000)
+    await report(service, scored("other"), "declined")
+    await report(service, customer, "accepted")
+    assert await service.ledger.balance() == Shard(allotment=1_000, committed=1_000)
 
 
-async def test_where_nothing_was_reserved_nothing_is_settled() -> None:
-    at = await context(budget=0)
-    await report(at, await offered(at), "accepted")
+async def test_a_late_acceptance_is_paid_by_another_shard_if_its_own_is_short() -> None:
+    service = await context(budget=20, shards=2)
+    customer = await offered(service)
+    await report(service, customer, "declined")
+    shard = service.ledger.shard_of(customer.customer_id)
+    neighbour = next(f"customer-{n}" for n in range(2, 50) if service.ledger.shard_of(f"customer-{n}") == shard)
+    await offered(service, scored(neighbour))
 
-    assert await at.ledger.balance() == Shard()
+    await report(service, customer, "accepted")
+
+    assert await service.ledger.balance() == Shard(allotment=2_000, reserved=1_000, expected_cost=600, committed=1_000)
 
 
-async def test_a_withheld_message_was_no_contact() -> None:
-    at = await context()
-    await report(at, await offered(at), "withheld")
+async def test_without_a_reservation_there_is_nothing_to_settle() -> None:
+    service = await context(budget=0)
+    await report(service, await offered(service), "accepted")
 
-    assert await gate(at) == ()
+    assert await service.ledger.balance() == Shard()
+
+
+async def test_a_withheld_message_is_no_contact() -> None:
+    service = await context()
+    await report(service, await offered(service), "withheld")
+
+    assert await gate(service) == ()
 
 
 async def test_a_withheld_message_does_not_undo_other_contacts() -> None:
-    at = await context()
-    await offered(at)
-    [[never]] = await decide([scored(event_id="in cooldown")], context=at)
-    assert isinstance(never, Decision)
-    await report(at, scored(event_id="in cooldown"), "withheld")
+    service = await context()
+    await offered(service)
+    [message] = await decided([scored(event_id="in cooldown")], service)
+    assert isinstance(message, Decision)
+    await report(service, scored(event_id="in cooldown"), "withheld")
 
-    assert await gate(at) == ("cooldown",)
+    assert await gate(service) == ("cooldown",)
 
 
 @pytest.mark.parametrize("word", ["accepted", "declined", "churned"])
-async def test_a_message_that_was_sent_stays_a_contact(word: str) -> None:
-    at = await context()
-    await report(at, await offered(at), word)
+async def test_a_sent_message_stays_a_contact_whatever_its_outcome(word: str) -> None:
+    service = await context()
+    await report(service, await offered(service), word)
 
-    assert "cooldown" in await gate(at)
+    assert "cooldown" in await gate(service)
 
 
-async def test_opting_out_ends_contact_even_where_nobody_was_contacted() -> None:
-    at = await context(holdout_share=1.0)
-    await decide([scored()], context=at)
-    await report(at, scored(), "opted-out")
+async def test_an_opt_out_counts_even_without_a_contact() -> None:
+    service = await context(holdout_share=1.0)
+    await decide([scored()], context=service)
+    await report(service, scored(), "opted-out")
 
-    assert await gate(at) == ("opted-out", "holdout")
+    assert await gate(service) == ("opted-out", "holdout")
 
 
 async def test_a_withheld_message_does_not_undo_an_opt_out() -> None:
-    at = await context()
-    customer = await offered(at)
-    await report(at, customer, "opted-out", "withheld")
+    service = await context()
+    customer = await offered(service)
+    await report(service, customer, "opted-out", "withheld")
 
-    assert await gate(at) == ("opted-out",)
+    assert await gate(service) == ("opted-out",)
 
 
-async def offer_days_left(at: PolicyContext, customer: str = "customer-1") -> CustomerState:
-    return CustomerState.from_document((await at.store.read([(CUSTOMERS, customer)]))[CUSTOMERS, customer])
+async def state_of(service: PolicyContext, customer: str = "customer-1") -> CustomerState:
+    return CustomerState.from_document((await service.store.read([(CUSTOMERS, customer)]))[CUSTOMERS, customer])
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_an_accepted_offer_holds_for_its_levels_days_from_the_decision_on(times: int) -> None:
+async def test_an_accepted_offer_has_an_effect_for_the_days_of_its_level_from_the_contact_on(times: int) -> None:
     clock = TickingClock()
-    at = await context(LateStore(), clock=clock)
-    customer = await offered(at)
+    service = await context(LateStore(), clock=clock)
+    customer = await offered(service)
     decided_at = clock.now
     clock.now += timedelta(days=3)
-    await report(at, customer, *["accepted"] * times)
+    await report(service, customer, *["accepted"] * times)
 
-    assert (await offer_days_left(at)).offer_ends_at == decided_at + timedelta(days=RESPONSE_MODEL.effect_days[2])
-    assert (await offer_days_left(at)).offer_days_left(decided_at) == 50
-    assert (await offer_days_left(at)).offer_days_left(decided_at + timedelta(days=3, hours=1)) == 47
-    assert (await offer_days_left(at)).offer_days_left(decided_at + timedelta(days=50)) == 0
+    assert (await state_of(service)).offer_ends_at == decided_at + timedelta(days=RESPONSE_MODEL.effect_days[2])
+    assert (await state_of(service)).offer_days_left(decided_at) == 50
+    assert (await state_of(service)).offer_days_left(decided_at + timedelta(days=3, hours=1)) == 47
+    assert (await state_of(service)).offer_days_left(decided_at + timedelta(days=50)) == 0
 
 
 @pytest.mark.parametrize("words", [["declined"], ["churned"], ["withheld", "accepted"], ["accepted", "withheld"]])
-async def test_what_was_not_accepted_or_never_sent_holds_nothing(words: list[str]) -> None:
-    at = await context()
-    await report(at, await offered(at), *words)
+async def test_an_offer_that_was_not_accepted_or_never_sent_has_no_effect(words: list[str]) -> None:
+    service = await context()
+    await report(service, await offered(service), *words)
 
-    assert (await offer_days_left(at)).offer_ends_at is None
-
-
-async def test_where_nobody_was_contacted_nothing_holds() -> None:
-    at = await context(holdout_share=1.0)
-    await decide([scored()], context=at)
-    await report(at, scored(), "accepted")
-
-    assert (await offer_days_left(at)).offer_ends_at is None
+    assert (await state_of(service)).offer_ends_at is None
 
 
-async def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
+async def test_without_a_contact_no_offer_has_an_effect() -> None:
+    service = await context(holdout_share=1.0)
+    await decide([scored()], context=service)
+    await report(service, scored(), "accepted")
+
+    assert (await state_of(service)).offer_ends_at is None
+
+
+async def test_an_offer_with_a_shorter_effect_does_not_end_a_longer_one() -> None:
     clock = TickingClock()
-    at = await context(policy=MaxOfferPolicy(), clock=clock)
-    first = await offered(at)
+    service = await context(policy=MaxOfferPolicy(), clock=clock)
+    first = await offered(service)
     until = clock.now + timedelta(days=60)
     clock.now += timedelta(days=15)
-    second = await offered(at, scored(event_id="next", monthly_charges=None))
-    await report(at, first, "accepted")
-    await report(at, second, "accepted")
+    second = await offered(service, scored(event_id="next", monthly_charges=None))
+    await report(service, first, "accepted")
+    await report(service, second, "accepted")
 
-    assert (await offer_days_left(at)).offer_ends_at == until
-    assert [contact.level for contact in (await offer_days_left(at)).contacts] == [3, 0]
-
-
-async def test_what_was_expected_of_an_offer_is_no_longer_once_it_is_settled() -> None:
-    at = await context()
-    customers = [await offered(at, scored(name)) for name in ("one", "other")]
-    assert (await at.ledger.balance()).expected_cost == 2 * 600  # accepted with 0.6, and then 10 % of 100
-    await report(at, customers[0], "accepted")
-    await report(at, customers[1], "declined")
-
-    assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
+    assert (await state_of(service)).offer_ends_at == until
+    assert [contact.level for contact in (await state_of(service)).contacts] == [3, 0]
 
 
-async def test_what_was_planned_before_expectations_were_kept_is_settled() -> None:
-    at = await context()
-    customer = await offered(at)
-    plan, _, _, shard = DecisionKeys.of(customer.event_id, customer.customer_id, at)
-    found = await at.store.read([plan, shard])
-    yesterdays = {
+async def test_a_settled_offer_has_no_expected_cost() -> None:
+    service = await context()
+    customers = [await offered(service, scored(name)) for name in ("one", "other")]
+    assert (await service.ledger.balance()).expected_cost == 2 * 600  # accepted with 0.6, and then 10 % of 100
+    await report(service, customers[0], "accepted")
+    await report(service, customers[1], "declined")
+
+    assert await service.ledger.balance() == Shard(allotment=100_000, committed=1_000)
+
+
+async def test_a_plan_stored_by_an_older_version_is_settled() -> None:
+    service = await context()
+    customer = await offered(service)
+    plan, _, _, shard = DecisionKeys.of(customer.event_id, customer.customer_id, service)
+    documents = await service.store.read([plan, shard])
+    older = {
         key: {name: value for name, value in (document or {}).items() if name not in ("awaited", "outcomes", "until")}
-        for key, document in found.items()
+        for key, document in documents.items()
     }
-    await at.store.update([plan, shard], lambda _: (yesterdays, None))
-    await report(at, customer, "accepted")
+    await service.store.update([plan, shard], lambda _: (older, None))
+    await report(service, customer, "accepted")
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
+    assert await service.ledger.balance() == Shard(allotment=100_000, committed=1_000)
 
 
-def test_a_customer_remembered_before_offers_held_is_understood() -> None:
+def test_a_customer_stored_by_an_older_version_is_read() -> None:
     state = CustomerState.from_document(
         {"contacts": [{"event_id": "e", "at": "2025-11-23T12:00:00Z"}], "opted_out": False}
     )
@@ -278,144 +276,144 @@ def test_a_customer_remembered_before_offers_held_is_understood() -> None:
     assert state.contacts[0].level == 0
 
 
-async def test_an_outcome_ahead_of_its_decision_comes_again_until_it_is_there() -> None:
-    at = await context()
+async def test_an_early_outcome_is_retried_until_its_decision_is_there() -> None:
+    service = await context()
     with pytest.raises(NotReadyError, match="no decision for event 'event of customer-1' yet"):
-        await report(at, scored(), "accepted")
+        await report(service, scored(), "accepted")
 
-    await report(at, await offered(at), "accepted")
+    await report(service, await offered(service), "accepted")
 
-    assert (await at.ledger.balance()).committed == 1_000
+    assert (await service.ledger.balance()).committed == 1_000
 
 
-async def test_what_became_of_an_event_that_never_was_is_given_up_after_a_while() -> None:
+async def test_an_outcome_of_an_unknown_event_is_unprocessable_after_an_hour() -> None:
     clock = TickingClock()
-    at = await context(clock=clock)
+    service = await context(clock=clock)
     with pytest.raises(NotReadyError):
-        await report(at, scored(), "accepted")
+        await report(service, scored(), "accepted")
     clock.now += MAX_LEAD - timedelta(minutes=1)
     with pytest.raises(NotReadyError):
-        await report(at, scored(), "accepted")
+        await report(service, scored(), "accepted")
     clock.now += timedelta(minutes=1)
 
     with pytest.raises(UnprocessableError, match="no decision for event 'event of customer-1' of that customer"):
-        await report(at, scored(), "accepted")
+        await report(service, scored(), "accepted")
 
 
-async def test_an_outcome_ahead_of_its_decision_holds_up_no_other() -> None:
-    at = await context()
-    customer = await offered(at)
+async def test_an_early_outcome_does_not_hold_up_others() -> None:
+    service = await context()
+    customer = await offered(service)
     outcomes = [outcome(scored("nobody"), "accepted"), outcome(customer, "accepted")]
 
     with pytest.raises(NotReadyError):
-        await settle(outcomes, context=at)
+        await settle(outcomes, context=service)
 
-    assert (await at.ledger.balance()).committed == 1_000
+    assert (await service.ledger.balance()).committed == 1_000
 
 
-async def test_nobody_settles_for_another_customer() -> None:
-    at = await context()
-    customer = await offered(at)
+async def test_an_outcome_does_not_settle_another_customers_decision() -> None:
+    service = await context()
+    customer = await offered(service)
 
     with pytest.raises(UnprocessableError):
-        await report(at, scored("thief", customer.event_id), "accepted")
-    await report(at, scored("thief", customer.event_id), "opted-out")
+        await report(service, scored("thief", customer.event_id), "accepted")
+    await report(service, scored("thief", customer.event_id), "opted-out")
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
-    assert await gate(at) == ("cooldown",)
-    assert await suppressed(at, "thief"), "what they want for themselves holds"
-
-
-async def suppressed(at: PolicyContext, customer_id: str = "customer-1") -> bool:
-    key = at.pseudonyms.suppression_key(customer_id)
-    return (await at.store.read([key]))[key] is not None
+    assert await service.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
+    assert await gate(service) == ("cooldown",)
+    assert await suppressed(service, "thief"), "the opt-out itself counts"
 
 
-async def write(at: PolicyContext, text: str, **fields: object) -> None:
-    """A customer writes, out of the blue unless `fields` say of which event."""
-    given = {"customer_id": "customer-1", "outcome": "replied", "text": text, **fields}
-    await settle([Outcome.parse(json.dumps(given).encode(), "message")], context=at)
+async def suppressed(service: PolicyContext, customer_id: str = "customer-1") -> bool:
+    key = service.pseudonyms.suppression_key(customer_id)
+    return (await service.store.read([key]))[key] is not None
 
 
-async def test_who_writes_stop_out_of_the_blue_is_left_alone_though_nobody_knew_them() -> None:
-    at = await context()
-    await write(at, "Please don't text me again!")
-
-    assert await gate(at) == ("opted-out",)
-
-
-async def test_an_opt_out_needs_no_event() -> None:
-    at = await context()
-    await settle([Outcome.parse(b'{"customer_id": "customer-1", "outcome": "opted-out"}', "m")], context=at)
-
-    assert await gate(at) == ("opted-out",)
+async def reply_with(service: PolicyContext, text: str, **fields: object) -> None:
+    """A reply of a customer; about no event unless `fields` name one."""
+    reply = {"customer_id": "customer-1", "outcome": "replied", "text": text, **fields}
+    await settle([Outcome.parse(json.dumps(reply).encode(), "message")], context=service)
 
 
-@pytest.mark.parametrize("event", [{"event_id": "event of customer-1"}, {}])
-async def test_who_writes_stop_gives_their_offers_money_back(event: dict[str, str]) -> None:
-    at = await context()
-    await offered(at)
-    await write(at, "STOP", **event)
+async def test_a_stop_from_an_unknown_customer_is_an_opt_out() -> None:
+    service = await context()
+    await reply_with(service, "Please don't text me again!")
 
-    assert await at.ledger.balance() == Shard(allotment=100_000)
-    assert await suppressed(at)
+    assert await gate(service) == ("opted-out",)
+
+
+async def test_an_opt_out_may_be_about_no_event() -> None:
+    service = await context()
+    await settle([Outcome.parse(b'{"customer_id": "customer-1", "outcome": "opted-out"}', "m")], context=service)
+
+    assert await gate(service) == ("opted-out",)
 
 
 @pytest.mark.parametrize("event", [{"event_id": "event of customer-1"}, {}])
-async def test_who_writes_keep_accepts_the_last_offer(event: dict[str, str]) -> None:
-    at = await context()
-    await offered(at)
-    await write(at, "Keep, please", **event)
+async def test_a_stop_releases_the_offer(event: dict[str, str]) -> None:
+    service = await context()
+    await offered(service)
+    await reply_with(service, "STOP", **event)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, committed=1_000)
-    assert (await offer_days_left(at)).offer_ends_at is not None
+    assert await service.ledger.balance() == Shard(allotment=100_000)
+    assert await suppressed(service)
+
+
+@pytest.mark.parametrize("event", [{"event_id": "event of customer-1"}, {}])
+async def test_a_keep_accepts_the_last_offer(event: dict[str, str]) -> None:
+    service = await context()
+    await offered(service)
+    await reply_with(service, "Keep, please", **event)
+
+    assert await service.ledger.balance() == Shard(allotment=100_000, committed=1_000)
+    assert (await state_of(service)).offer_ends_at is not None
 
 
 @pytest.mark.parametrize("text", ["Who is this?", "I can't stop loving this", "don't keep it"])
-async def test_what_is_neither_changes_nothing(text: str) -> None:
-    at = await context()
-    await offered(at)
-    await write(at, text)
+async def test_another_reply_changes_nothing(text: str) -> None:
+    service = await context()
+    await offered(service)
+    await reply_with(service, text)
 
-    assert await at.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
-    assert not await suppressed(at)
+    assert await service.ledger.balance() == Shard(allotment=100_000, reserved=1_000, expected_cost=600)
+    assert not await suppressed(service)
 
 
-async def test_who_writes_keep_to_no_offer_accepts_none() -> None:
-    at = await context()
-    await write(at, "KEEP")
+async def test_a_keep_without_an_offer_accepts_nothing() -> None:
+    service = await context()
+    await reply_with(service, "KEEP")
 
-    assert await at.ledger.balance() == Shard(allotment=100_000)
+    assert await service.ledger.balance() == Shard(allotment=100_000)
 
 
 @pytest.mark.parametrize(("days", "committed"), [(14, 1_000), (15.9, 1_000), (16.1, 0)])
-async def test_keep_counts_as_long_as_the_offer_stands(days: float, committed: int) -> None:
-    """And two days more. What is reported late counts by when it was written."""
+async def test_a_keep_counts_until_the_end_of_the_offer_and_its_grace_period(days: float, committed: int) -> None:
+    """A reply that is reported late counts by when it was written."""
     clock = TickingClock()
-    at = await context(clock=clock)
-    await offered(at)
+    service = await context(clock=clock)
+    await offered(service)
     written_at = clock.now + timedelta(days=days)
     clock.now += timedelta(days=30)
-    await write(at, "KEEP", occurred_at=written_at.isoformat())
+    await reply_with(service, "KEEP", occurred_at=written_at.isoformat())
 
-    assert (await at.ledger.balance()).committed == committed
-
-
-async def test_what_customers_write_is_not_stored() -> None:
-    at = await context()
-    await offered(at)
-    await write(at, "KEEP it, my dear Angua")
-
-    assert "Angua" not in str(kept(at))
+    assert (await service.ledger.balance()).committed == committed
 
 
-async def test_one_bad_outcome_settles_none_of_its_batch() -> None:
+async def test_the_text_of_a_reply_is_not_stored() -> None:
+    service = await context()
+    await offered(service)
+    await reply_with(service, "KEEP it, my dear Angua")
+
+    assert "Angua" not in str(stored(service))
+
+
+async def test_an_unprocessable_outcome_settles_none_of_its_batch() -> None:
     """The service then tries them one by one."""
-    at = await context()
-    customer = await offered(at)
+    service = await context()
+    customer = await offered(service)
     outcomes = [outcome(customer, "accepted"), outcome(scored("thief", customer.event_id), "accepted")]
 
     with pytest.raises(UnprocessableError):
-        await settle(outcomes, context=at)
+        await settle(outcomes, context=service)
 
-    assert (await at.ledger.balance()).committed == 0
+    assert (await service.ledger.balance()).committed == 0

@@ -82,9 +82,17 @@ def test_the_scalar_and_the_vector_observation_are_equal(
     history = days_since_contact, offer_days_left, contacts
     scalar = observation_of(scored(churn_risk=risk, accept_probs=accept), price, *history)
 
-    facts: Any = daily_hazard(np.array([risk])), np.array(accept)[:, None], price
-    out = np.empty((len(OBSERVATION), 1))
-    vector = observe(out, *facts, days_since_contact, np.array([offer_days_left]), contacts, RESPONSE_MODEL, RULES)
+    vector = observe(
+        np.empty((len(OBSERVATION), 1)),
+        daily_hazard(np.array([risk])),
+        np.array(accept)[:, None],
+        price,
+        days_since_contact,
+        np.array([offer_days_left]),
+        contacts,
+        RESPONSE_MODEL,
+        RULES,
+    )
     assert scalar == pytest.approx(vector[:, 0].tolist(), abs=1e-12)
 
 

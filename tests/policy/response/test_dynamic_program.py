@@ -1,5 +1,6 @@
-"""The dynamic program against the same problem written out: every day of it, and no shortcut."""
+"""The dynamic program against a recursion over every day, without its shortcuts."""
 
+from collections.abc import Sequence
 from functools import cache
 from math import exp
 
@@ -12,34 +13,36 @@ from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers,
 SMALL = ResponseModel(
     value_days=120, effect=0.9, effect_days=(2, 6, 9, 12), fatigue=0.1, fatigue_days=3, contact_cost=0.1
 )
-"""Strong enough to decide something in a few days."""
+"""Effects that are strong enough to matter within a few days."""
 CASES = [
     (SMALL, Rules(cooldown=3, cap=3, quarter=30)),
     (SMALL, Rules(cooldown=5, cap=2, quarter=20)),
-    (SMALL._replace(effect_days=(2, 6, 7, 7), fatigue_days=8), Rules(cooldown=8, quarter=30)),  # an annoyance outlasts
+    (
+        SMALL._replace(effect_days=(2, 6, 7, 7), fatigue_days=8),
+        Rules(cooldown=8, quarter=30),
+    ),  # fatigue outlasts an offer
     (SMALL._replace(fatigue=0.0), Rules(cooldown=4, cap=1, quarter=9)),
 ]
 NEVER = 1000
 
 
-def someone(rng: np.random.Generator) -> Customers:
+def random_customer(rng: np.random.Generator) -> Customers:
     return Customers(rng.uniform(0.005, 0.05, 1), np.sort(rng.uniform(0, 0.9, (1, 4))), rng.uniform(20, 120, 1))
 
 
 def optimum(customer: Customers, price: float, response_model: ResponseModel, rules: Rules) -> tuple[float, float]:
-    """What one customer pays at most, less discounts that cost 1 + price each, and contacts; and pays left alone."""
+    """Optimal value of one customer, where 1 unit of discount costs 1 + price; and the value without any contact."""
     [hazard], [accept], [bill] = (fact.tolist() for fact in customer)
 
-    def active(days_since_contact: int, offer_days_left: int, contacts: int) -> float:
-        """The probability that the customer stays through a day."""
-        fatigue_days_left = contacts if days_since_contact < response_model.fatigue_days else 0
-        return exp(
-            -hazard * (1 - response_model.effect * (offer_days_left > 0) + response_model.fatigue * fatigue_days_left)
-        )
+    def survival(days_since_contact: int, offer_days_left: int, contacts: int) -> float:
+        """Probability that the customer stays through a day."""
+        effect = response_model.effect * (offer_days_left > 0)
+        fatigue = response_model.fatigue * contacts * (days_since_contact < response_model.fatigue_days)
+        return exp(-hazard * (1 - effect + fatigue))
 
     @cache
     def best(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
-        """From this day's decision on."""
+        """Optimal value from the decision of this day on."""
         options = [today(day, days_since_contact, offer_days_left, contacts)]
         if (
             day < rules.quarter
@@ -57,76 +60,77 @@ def optimum(customer: Customers, price: float, response_model: ResponseModel, ru
         return max(options)
 
     def today(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
-        """The customer pays for the day, and is there tomorrow or is not."""
+        """Value after the decision of this day: the customer pays for the day, and stays or leaves."""
         if day >= rules.quarter:
-            return alone(day, days_since_contact, offer_days_left, contacts)
-        return bill / 30 + active(days_since_contact, offer_days_left, contacts) * best(
-            day + 1, days_since_contact + 1, max(offer_days_left - 1, 0), contacts
-        )
+            return without_contact(day, days_since_contact, offer_days_left, contacts)
+        tomorrow = best(day + 1, days_since_contact + 1, max(offer_days_left - 1, 0), contacts)
+        return float(bill / 30 + survival(days_since_contact, offer_days_left, contacts) * tomorrow)
 
-    def alone(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
-        """To the end, if nobody contacts them any more."""
-        paid, probability = 0.0, 1.0
+    def without_contact(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
+        """Revenue up to the horizon without further contact."""
+        revenue, probability = 0.0, 1.0
         for _ in range(day, response_model.value_days):
-            paid += probability * bill / 30
-            probability *= active(days_since_contact, offer_days_left, contacts)
+            revenue += probability * bill / 30
+            probability *= survival(days_since_contact, offer_days_left, contacts)
             days_since_contact, offer_days_left = days_since_contact + 1, offer_days_left - 1
-        return paid
+        return revenue
 
-    return best(0, NEVER, 0, 0), alone(0, NEVER, 0, 0)
+    return best(0, NEVER, 0, 0), without_contact(0, NEVER, 0, 0)
 
 
-def first_day(problem: DynamicProgram, price: float) -> DayValues:
-    return list(problem.solve(price))[-1]
+def first_day(program: DynamicProgram, price: float) -> DayValues:
+    return list(program.solve(price))[-1]
+
+
+def concatenated(customers: Sequence[Customers]) -> Customers:
+    return Customers(*(np.concatenate(facts) for facts in zip(*customers, strict=True)))
 
 
 @pytest.mark.parametrize(("response_model", "rules"), CASES)
 @pytest.mark.parametrize("price", [0.0, 0.4, 1.5])
-def test_what_the_program_gains_is_what_the_days_written_out_gain(
+def test_the_program_has_the_value_of_the_recursion_over_days(
     response_model: ResponseModel, rules: Rules, price: float
 ) -> None:
-    rng, gained = np.random.default_rng(5), []
+    rng, gains = np.random.default_rng(5), []
     for _ in range(6):
-        customer = someone(rng)
+        customer = random_customer(rng)
         best, nothing = optimum(customer, price, response_model, rules)
-        gained.append(best - nothing)
-        assert first_day(DynamicProgram(customer, response_model, rules), price).best[0, 0] == pytest.approx(
-            best - nothing, abs=1e-9
-        )
-    assert max(gained) > 0.1  # there was something to decide
+        gains.append(best - nothing)
+        values = first_day(DynamicProgram(customer, response_model, rules), price)
+        assert values.best[0, 0] == pytest.approx(best - nothing, abs=1e-9)
+    assert max(gains) > 0.1, "contacts matter"
 
 
-def test_the_quarter_of_ninety_days_is_as_exact() -> None:
+def test_a_quarter_of_ninety_days_is_solved_exactly() -> None:
     customer = Customers(np.array([0.012]), np.array([[0.1, 0.3, 0.4, 0.5]]), np.array([70.0]))
     best, nothing = optimum(customer, 0.5, RESPONSE_MODEL, RULES)
 
     assert first_day(DynamicProgram(customer), 0.5).best[0, 0] == pytest.approx(best - nothing, abs=1e-9)
 
 
-def test_customers_together_are_as_each_alone() -> None:
+def test_customers_are_solved_independently() -> None:
     rng = np.random.default_rng(6)
-    each = [someone(rng) for _ in range(5)]
-    together = Customers(*(np.concatenate(facts) for facts in zip(*each, strict=True)))
+    customers = [random_customer(rng) for _ in range(5)]
+    together = DynamicProgram(concatenated(customers)).solve(0.5)
+    alone = (DynamicProgram(customer).solve(0.5) for customer in customers)
 
-    for ours, *theirs in zip(
-        DynamicProgram(together).solve(0.5), *(DynamicProgram(c).solve(0.5) for c in each), strict=True
-    ):
-        for part in ("wait", "contact", "best", "spend"):
-            assert getattr(ours, part) == pytest.approx(np.concatenate([getattr(t, part) for t in theirs], axis=-2))
+    for joint, *single in zip(together, *alone, strict=True):
+        for field in ("wait", "contact", "best", "spend"):
+            values = np.concatenate([getattr(day, field) for day in single], axis=-2)
+            assert getattr(joint, field) == pytest.approx(values)
 
 
-def test_spend_is_how_fast_the_gain_falls_with_the_price() -> None:
+def test_the_spend_is_the_derivative_of_the_value_by_the_price() -> None:
     rng = np.random.default_rng(7)
-    customers = Customers(*(np.concatenate(facts) for facts in zip(*(someone(rng) for _ in range(50)), strict=True)))
-    problem, step = DynamicProgram(customers), 1e-6
+    program, step = DynamicProgram(concatenated([random_customer(rng) for _ in range(50)])), 1e-6
     for price in rng.uniform(0, 3, 5):
-        dearer, cheaper = (first_day(problem, price + side).best[:, 0] for side in (step, -step))
-        spend = first_day(problem, price).spend[:, 0]
+        dearer, cheaper = (first_day(program, price + side).best[:, 0] for side in (step, -step))
+        spend = first_day(program, price).spend[:, 0]
         assert spend == pytest.approx((cheaper - dearer) / (2 * step), rel=1e-5, abs=1e-6)
         assert (spend > 0).any()
 
 
-def test_nothing_is_gained_where_nobody_leaves_or_accepts() -> None:
+def test_contacts_have_no_value_if_customers_do_not_leave_or_never_accept() -> None:
     customers = Customers(np.array([1e-9, 0.01]), np.array([[0.5] * 4, [0.0] * 4]), np.array([50.0, 50.0]))
 
     first = first_day(DynamicProgram(customers), 0.0)
@@ -137,14 +141,16 @@ def test_nothing_is_gained_where_nobody_leaves_or_accepts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("response_model", "rules", "what"),
+    ("response_model", "rules", "message"),
     [
         (RESPONSE_MODEL, Rules(cooldown=13), "fatigue_days 14"),
         (RESPONSE_MODEL._replace(value_days=149), RULES, "value_days 149"),
     ],
 )
-def test_what_the_program_cannot_do_exactly_it_refuses(response_model: ResponseModel, rules: Rules, what: str) -> None:
-    customer = someone(np.random.default_rng(8))
+def test_parameters_that_cannot_be_solved_exactly_are_rejected(
+    response_model: ResponseModel, rules: Rules, message: str
+) -> None:
+    customer = random_customer(np.random.default_rng(8))
 
-    with pytest.raises(ValueError, match=what):
+    with pytest.raises(ValueError, match=message):
         DynamicProgram(customer, response_model, rules)
