@@ -143,29 +143,28 @@ def explanation(day: FirstDay, row: int, decile: int) -> str:
 
 
 def _reason(ppo: int, values: np.ndarray, net_values: np.ndarray, costs: np.ndarray, level: int, price: float) -> str:
+    def spend_cost(level: int) -> str:
+        cost = price * costs[level]
+        return f"the {cost:.2f} that its expected spend of {costs[level]:.2f} costs at the budget's shadow price"
+
     if ppo != NO_CONTACT and costs[level] == 0:
         return f"a message adds {values[level]:.2f} in value and spends none of the budget"
     if ppo != NO_CONTACT:
         comparison = "more" if net_values[level] > 0 else "less"
-        return f"a contact adds {_value(values, costs, level)}, {comparison} than {_cost(price, costs, level)}"
+        return f"a contact adds {values[level]:.2f} in value, {comparison} than {spend_cost(level)}"
     if values.max() <= 0:
         return "no contact adds value"
     if net_values[level] <= 0:
         level = int(values.argmax())
-        return f"the best contact adds {_value(values, costs, level)}, less than {_cost(price, costs, level)}"
-    return f"a contact now would add {_value(values, costs, level)}, but the network waits"
-
-
-def _value(values: np.ndarray, costs: np.ndarray, level: int) -> str:
-    return f"{values[level]:.2f} in value for an expected spend of {costs[level]:.2f}"
-
-
-def _cost(price: float, costs: np.ndarray, level: int) -> str:
-    return f"the {price * costs[level]:.2f} that this spend costs at the budget's shadow price"
+        return f"the best contact adds {values[level]:.2f} in value, less than {spend_cost(level)}"
+    value = f"{values[level]:.2f} in value for an expected spend of {costs[level]:.2f}"
+    return f"a contact now would add {value}, but the network waits"
 
 
 def _index_policy(ppo: int, index: int) -> str:
     if ppo == index:
         return "; the index policy decides the same"
-    action = "wait" if index == NO_CONTACT else f"offer {OFFERS[index]} %"
-    return f"; the index policy would {action}"
+    if index == NO_CONTACT:
+        return "; the index policy would wait"
+    offer = f"offer {OFFERS[index]} %" if OFFERS[index] else "send a message without a discount"
+    return f"; the index policy would {offer}"

@@ -28,6 +28,29 @@ METRIC_TITLES = {
 }
 
 
+POLICY_DESCRIPTIONS = {
+    "ppo": "the trained network; its shadow price is the one at which the forecast spend uses up the budget",
+    "index": "optimal for each customer alone, at a shadow price that is solved again each day",
+    FIXED_PRICE_INDEX: "the same at the shadow price of the first day",
+    "never": "contacts nobody",
+    "random_legal": "no contact or any discount at random, as far as the rules allow",
+    "top_risk": "the highest discount, in order of churn risk",
+    "threshold": "one discount, where risk × acceptance × bill is above a threshold that was tuned for the budget",
+    "myopic": "the discount with the most incremental value per unit of spend, in the order of that ratio",
+    "one_step": "the service's baseline: the discount with the highest expected value of a single contact, if any",
+}
+ASSUMPTION_DESCRIPTIONS = {
+    "effect": "share of the churn hazard that an accepted offer removes",
+    "held_days": "days that an accepted offer holds, by level",
+    "annoyance": "share of the churn hazard that each contact adds",
+    "risk_days": "days in which the churn risk comes true",
+    "contact_cost": "cost of a message",
+    "value_days": "days of bills that count",
+    "lent bank facts": "bank facts lent to the Telco customers",
+    "true hazard": "actual churn hazard",
+}
+
+
 class Measurements(NamedTuple):
     """What other commands measured."""
 
@@ -65,8 +88,8 @@ def baselines_section(evaluation: Evaluation) -> str:
         for policy in policies
     ]
     leads = [
-        f"At a budget of {budget:.0%}, {policy} is above the best baseline, {evaluation.best_baselines[budget]}, by "
-        f"{format_estimate(difference)}."
+        f"At a budget of {budget:.0%}: {policy} less the best baseline, {evaluation.best_baselines[budget]}: "
+        f"{format_estimate(difference)} of the bound."
         for budget, differences in evaluation.differences.items()
         for policy, difference in differences.items()
     ]
@@ -84,9 +107,9 @@ def baselines_section(evaluation: Evaluation) -> str:
         heading("Comparison with the baselines")
         + paragraph(
             f"Every policy runs the same {campaigns} simulated campaigns, with the same customers and random numbers. "
-            f"Brackets hold the 95 % interval over campaigns. {FIXED_PRICE_INDEX.capitalize()} keeps the shadow price "
-            "of the first day."
+            "Brackets hold the 95 % interval over campaigns. The policies:"
         )
+        + bullet_list(f"{policy}: {POLICY_DESCRIPTIONS[policy]}" for policy in policies)
         + figures([(charts.shares_chart(shares, SERVED), caption)])
         + table("Share of the bound", ["policy", *(f"at {budget:.0%}" for budget in evaluation.metrics)], rows)
         + bullet_list(leads)
@@ -225,7 +248,7 @@ def decisions_section(decisions: pd.DataFrame) -> str:
 def sensitivity_section(results: Sequence[SensitivityResult]) -> str:
     rows = [
         [
-            result.name,
+            ASSUMPTION_DESCRIPTIONS.get(result.name, result.name),
             result.value,
             f"{result.contact_rate:.1%}",
             f"{result.mean_discount:.1%}",

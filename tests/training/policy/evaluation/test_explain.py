@@ -91,15 +91,22 @@ def test_target_groups_are_as_worked_by_hand() -> None:
             1,
             3.0,
             0.5,
-            "a contact adds 3.00 in value for an expected spend of 0.50, more than the 0.50 that this spend costs at "
-            "the budget's shadow price; the index policy decides the same.",
+            "a contact adds 3.00 in value, more than the 0.50 that its expected spend of 0.50 costs at the budget's "
+            "shadow price; the index policy decides the same.",
         ),
-        (1, -1, 0.3, 0.5, "for an expected spend of 0.50, less than the 0.50 that this spend costs"),
+        (1, -1, 0.3, 0.5, "a contact adds 0.30 in value, less than the 0.50 that its expected spend of 0.50 costs"),
         (1, -1, 0.3, 0.5, "; the index policy would wait."),
         (1, 2, 3.0, 0.0, "adds 3.00 in value and spends none of the budget; the index policy would offer 10 %."),
         (-1, -1, -0.2, 0.5, "no contact adds value"),
-        (-1, -1, 0.3, 0.5, "the best contact adds 0.30 in value for an expected spend of 0.50, less than the 0.50"),
-        (-1, 1, 3.0, 0.5, "for an expected spend of 0.50, but the network waits; the index policy would"),
+        (-1, -1, 0.3, 0.5, "the best contact adds 0.30 in value, less than the 0.50 that its expected spend of 0.50"),
+        (1, 0, 3.0, 0.5, "; the index policy would send a message without a discount."),
+        (
+            -1,
+            1,
+            3.0,
+            0.5,
+            "a contact now would add 3.00 in value for an expected spend of 0.50, but the network waits; the index",
+        ),
     ],
 )
 def test_a_decision_is_explained_by_its_own_figures(

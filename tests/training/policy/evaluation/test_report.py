@@ -16,7 +16,14 @@ from training.policy.evaluation import report
 from training.policy.evaluation.assess import Evaluation, EvaluationSize, assess, policy_metrics
 from training.policy.evaluation.benchmark import BUDGETS, BenchmarkResult
 from training.policy.evaluation.report import Aim, aims
-from training.policy.evaluation.sections import NOT_MEASURED, Measurements, decisions_section
+from training.policy.evaluation.sections import (
+    ASSUMPTION_DESCRIPTIONS,
+    NOT_MEASURED,
+    POLICY_DESCRIPTIONS,
+    Measurements,
+    decisions_section,
+)
+from training.policy.evaluation.sensitivity import ALTERNATIVES
 from training.policy.simulation.campaign import CampaignResult
 
 NAMES = ("index", "index, fixed price", "never", "random_legal", "top_risk", "threshold", "myopic", "one_step")
@@ -173,6 +180,14 @@ def test_aims_beside_other_libraries_are_evaluated_and_missed_where_those_were_n
     assert "not measured" in report.summary_section(evaluation, measured())
     del learnt["price 2"]["fsrl_ppo_lagrangian"]
     assert [*aims(evaluation, with_benchmarks)][-1].verdict == "not measured"
+
+
+def test_the_page_describes_every_policy_and_every_assumption(evaluation: Evaluation, page: str) -> None:
+    assert all(
+        f"<li>{policy}: {POLICY_DESCRIPTIONS[policy]}</li>" in page.replace("&#x27;", "'") for policy in ("ppo", *NAMES)
+    )
+    assert {result.name for result in evaluation.sensitivity} <= {"as assumed", *ASSUMPTION_DESCRIPTIONS}
+    assert ALTERNATIVES.keys() <= ASSUMPTION_DESCRIPTIONS.keys()
 
 
 def test_the_page_says_which_training_runs_were_shorter(page: str) -> None:
