@@ -10,7 +10,7 @@ from training.data.sources import SOURCES
 def data() -> Path:
     """The folder of copies of the data sets, which is not part of the repository."""
     folder = Settings().data
-    copies = [copy.path for source in SOURCES.values() for copy in source.copies]
-    if absent := [path for path in copies if not (folder / path).is_file()]:
-        pytest.skip(f"{folder} has no {' and no '.join(absent)}: set RETENTION_DATA")
+    paths = [file.path for source in SOURCES.values() for file in source.mirror_files]
+    if missing := [path for path in paths if not (folder / path).is_file()]:
+        pytest.skip(f"{folder} has no {' and no '.join(missing)}: set RETENTION_DATA")
     return folder

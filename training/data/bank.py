@@ -1,7 +1,7 @@
-"""The Bank Marketing contacts (Moro, Cortez and Rita 2014: 41,188 calls of a Portuguese bank) in our words.
+"""Bank Marketing (Moro, Cortez and Rita 2014: 41,188 sales calls of a Portuguese bank), by the names of our facts.
 
-`duration` is left out: it is known only after the call. `month`, `day_of_week` and the economy at the time are kept
-beside the facts: they were known before the call, but an event does not carry them.
+`duration` is left out: it is known only after the call. The calendar and the economy of the time are kept beside the
+facts: they were known before the call, though no event carries them.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandera.pandas as pa
 
 from services.scorer.features import ACCEPT_FACTS, EDUCATION, JOBS
 from shared.messages import OFFERS
-from training.data.table import Cleaned, between, one_of, read_csv
+from training.data.table import Cleaned, category_column, number_column, read_csv
 
 FACTS = {
     "age": "age",
@@ -36,36 +36,36 @@ CONTEXT = {
     "euribor3m": "euribor3m",
     "nr.employed": "nr_employed",
 }
-"""What was known before the call and an event cannot carry: the campaign's calls so far, the day, the economy then."""
+"""Known before the call, but in no event: the calls of the campaign so far, the day, the economy of the time."""
 UNKNOWN = dict.fromkeys(["job", "marital", "education", "default", "housing", "loan"], "unknown") | {"pdays": "999"}
-"""What a column says where a value is not known, or, of `pdays`, where no campaign reached them before."""
+"""The value that means not known; of `pdays`, that no earlier campaign reached the customer."""
 
 SCHEMA = pa.DataFrameSchema(
     {
-        "age": between(17, 120),
-        "job": one_of(*JOBS, nullable=True),
-        "marital": one_of("divorced", "married", "single", nullable=True),
-        "education": one_of(*EDUCATION, nullable=True),
-        **{name: one_of("no", "yes", nullable=True) for name in ("default", "housing", "loan")},
-        "contact": one_of("cellular", "telephone"),
-        "month": one_of(*"jan feb mar apr may jun jul aug sep oct nov dec".split()),
-        "day_of_week": one_of("mon", "tue", "wed", "thu", "fri"),
-        "duration": between(0, 86_400),
-        "campaign": between(1, 1_000),
-        "pdays": between(0, 998, "float64", nullable=True),
-        "previous": between(0, 1_000),
-        "poutcome": one_of("failure", "nonexistent", "success"),
-        "emp.var.rate": between(-10, 10, "float64"),
-        "cons.price.idx": between(50, 150, "float64"),
-        "cons.conf.idx": between(-100, 100, "float64"),
-        "euribor3m": between(-2, 20, "float64"),
-        "nr.employed": between(1_000, 10_000, "float64"),
-        "y": one_of("no", "yes"),
+        "age": number_column(17, 120),
+        "job": category_column(*JOBS, nullable=True),
+        "marital": category_column("divorced", "married", "single", nullable=True),
+        "education": category_column(*EDUCATION, nullable=True),
+        **{name: category_column("no", "yes", nullable=True) for name in ("default", "housing", "loan")},
+        "contact": category_column("cellular", "telephone"),
+        "month": category_column(*"jan feb mar apr may jun jul aug sep oct nov dec".split()),
+        "day_of_week": category_column("mon", "tue", "wed", "thu", "fri"),
+        "duration": number_column(0, 86_400),
+        "campaign": number_column(1, 1_000),
+        "pdays": number_column(0, 998, "float64", nullable=True),
+        "previous": number_column(0, 1_000),
+        "poutcome": category_column("failure", "nonexistent", "success"),
+        "emp.var.rate": number_column(-10, 10, "float64"),
+        "cons.price.idx": number_column(50, 150, "float64"),
+        "cons.conf.idx": number_column(-100, 100, "float64"),
+        "euribor3m": number_column(-2, 20, "float64"),
+        "nr.employed": number_column(1_000, 10_000, "float64"),
+        "y": category_column("no", "yes"),
     },
     strict=True,
     coerce=True,
 )
-"""Of the file; the kind of each column, its range or its categories."""
+"""The file's columns with their types and their ranges or categories."""
 
 
 def read(file: Path) -> pd.DataFrame:
@@ -73,22 +73,19 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def clean(raw: pd.DataFrame) -> Cleaned:
-    """Every call, in the file's order, which is that of time; `unknown` and `pdays` of 999 are missing.
+    """All calls, in the order of the file, which is that of time.
 
     `offer_level` is a stand-in, for no offer was made: 3 where one call was enough, 2 for two, 1 for three, 0 for more.
     """
-    spelt = {name: raw[name].str.capitalize() for name in ("default", "housing", "loan")}  # as the scorer spells them
+    yes_no = {name: raw[name].str.capitalize() for name in ("default", "housing", "loan")}  # the scorer's spelling
     rows = raw.assign(
-        **spelt,
+        **yes_no,
         position=range(len(raw)),
         offer_level=(len(OFFERS) - raw["campaign"]).clip(lower=0),
         accepted=raw["y"].eq("yes"),
     ).rename(columns=FACTS | CONTEXT)
     numbers = {name: "float64" for name, encoding in ACCEPT_FACTS.items() if encoding is None}
-    kept = rows[["position", *ACCEPT_FACTS, *CONTEXT.values(), "offer_level", "accepted"]].astype(numbers)
-    alike = int(kept.drop(columns="position").duplicated().sum())
-    return Cleaned(
-        kept,
-        dropped={},
-        noted={"rows equal to an earlier one in all columns but duration, kept: different people may be alike": alike},
-    )
+    selected = rows[["position", *ACCEPT_FACTS, *CONTEXT.values(), "offer_level", "accepted"]].astype(numbers)
+    duplicates = int(selected.drop(columns="position").duplicated().sum())
+    note = "rows equal to an earlier one in all columns but duration, kept: different people may be alike"
+    return Cleaned(selected, dropped={}, noted={note: duplicates})

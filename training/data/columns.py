@@ -1,90 +1,103 @@
-"""One column of a user's file at a time, in the scorer's words."""
+"""Columns of a user's file, converted to the scorer's numbers and categories."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from services.scorer.features import RISK_FACTS, YES_NO
-from training.data.mapping import Mapping
+from training.data.mapping import ColumnMapping
 from training.data.sources import SourceError
 
-BITS = {"true": "Yes", "1": "Yes", "false": "No", "0": "No"}
-"""What exports write for yes and no, as events may too."""
-BLANK = {"", "-", "na", "n/a", "#n/a", "nan", "null", "none"}
-"""What exports write for a value that is missing, unless the mapping or the scorer knows it."""
+YES_NO_SPELLINGS = {"true": "Yes", "1": "Yes", "false": "No", "0": "No"}
+"""Spellings of yes and no that exports use; events may use them, too."""
+MISSING_SPELLINGS = {"", "-", "na", "n/a", "#n/a", "nan", "null", "none"}
+"""Spellings of a missing value that exports use, unless the mapping or the scorer knows them as a category."""
+MAX_LISTED = 5
+"""Values listed in an error message."""
 
 
 def _text(value: object) -> str:
     return str(value).strip()
 
 
-def _texts(given: "pd.Series[Any]") -> "pd.Series[str]":
-    """Without outer white space; what is missing stays so."""
-    return given.map(_text, na_action="ignore").astype("str")
+def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Without outer white space; missing values stay missing."""
+    return column.map(_text, na_action="ignore").astype("str")
 
 
-def ids(given: "pd.Series[Any]") -> "pd.Series[str]":
-    """Missing where blank, in whatever words."""
-    texts = _texts(given)
-    return texts.mask(texts.str.casefold().isin(BLANK))
+def ids(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Texts; blank ones are missing."""
+    texts = _texts(column)
+    return texts.mask(texts.str.casefold().isin(MISSING_SPELLINGS))
 
 
-def numbers(given: "pd.Series[Any]", fact: str, data: Path) -> "pd.Series[float]":
+def numbers(column: "pd.Series[Any]", fact: str, data: Path) -> "pd.Series[float]":
     """Raises `SourceError` where values are no numbers, with how many and the first."""
-    given = given.mask(_texts(given).str.casefold().isin(BLANK))
-    found = pd.to_numeric(given, errors="coerce").astype("float64")
-    wrong = given.notna() & (found.isna() | (given.dtype.kind in "bmM"))  # pandas counts truth and time as numbers
+    column = column.mask(_texts(column).str.casefold().isin(MISSING_SPELLINGS))
+    values = pd.to_numeric(column, errors="coerce").astype("float64")
+    wrong = column.notna() & (values.isna() | (column.dtype.kind in "bmM"))  # pandas converts booleans and dates
     if wrong.any():
         row = int(wrong.idxmax())
-        kind = "text" if isinstance(given[row], str) else type(given[row]).__name__.lower()
-        comma = pd.to_numeric(given[wrong].astype("str").str.replace(",", "."), errors="coerce").notna().any()
+        kind = "text" if isinstance(column[row], str) else type(column[row]).__name__.lower()
+        with_point = column[wrong].astype("str").str.replace(",", ".")
+        decimal_comma = pd.to_numeric(with_point, errors="coerce").notna().any()
         raise SourceError(
-            f"{data.name}: column {given.name!r} is mapped to {fact}, a number, but {wrong.sum():,} of its "
-            f"{given.count():,} values are none; row {row + 1} holds the {kind} {str(given[row])!r}."
-            f"{' Write decimals with a point, not a comma.' if comma else ''}"
+            f"{data.name}: column {column.name!r} is mapped to {fact}, a number, but {wrong.sum():,} of its "
+            f"{column.count():,} values are none; row {row + 1} holds the {kind} {str(column[row])!r}."
+            f"{' Write decimals with a point, not a comma.' if decimal_comma else ''}"
         )
-    return found
+    return values
 
 
 def categories(
-    given: "pd.Series[Any]", fact: str, words: dict[str, str], data: Path, unknown: dict[str, Counter[str]]
+    column: "pd.Series[Any]", fact: str, mapped: dict[str, str], data: Path, unknown: dict[str, Counter[str]]
 ) -> "pd.Series[str]":
-    """In the scorer's spelling; what it does not know is missing, and counted in `unseen` as the file has it.
+    """In the scorer's spelling, with the values of the user's mapping `mapped` to it.
 
-    Raises `SourceError` where it knows none of the values: that is a mistake in the mapping.
+    Values that are no known category are missing, and counted in `unknown` as the file has them. Raises `SourceError`
+    where no value is known: that is a mistake in the mapping.
     """
-    known = {name.casefold(): name for name in RISK_FACTS[fact] or ()} | (BITS if RISK_FACTS[fact] is YES_NO else {})
-    known |= {_text(theirs).casefold(): ours for theirs, ours in words.items()}
-    texts = _texts(given).str.casefold()
-    ours = texts.map(known).astype("str")
-    examples = texts.notna() & ours.isna() & ~texts.isin(BLANK)
-    if examples.any():
-        unknown[fact] = Counter(map(str, given[examples]))
-        if ours.isna().all():
+    known = {name.casefold(): name for name in RISK_FACTS[fact] or ()}
+    known |= YES_NO_SPELLINGS if RISK_FACTS[fact] is YES_NO else {}
+    known |= {_text(value).casefold(): category for value, category in mapped.items()}
+    texts = _texts(column).str.casefold()
+    categories = texts.map(known).astype("str")
+    is_unknown = texts.notna() & categories.isna() & ~texts.isin(MISSING_SPELLINGS)
+    if is_unknown.any():
+        unknown[fact] = Counter(map(str, column[is_unknown]))
+        if categories.isna().all():
             raise SourceError(
-                f"{data.name}: column {given.name!r} is mapped to {fact}, but holds only {_some(set(unknown[fact]))}. "
+                f"{data.name}: column {column.name!r} is mapped to {fact}, but holds only {_listed(unknown[fact])}. "
                 f"The scorer knows {', '.join(map(repr, RISK_FACTS[fact] or ()))}: "
                 f"say under [values.{fact}] which is which."
             )
-    return ours
+    return categories
 
 
-def label(given: "pd.Series[Any]", words: Mapping, data: Path) -> "pd.Series[bool]":
-    """Missing where nothing is said. Raises `SourceError` where the column does not tell two kinds apart."""
-    texts, left = _texts(given).str.casefold(), {_text(value).casefold() for value in words.churned}
-    texts = texts.mask(texts.isin(BLANK - left))
-    found = set(texts.dropna())
-    said = f"{data.name}: column {words.label!r}"
-    if not found & left:
-        raise SourceError(f"{said} never says {_some(left)}, which means churned; it says {_some(found) or 'nothing'}.")
-    if not (stayed := found - left):
-        raise SourceError(f"{said} says of everyone that they left: there is nothing to tell apart.")
+def label(column: "pd.Series[Any]", mapping: ColumnMapping, data: Path) -> "pd.Series[bool]":
+    """Whether the customer has churned; missing where blank. Raises `SourceError` unless there are two classes."""
+    texts, churned = _texts(column).str.casefold(), {_text(value).casefold() for value in mapping.churned}
+    texts = texts.mask(texts.isin(MISSING_SPELLINGS - churned))
+    values = set(texts.dropna())
+    name = f"{data.name}: column {mapping.label!r}"
+    if not values & churned:
+        raise SourceError(
+            f"{name} never says {_listed(churned)}, which means churned; it says {_listed(values) or 'nothing'}."
+        )
+    if not (stayed := values - churned):
+        raise SourceError(f"{name} says of every customer that they churned: there is nothing to tell apart.")
     if len(stayed) > 1:
-        raise SourceError(f"{said} says more than who left and who stayed: of the latter only one of {_some(stayed)}.")
-    return texts.isin(left).astype("boolean").mask(texts.isna())
+        raise SourceError(
+            f"{name} has more than two values: besides those that mean churned there may be only one of "
+            f"{_listed(stayed)}."
+        )
+    return texts.isin(churned).astype("boolean").mask(texts.isna())
 
 
-def _some(values: set[str]) -> str:
-    return ", ".join(map(repr, sorted(values)[:5])) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
+def _listed(values: Iterable[str]) -> str:
+    ordered = sorted(set(values))
+    more = f" and {len(ordered) - MAX_LISTED} more" if len(ordered) > MAX_LISTED else ""
+    return ", ".join(map(repr, ordered[:MAX_LISTED])) + more

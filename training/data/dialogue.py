@@ -1,15 +1,15 @@
-"""Conversations in one form: a list of turns, as chat templates take them, and what is said next."""
+"""Conversations in one form: a list of turns, as chat templates take them, and one or more answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, TypedDict
 
 import pandas as pd
 
 from training.data.split import SEED
-from training.data.table import Cleaned, sift
+from training.data.table import Cleaned, RowCondition, drop_rows
 
-LIMIT = 8_000
-"""Characters of a prompt with its longest answer: about 2,000 tokens of English."""
+MAX_CHARACTERS = 8_000
+"""Of a prompt with its longest answer: about 2,000 tokens of English."""
 
 
 class Turn(TypedDict):
@@ -18,38 +18,39 @@ class Turn(TypedDict):
 
 
 def opening(prompt: list[Turn]) -> str:
-    """What a conversation starts with, without case and white space: those who share it are one conversation."""
+    """The first turn in lower case with single spaces: conversations that share it are in one split."""
     return " ".join(prompt[0]["content"].casefold().split())
 
 
-def tidy(
+def clean_dialogues(
     rows: pd.DataFrame,
     answers: tuple[str, ...],
-    most: int | None = None,
-    before: Mapping[str, Callable[[pd.DataFrame], "pd.Series[bool]"]] | None = None,
+    max_rows: int | None = None,
+    conditions: Mapping[str, RowCondition] | None = None,
 ) -> Cleaned:
-    """Rows with a `prompt` of turns and texts `answers`, sifted for what no model should learn from.
+    """Rows with a `prompt` of turns and `answers`, columns of text, without those that no model should be trained on.
 
-    Reasons of the set's own come `before`. At most so many rows, drawn by a fixed seed.
+    The set's own `conditions` of dropping a row are applied first. Of more than `max_rows` that many are drawn, by a
+    fixed seed.
     """
     texts = list(answers)
-    cleaned = sift(
+    cleaned = drop_rows(
         rows,
         {
-            **(before or {}),
+            **(conditions or {}),
             "a turn is empty": lambda rows: (
                 ~rows["prompt"].map(lambda turns: all(turn["content"] for turn in turns))
                 | rows[texts].eq("").any(axis=1)
             ),
-            f"prompt and answer are longer than {LIMIT:,} characters": lambda rows: (
+            f"prompt and answer are longer than {MAX_CHARACTERS:,} characters": lambda rows: (
                 rows["prompt"].map(lambda turns: sum(len(turn["content"]) for turn in turns))
                 + rows[texts].map(len).max(axis=1)
-                > LIMIT
+                > MAX_CHARACTERS
             ),
             "the same as an earlier row": lambda rows: rows[["prompt", *texts]].astype("str").duplicated(),
         },
     )
-    if most is None or len(cleaned.rows) <= most:
+    if max_rows is None or len(cleaned.rows) <= max_rows:
         return cleaned
-    drawn = cleaned.rows.sample(most, random_state=SEED).sort_index().reset_index(drop=True)
-    return Cleaned(drawn, cleaned.dropped | {f"not among the {most:,} drawn": len(cleaned.rows) - most})
+    drawn = cleaned.rows.sample(max_rows, random_state=SEED).sort_index().reset_index(drop=True)
+    return Cleaned(drawn, cleaned.dropped | {f"not among the {max_rows:,} drawn": len(cleaned.rows) - max_rows})

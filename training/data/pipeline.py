@@ -1,6 +1,6 @@
-"""From where a data set lies to what training reads: get, validate, clean, split, write, report.
+"""Prepares the public data sets for training: resolve the files, validate, clean, split, write, report.
 
-Each set has one folder, which is written whole or not at all, and again only when its files or this code change.
+Each set has one folder, which is replaced as a whole, and only when its files or this code have changed.
 """
 
 import json
@@ -16,45 +16,46 @@ import pandera.pandas as pa
 from services.scorer import features
 from training.data import bank, dialogue, oasst1, preferences, split, table, telco
 from training.data.report import Report
-from training.data.resolve import Key, obtain
+from training.data.resolve import KaggleKey, resolve
 from training.data.sources import SOURCES, SourceError
 from training.data.table import Cleaned
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a set's files become rows. A table is split by its `label`; text, by the opening of each conversation."""
+class DatasetRecipe:
+    """How a set's files become rows."""
 
     schema: pa.DataFrameSchema
     read: Callable[[Path], pd.DataFrame]
     clean: Callable[[pd.DataFrame], Cleaned]
     label: str | None = None
+    """By which a table is split; None for conversations, which are split by their opening."""
 
 
 RECIPES = {
-    "telco": Recipe(telco.SCHEMA, telco.read, telco.clean, "churned"),
-    "bank": Recipe(bank.SCHEMA, bank.read, bank.clean, "accepted"),
-    "oasst1": Recipe(oasst1.SCHEMA, oasst1.read, oasst1.clean),
-    "hh-rlhf": Recipe(preferences.HH_SCHEMA, preferences.read_hh, preferences.clean_hh),
-    "shp2": Recipe(preferences.SHP_SCHEMA, preferences.read_shp, preferences.clean_shp),
+    "telco": DatasetRecipe(telco.SCHEMA, telco.read, telco.clean, "churned"),
+    "bank": DatasetRecipe(bank.SCHEMA, bank.read, bank.clean, "accepted"),
+    "oasst1": DatasetRecipe(oasst1.SCHEMA, oasst1.read, oasst1.clean),
+    "hh-rlhf": DatasetRecipe(preferences.HH_SCHEMA, preferences.read_hh, preferences.clean_hh),
+    "shp2": DatasetRecipe(preferences.SHP_SCHEMA, preferences.read_shp, preferences.clean_shp),
 }
 CODE = (bank, dialogue, features, oasst1, preferences, split, table, telco)
-"""What the rows follow from, besides the files."""
+"""Modules that determine the rows, besides the files."""
 
 
-def prepare(name: str, mirror: Path | None, out: Path, kaggle: Key | None = None) -> Path:
-    """The folder of a set's splits and report, made if it is not there. Raises `SourceError`.
+def prepare(name: str, mirror: Path | None, out: Path, kaggle: KaggleKey | None = None) -> Path:
+    """The folder of a set's splits and report; made unless it is there and up to date. Raises `SourceError`.
 
-    The files come from the folder `mirror` if they are in it, and from the web otherwise: from Kaggle as its user and
-    key say if they are given, and the set is there.
+    The files are those of the folder `mirror` if it has them, and else from the web: from Kaggle where its user and key
+    are given and the set is there.
     """
     source, recipe, folder = SOURCES[name], RECIPES[name], out / name
-    files = obtain(source, recipe.schema.columns, mirror, out / "raw", kaggle)
-    sums = {path.name: sha256(path.read_bytes()).hexdigest() for path in files.paths}
+    files = resolve(source, recipe.schema.columns, mirror, out / "raw", kaggle)
+    checksums = {path.name: sha256(path.read_bytes()).hexdigest() for path in files.paths}
     code = [Path(str(module.__file__)).read_bytes() for module in CODE]
-    made_of = sha256(repr([sums, code]).encode()).hexdigest()
+    made_of = sha256(repr([checksums, code]).encode()).hexdigest()
     if _made_of(name, folder) == made_of:
-        print(f"{name}: {folder} is made of these files already")
+        print(f"{name}: {folder} is up to date")
         return folder
 
     raw = pd.concat([recipe.read(path) for path in files.paths], ignore_index=True)
@@ -68,7 +69,7 @@ def prepare(name: str, mirror: Path | None, out: Path, kaggle: Key | None = None
         licence=source.licence,
         taken_from=files.taken_from,
         part=files.part,
-        files=sums,
+        files=checksums,
         read=len(raw),
         dropped=cleaned.dropped,
         noted=cleaned.noted,
@@ -78,13 +79,13 @@ def prepare(name: str, mirror: Path | None, out: Path, kaggle: Key | None = None
         made_of=made_of,
     )
     _write(splits, report, folder, as_table=recipe.label is not None)
-    kept = ", ".join(f"{split} {rows:,}" for split, rows in report.splits.items())
-    print(f"{name}: {report.read:,} rows from {files.taken_from}; {kept}; what was dropped: {folder / 'report.md'}")
+    sizes = ", ".join(f"{split} {rows:,}" for split, rows in report.splits.items())
+    print(f"{name}: {report.read:,} rows from {files.taken_from}; {sizes}; what was dropped: {folder / 'report.md'}")
     return folder
 
 
 def load(name: str, out: Path, *splits: str) -> pd.DataFrame:
-    """The rows of the splits named, in the order of the file they came from. Raises `SourceError`."""
+    """The rows of the named splits, in the order of the source's file. Raises `SourceError`."""
     rows = pd.concat([_read(name, out / name, split) for split in splits])
     return rows.sort_values("position", ignore_index=True)
 
@@ -104,8 +105,8 @@ def _file(name: str, folder: Path, split: str) -> Path:
 
 
 def _made_of(name: str, folder: Path) -> str | None:
-    """What the folder was made of; None where a split is not there, or no report that can be read."""
-    if not all(_file(name, folder, part).is_file() for part in split.SPLITS):
+    """The hash of what the folder was made of; None where a split or a readable report is missing."""
+    if not all(_file(name, folder, name_of_split).is_file() for name_of_split in split.SPLITS):
         return None
     try:
         return json.loads((folder / "report.json").read_text(encoding="utf-8"))["made_of"]
@@ -114,7 +115,9 @@ def _made_of(name: str, folder: Path) -> str | None:
 
 
 def _splits(rows: pd.DataFrame, label: str | None) -> dict[str, pd.DataFrame]:
-    return split.by_label(rows, label) if label else split.by_group(rows, rows["prompt"].map(dialogue.opening))
+    if label:
+        return split.split_by_label(rows, label)
+    return split.split_by_group(rows, rows["prompt"].map(dialogue.opening))
 
 
 def _write(splits: dict[str, pd.DataFrame], report: Report, folder: Path, as_table: bool) -> None:

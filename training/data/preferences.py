@@ -7,26 +7,25 @@ from typing import Literal, cast
 import pandas as pd
 import pandera.pandas as pa
 
-from training.data.dialogue import Turn, tidy
-from training.data.table import Cleaned, of_type, read_lines
+from training.data.dialogue import Turn, clean_dialogues
+from training.data.table import Cleaned, RowCondition, json_column, read_json_lines
 
-HH_MOST, SHP_MOST = 40_000, 60_000
-"""Pairs of each that are kept."""
-SCORE_RATIO = 2.0
-"""By which the votes of a preferred comment must exceed the other's, or the preference may be chance."""
-PAIRS_A_POST = 5
-"""Of SHP-2: many pairs of one post share their texts, and would be learnt by heart (its authors' advice)."""
+HH_MAX_PAIRS, SHP_MAX_PAIRS = 40_000, 60_000
+MIN_SCORE_RATIO = 2.0
+"""Of the votes of the preferred comment to those of the other one; below it the preference may be chance."""
+MAX_PAIRS_PER_POST = 5
+"""Of SHP-2: the many pairs of one post share their texts, which a model would memorise (its authors' advice)."""
 
-HH_SCHEMA = pa.DataFrameSchema({"chosen": of_type(str), "rejected": of_type(str)}, strict=True)
+HH_SCHEMA = pa.DataFrameSchema({"chosen": json_column(str), "rejected": json_column(str)}, strict=True)
 SHP_SCHEMA = pa.DataFrameSchema(
     {
-        "post_id": of_type(str),
-        "domain": of_type(str),
-        "history": of_type(str),
-        "human_ref_A": of_type(str),
-        "human_ref_B": of_type(str),
-        "labels": of_type(int, check=pa.Check.isin([0, 1], error="0 or 1")),
-        "score_ratio": of_type(float, int),
+        "post_id": json_column(str),
+        "domain": json_column(str),
+        "history": json_column(str),
+        "human_ref_A": json_column(str),
+        "human_ref_B": json_column(str),
+        "labels": json_column(int, check=pa.Check.isin([0, 1], error="0 or 1")),
+        "score_ratio": json_column(float, int),
     },
     strict="filter",  # scores, times and ids are not read
 )
@@ -34,16 +33,18 @@ SHP_SCHEMA = pa.DataFrameSchema(
 
 SPEAKER = re.compile(r"\n\n(Human|Assistant):")
 COLUMNS = ["position", "source", "prompt", "chosen", "rejected"]
-EQUAL = {"chosen equals rejected": lambda rows: rows["chosen"].eq(rows["rejected"])}
+EQUAL_ANSWERS: dict[str, RowCondition] = {
+    "chosen equals rejected": lambda rows: rows["chosen"].eq(rows["rejected"]),
+}
 
 
 def read_hh(file: Path) -> pd.DataFrame:
-    """Its rows, and which part of the set they are of, by the file's name."""
-    return read_lines(file, HH_SCHEMA).assign(source=f"hh-rlhf/{file.name.partition('.')[0]}")
+    """The rows, with the part of the set they are from, which is the file's name, as their `source`."""
+    return read_json_lines(file, HH_SCHEMA).assign(source=f"hh-rlhf/{file.name.partition('.')[0]}")
 
 
 def clean_hh(raw: pd.DataFrame) -> Cleaned:
-    """The conversation that both answers follow, and the two."""
+    """Conversations with two answers."""
     chosen, rejected = raw["chosen"].map(_turns), raw["rejected"].map(_turns)
     rows = raw.assign(
         position=range(len(raw)),
@@ -52,46 +53,46 @@ def clean_hh(raw: pd.DataFrame) -> Cleaned:
         chosen=[turns[-1]["content"] if turns else "" for turns in chosen],
         rejected=[turns[-1]["content"] if turns else "" for turns in rejected],
     )
-    before = {
+    conditions: dict[str, RowCondition] = {
         "not by turns of a human and an assistant": lambda rows: (
             ~(rows["prompt"].map(bool) & rows["other_prompt"].map(bool))
         ),
         "no common prompt": lambda rows: rows["prompt"].ne(rows["other_prompt"]),
     }
-    cleaned = tidy(rows, ("chosen", "rejected"), HH_MOST, before | EQUAL)
+    cleaned = clean_dialogues(rows, ("chosen", "rejected"), HH_MAX_PAIRS, conditions | EQUAL_ANSWERS)
     return Cleaned(cleaned.rows[COLUMNS], cleaned.dropped)
 
 
 def _turns(text: str) -> list[Turn]:
-    """Who said what, in turn and the assistant last; nothing where that is not so."""
+    """The turns of a conversation; empty where human and assistant do not alternate, or the human is last."""
     before, *pieces = SPEAKER.split(text)
-    speakers, said = pieces[::2], pieces[1::2]
+    speakers, contents = pieces[::2], pieces[1::2]
     if before.strip() or not speakers or speakers != ["Human", "Assistant"] * (len(speakers) // 2):
         return []
     roles = cast(list[Literal["user", "assistant"]], ["user", "assistant"] * (len(speakers) // 2))
-    return [{"role": role, "content": content.strip()} for role, content in zip(roles, said, strict=True)]
+    return [{"role": role, "content": content.strip()} for role, content in zip(roles, contents, strict=True)]
 
 
 def read_shp(file: Path) -> pd.DataFrame:
-    return read_lines(file, SHP_SCHEMA)
+    return read_json_lines(file, SHP_SCHEMA)
 
 
 def clean_shp(raw: pd.DataFrame) -> Cleaned:
-    """A post, and two comments on it."""
+    """Posts with two comments."""
     first, second = raw["human_ref_A"].str.strip(), raw["human_ref_B"].str.strip()
-    a_is_better = raw["labels"].eq(1)
+    first_is_better = raw["labels"].eq(1)
     rows = raw.assign(
         position=range(len(raw)),
         source="shp2/" + raw["domain"].astype("str"),
         prompt=[[{"role": "user", "content": post.strip()}] for post in raw["history"]],
-        chosen=first.where(a_is_better, second),
-        rejected=second.where(a_is_better, first),
+        chosen=first.where(first_is_better, second),
+        rejected=second.where(first_is_better, first),
     )
-    before = {
-        f"score ratio below {SCORE_RATIO:g}": lambda rows: rows["score_ratio"].lt(SCORE_RATIO),
-        f"after the first {PAIRS_A_POST} pairs of a post": lambda rows: (
-            rows.groupby("post_id").cumcount().ge(PAIRS_A_POST)
+    conditions: dict[str, RowCondition] = {
+        f"score ratio below {MIN_SCORE_RATIO:g}": lambda rows: rows["score_ratio"].lt(MIN_SCORE_RATIO),
+        f"after the first {MAX_PAIRS_PER_POST} pairs of a post": lambda rows: (
+            rows.groupby("post_id").cumcount().ge(MAX_PAIRS_PER_POST)
         ),
     }
-    cleaned = tidy(rows, ("chosen", "rejected"), SHP_MOST, before | EQUAL)
+    cleaned = clean_dialogues(rows, ("chosen", "rejected"), SHP_MAX_PAIRS, conditions | EQUAL_ANSWERS)
     return Cleaned(cleaned.rows[COLUMNS], cleaned.dropped)

@@ -1,4 +1,4 @@
-"""What was made of a data set, and what was not: for machines and for people."""
+"""The report on a prepared data set, as JSON for machines and as Markdown for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,34 +6,40 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Report:
+    """Its fields are the keys of report.json."""
+
     name: str
     origin: str
     licence: str
     taken_from: str
     part: str
-    """Which part of the set this is; empty if it is all of it."""
+    """Which part of the set was read; empty for all of it."""
     files: Mapping[str, str]
     """sha256 by name."""
     read: int
+    """Number of rows."""
     dropped: Mapping[str, int]
+    """Number of rows by reason."""
     noted: Mapping[str, int]
+    """Number of rows by what was noticed about them."""
     missing: Mapping[str, int]
-    """Values not known in the rows that are kept, by column."""
+    """Number of missing values in the rows of the splits, by column."""
     splits: Mapping[str, int]
+    """Number of rows."""
     shares: Mapping[str, float]
-    """Of the rows of a split whose label is true; empty where there is no label."""
+    """Of positive labels, by split; empty where there is no label."""
     made_of: str
-    """Changes with the files, the code and its settings."""
+    """A hash of the files, the code and its constants: the set is prepared again when it changes."""
 
     def markdown(self) -> str:
-        """A page: what was read, what was dropped and why, what each split holds."""
+        """What was read, what was dropped and why, and what each split holds."""
         part = f"\n**A part of the set:** {self.part}.\n" if self.part else ""
         splits = {name: f"{rows:,}" for name, rows in self.splits.items()}
         splits |= {name: f"{splits[name]}, {share:.2%} of them positive" for name, share in self.shares.items()}
         tables = (
             ("dropped because", "rows", self.dropped),
-            ("noticed", "rows", self.noted),
-            ("not known", "values", self.missing),
+            ("noted", "rows", self.noted),
+            ("missing in column", "values", self.missing),
             ("split", "rows", splits),
             ("file", "sha256", self.files),
         )
@@ -45,5 +51,6 @@ class Report:
 
 
 def _table(left: str, right: str, cells: Mapping[str, object]) -> str:
-    rows = "".join(f"| {name} | {f'{cell:,}' if isinstance(cell, int) else cell} |\n" for name, cell in cells.items())
+    texts = {name: f"{cell:,}" if isinstance(cell, int) else cell for name, cell in cells.items()}
+    rows = "".join(f"| {name} | {text} |\n" for name, text in texts.items())
     return f"\n| {left} | {right} |\n| --- | --- |\n{rows}"

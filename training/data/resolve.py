@@ -1,4 +1,4 @@
-"""The files of a data set: from the mirror folder if it has them, else from the web, each checked."""
+"""Finds the files of a data set: in the mirror folder, else on the web; each is verified."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,45 +7,52 @@ from pathlib import Path
 from training.data import fetch, hub
 from training.data.sources import Source, SourceError
 
-Key = tuple[str, str]
-"""A Kaggle user and their key."""
+KaggleKey = tuple[str, str]
+"""A Kaggle user name and its key."""
 
 
 @dataclass(frozen=True)
-class Files:
-    """A set's files as they lie. `rows` is how many they hold, if that is known beforehand."""
+class SourceFiles:
+    """A set's files on disk."""
 
     paths: tuple[Path, ...]
     taken_from: str
+    """Where they came from, in words."""
     rows: int | None
+    """How many rows they hold; None where that is not known beforehand."""
     part: str = ""
+    """Which part of the set they are; empty for all of it."""
 
 
-def obtain(source: Source, columns: Collection[str], mirror: Path | None, raw: Path, kaggle: Key | None) -> Files:
-    """What is downloaded goes to the folder `raw`; of the hub's rows, these `columns`. Raises `SourceError`."""
-    absent = [copy.path for copy in source.copies if mirror and not (mirror / copy.path).is_file()]
-    if mirror and source.copies and not absent:
-        paths = tuple(fetch.verified(mirror / copy.path, copy) for copy in source.copies)
-        return Files(paths, f"the mirror {mirror}", sum(copy.rows for copy in source.copies), source.part)
+def resolve(
+    source: Source, columns: Collection[str], mirror: Path | None, raw: Path, kaggle: KaggleKey | None
+) -> SourceFiles:
+    """Downloads go to the folder `raw`; of a set on the Hugging Face hub only `columns`. Raises `SourceError`."""
+    missing = [file.path for file in source.mirror_files if mirror and not (mirror / file.path).is_file()]
+    if mirror and source.mirror_files and not missing:
+        paths = tuple(fetch.verify_file(mirror / file.path, file) for file in source.mirror_files)
+        rows = sum(file.rows for file in source.mirror_files)
+        return SourceFiles(paths, f"the mirror {mirror}", rows, source.part)
     try:
         return _from_hub(source, columns, raw) if source.hub else _from_web(source, raw, kaggle)
     except SourceError as error:
-        lacking = f"no copy of {', '.join(absent) or source.name} in the mirror {mirror}, and " if mirror else ""
-        raise SourceError(f"{lacking}{error}") from error
+        names = ", ".join(missing) or source.name
+        prefix = f"no copy of {names} in the mirror {mirror}, and " if mirror else ""
+        raise SourceError(f"{prefix}{error}") from error
 
 
-def _from_hub(source: Source, columns: Collection[str], raw: Path) -> Files:
+def _from_hub(source: Source, columns: Collection[str], raw: Path) -> SourceFiles:
     assert source.hub is not None
     taken_from = f"the Hugging Face hub, {source.hub.repo} at {source.hub.revision[:7]}"
-    paths = tuple(hub.read(source.hub, columns, raw / source.name))
-    if (each := source.hub.rows_a_file) is None:
-        return Files(paths, taken_from, source.rows)
-    return Files(
-        paths, taken_from, None, f"the first {each:,} rows of each file of its {' and '.join(source.hub.splits)} split"
-    )
+    paths = tuple(hub.read_rows(source.hub, columns, raw / source.name))
+    if (count := source.hub.rows_per_file) is None:
+        return SourceFiles(paths, taken_from, source.rows)
+    splits = " and ".join(source.hub.splits)
+    return SourceFiles(paths, taken_from, None, f"the first {count:,} rows of each file of its {splits} split")
 
 
-def _from_web(source: Source, raw: Path, kaggle: Key | None) -> Files:
+def _from_web(source: Source, raw: Path, kaggle: KaggleKey | None) -> SourceFiles:
     assert source.download is not None
     download, key = (source.kaggle, kaggle) if source.kaggle and kaggle else (source.download, None)
-    return Files((fetch.fetched(download, source.copies[0], raw, key),), download.url, source.rows)
+    path = fetch.fetch_file(download, source.mirror_files[0], raw, key)
+    return SourceFiles((path,), download.url, source.rows)

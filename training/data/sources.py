@@ -1,4 +1,4 @@
-"""The catalogue: the public data sets that training reads, where each comes from, and how it is known to be whole.
+"""The catalogue of public data sets: where each comes from, its licence and size.
 
 A file is pinned by its sha256, a set on the Hugging Face hub by its revision.
 """
@@ -7,65 +7,72 @@ from dataclasses import dataclass
 
 
 class SourceError(Exception):
-    """Data are missing or not what was expected; the text says which, where, and what to do."""
+    """Data are missing or not what was expected; the text says which, where and what to do."""
 
 
 @dataclass(frozen=True)
-class Copy:
-    """A file of the mirror folder; of `rows` rows, a header not counted."""
+class MirrorFile:
+    """A file of the mirror folder."""
 
     path: str
+    """Relative to the folder."""
     sha256: str
     bytes: int
     rows: int
+    """Without the header."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file on the web. `members` leads from an archive to the file, through an archive in it if need be."""
+    """A file on the web."""
 
     url: str
     members: tuple[str, ...] = ()
+    """The path inside an archive, and inside of further archives in it; empty if the file is not packed."""
     crlf: bool = False
-    """Its lines end in CR LF, where the copy that was summed has LF: they are made LF first."""
+    """Its lines end in CR LF, and are converted to the LF of the file with the checksum."""
 
 
 @dataclass(frozen=True)
-class Hub:
-    """Rows of a data set on the Hugging Face hub: of each folder in `folders`, the `splits`, whole or their start."""
+class HubDataset:
+    """A data set on the Hugging Face hub."""
 
     repo: str
     revision: str
     splits: tuple[str, ...]
     folders: tuple[str | None, ...] = (None,)
-    rows_a_file: int | None = None
-    """Read only so many of the rows of each of the set's files, so that gigabytes are not fetched."""
+    """Folders to read; None is the top one."""
+    rows_per_file: int | None = None
+    """Rows to read of each of the set's files, where all would be gigabytes; None for all."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One data set. `rows` are those of the whole set, where the copies may hold a part of it: `part` says which."""
+    """One data set."""
 
     name: str
     origin: str
     licence: str
     rows: int
-    copies: tuple[Copy, ...] = ()
+    """Of the whole set."""
+    mirror_files: tuple[MirrorFile, ...] = ()
+    """Empty where the mirror folder has none."""
     part: str = ""
+    """Which part of the set the mirror files hold; empty for all of it."""
     download: Download | None = None
     kaggle: Download | None = None
-    """Taken instead of `download` by who has a Kaggle key."""
-    hub: Hub | None = None
+    """Used instead of `download` where there is a Kaggle key."""
+    hub: HubDataset | None = None
 
     @property
     def path(self) -> str:
-        """In the mirror, of a set that is one file."""
-        return self.copies[0].path
+        """In the mirror folder, of a set with a single file."""
+        return self.mirror_files[0].path
 
     @property
     def sha256(self) -> str:
-        """Of a set that is one file."""
-        return self.copies[0].sha256
+        """Of a set with a single file."""
+        return self.mirror_files[0].sha256
 
 
 TELCO = Source(
@@ -73,8 +80,8 @@ TELCO = Source(
     origin="IBM Telco Customer Churn, 7,043 customers of a fictional company; 7,032 of them complete",
     licence="Apache-2.0 (of the repository it is in; none is stated for the file)",
     rows=7_043,
-    copies=(
-        Copy(
+    mirror_files=(
+        MirrorFile(
             path="telco/Telco-Customer-Churn.csv",
             sha256="16320c9c1ec72448db59aa0a26a0b95401046bef5d02fd3aeb906448e3055e91",
             bytes=970_457,
@@ -98,8 +105,8 @@ BANK = Source(
     origin="UCI Bank Marketing with social and economic context (Moro, Cortez and Rita 2014), set 222",
     licence="CC BY 4.0 (UCI); its authors ask to be cited",
     rows=41_188,
-    copies=(
-        Copy(
+    mirror_files=(
+        MirrorFile(
             path="bank/bank-additional-full.csv",
             sha256="74adfc578bf77a7ff4bb1ba4a9f8709d9e3c6907342959c2c8416847e0afb4d8",
             bytes=5_834_924,
@@ -117,8 +124,8 @@ OASST1 = Source(
     origin="OpenAssistant Conversations, release 1 (Köpf et al. 2023)",
     licence="Apache-2.0",
     rows=88_838,
-    copies=(
-        Copy(
+    mirror_files=(
+        MirrorFile(
             path="oasst1/oasst1-en-validation.messages.jsonl.gz",
             sha256="2026e0ad3746c1bb8b654423e5b210a4735c7134d8d125cee9c9b42ca3dfe20f",
             bytes=764_041,
@@ -126,7 +133,7 @@ OASST1 = Source(
         ),
     ),
     part="the English messages of the validation split; the train split's trees are not there",
-    hub=Hub("OpenAssistant/oasst1", "fdf72ae0827c1cda404aff25b6603abec9e3399b", ("train", "validation")),
+    hub=HubDataset("OpenAssistant/oasst1", "fdf72ae0827c1cda404aff25b6603abec9e3399b", ("train", "validation")),
 )
 
 HH_RLHF = Source(
@@ -134,14 +141,14 @@ HH_RLHF = Source(
     origin="Anthropic HH-RLHF, helpful-base and harmless-base (Bai et al. 2022)",
     licence="MIT",
     rows=91_038,
-    copies=(
-        Copy(
+    mirror_files=(
+        MirrorFile(
             path="hh-rlhf/harmless-base.test.jsonl.gz",
             sha256="ebfaaed21162a4de120ae85366075b34425e2a6303fac59b99555002f7016f03",
             bytes=742_801,
             rows=2_312,
         ),
-        Copy(
+        MirrorFile(
             path="hh-rlhf/helpful-base.test.jsonl.gz",
             sha256="54b6489603c5adca3d9efcab2f0257e3d7d4c0acd5435d7d304a56ad3cca847b",
             bytes=873_299,
@@ -149,7 +156,7 @@ HH_RLHF = Source(
         ),
     ),
     part="the two test splits, the helpful one as cleaned by Linear95/DSP; the train splits are not there",
-    hub=Hub(
+    hub=HubDataset(
         "Anthropic/hh-rlhf",
         "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa",
         ("train", "test"),
@@ -162,7 +169,7 @@ SHP2 = Source(
     origin="Stanford Human Preferences 2 (Ethayarajh, Choi and Swayamdipta 2022): Reddit and Stack Exchange",
     licence="Reddit's API terms of use; CC BY-SA (Stack Exchange)",
     rows=4_800_000,  # as its card says, rounded
-    hub=Hub("stanfordnlp/SHP-2", "628803d8055d947439f381e9877e9b4b69fb0d35", ("train",), rows_a_file=2_000),
+    hub=HubDataset("stanfordnlp/SHP-2", "628803d8055d947439f381e9877e9b4b69fb0d35", ("train",), rows_per_file=2_000),
 )
 
 SOURCES = {source.name: source for source in (TELCO, BANK, OASST1, HH_RLHF, SHP2)}

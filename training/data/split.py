@@ -1,4 +1,4 @@
-"""Rows to train, valid and test: 80, 10 and 10 of a hundred, by a fixed seed."""
+"""Random splits of rows: 80 % train, 10 % valid, 10 % test, by a fixed seed."""
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,14 @@ SEED = 42
 SPLITS = ("train", "valid", "test")
 
 
-def by_label(rows: pd.DataFrame, label: str) -> dict[str, pd.DataFrame]:
-    """Each split has the whole's share of each label."""
+def split_by_label(rows: pd.DataFrame, label: str) -> dict[str, pd.DataFrame]:
+    """Stratified: each split has the same share of each label."""
     train, rest = train_test_split(rows, test_size=0.2, stratify=rows[label], random_state=SEED)
     valid, test = train_test_split(rest, test_size=0.5, stratify=rest[label], random_state=SEED)
     return dict(zip(SPLITS, (train, valid, test), strict=True))
 
 
-def by_group(rows: pd.DataFrame, groups: "pd.Series[str]") -> dict[str, pd.DataFrame]:
+def split_by_group(rows: pd.DataFrame, groups: "pd.Series[str]") -> dict[str, pd.DataFrame]:
     """All rows of a group are in one split: groups in random order fill one split after the other."""
     sizes = groups.value_counts().sort_index().sample(frac=1, random_state=SEED)
     share_before = (sizes.cumsum() - sizes) / len(rows)

@@ -1,4 +1,4 @@
-"""The Telco customers (IBM's sample: 7,043 rows of one fictional company) in our words."""
+"""Telco Customer Churn (IBM's sample: 7,043 customers of one fictional company), by the names of our facts."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from services.scorer.features import RISK_FACTS
-from training.data.table import Cleaned, between, one_of, read_csv, sift
+from training.data.table import Cleaned, category_column, drop_rows, number_column, read_csv
 
 FACTS = {
     "gender": "gender",
@@ -36,31 +36,31 @@ SCHEMA = pa.DataFrameSchema(
         "customerID": pa.Column(
             "str", pa.Check.str_matches(r"^\d{4}-[A-Z]{5}$", error="an id such as 7590-VHVEG"), unique=True
         ),
-        "gender": one_of("Female", "Male"),
-        "SeniorCitizen": between(0, 1),
-        "Partner": one_of(*YES_NO),
-        "Dependents": one_of(*YES_NO),
-        "tenure": between(0, 100),
-        "PhoneService": one_of(*YES_NO),
-        "MultipleLines": one_of(*PHONE),
-        "InternetService": one_of("DSL", "Fiber optic", "No"),
+        "gender": category_column("Female", "Male"),
+        "SeniorCitizen": number_column(0, 1),
+        "Partner": category_column(*YES_NO),
+        "Dependents": category_column(*YES_NO),
+        "tenure": number_column(0, 100),
+        "PhoneService": category_column(*YES_NO),
+        "MultipleLines": category_column(*PHONE),
+        "InternetService": category_column("DSL", "Fiber optic", "No"),
         **{
-            name: one_of(*INTERNET)
+            name: category_column(*INTERNET)
             for name in "OnlineSecurity OnlineBackup DeviceProtection TechSupport StreamingTV StreamingMovies".split()
         },
-        "Contract": one_of("Month-to-month", "One year", "Two year"),
-        "PaperlessBilling": one_of(*YES_NO),
-        "PaymentMethod": one_of(
+        "Contract": category_column("Month-to-month", "One year", "Two year"),
+        "PaperlessBilling": category_column(*YES_NO),
+        "PaymentMethod": category_column(
             "Electronic check", "Mailed check", "Bank transfer (automatic)", "Credit card (automatic)"
         ),
-        "MonthlyCharges": between(0, 1_000, "float64"),
-        "TotalCharges": between(0, 100_000, "float64", nullable=True),
-        "Churn": one_of(*YES_NO),
+        "MonthlyCharges": number_column(0, 1_000, "float64"),
+        "TotalCharges": number_column(0, 100_000, "float64", nullable=True),
+        "Churn": category_column(*YES_NO),
     },
     strict=True,
     coerce=True,
 )
-"""Of the file; the kind of each column, its range or its categories."""
+"""The file's columns with their types and their ranges or categories."""
 
 
 def read(file: Path) -> pd.DataFrame:
@@ -68,17 +68,17 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def customers(raw: pd.DataFrame) -> pd.DataFrame:
-    """Every customer by the names of `shared.messages.Facts`, with `position` and `customer_id` and without a label."""
-    ours = raw.rename(columns=FACTS).assign(
+    """All customers, by the names of `shared.messages.CustomerFacts`, with `position` and `customer_id`; no label."""
+    renamed = raw.rename(columns=FACTS).assign(
         position=range(len(raw)),
         customer_id=raw["customerID"],
         senior_citizen=raw["SeniorCitizen"].map({0: "No", 1: "Yes"}),
     )
     numbers = {name: "float64" for name, encoding in RISK_FACTS.items() if encoding is None}
-    return ours[["position", "customer_id", *RISK_FACTS]].astype(numbers)
+    return renamed[["position", "customer_id", *RISK_FACTS]].astype(numbers)
 
 
 def clean(raw: pd.DataFrame) -> Cleaned:
-    """Without those who have paid nothing yet: their TotalCharges is blank, their tenure 0, and none could churn."""
+    """Without new customers, who have paid nothing yet: TotalCharges is blank, tenure 0, and none could churn."""
     rows = customers(raw).assign(churned=raw["Churn"].eq("Yes"))
-    return sift(rows, {"TotalCharges is blank (tenure 0)": lambda rows: rows["total_charges"].isna()})
+    return drop_rows(rows, {"TotalCharges is blank (tenure 0)": lambda rows: rows["total_charges"].isna()})

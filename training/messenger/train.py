@@ -245,7 +245,7 @@ def export(
         version=content_version({str(file): file.read_bytes() for file in sorted(folder.rglob("model.bin"))}),
         made_by="make train-messenger",
         inputs=INPUTS,
-        data_sha256={copy.path: copy.sha256 for copy in HH_RLHF.copies},
+        data_sha256={copy.path: copy.sha256 for copy in HH_RLHF.mirror_files},
         metrics=metrics(history),
     )
     write_manifest(folder, manifest)

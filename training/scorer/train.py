@@ -18,8 +18,9 @@ from services.scorer.features import feature_names
 from services.scorer.monitor import reference_histograms
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest
 from shared.settings import Settings
-from training.data import split, user_data
 from training.data.sources import BANK, TELCO, SourceError
+from training.data.split import split_by_label
+from training.data.user_data import read_user_data
 from training.scorer.artifact import (
     FACTS,
     SCORES,
@@ -120,12 +121,12 @@ def train_on_user_data(customers: Path, mapping: Path, args: ScorerArgs) -> Mani
 
     Raises `SourceError`, `FloorError` and `ArtifactError`; the old artifact is kept then.
     """
-    other, data = kept_part("accept", args.out), user_data.read(customers, mapping)
+    other, data = kept_part("accept", args.out), read_user_data(customers, mapping)
     summary = user_data_summary(data)
     print(*summary, sep="\n")
     for fact, values in data.examples.items():
         print(f"{fact}: unknown values are, for example, {', '.join(values)}: map them under [values.{fact}].")
-    table = joined(split.by_label(data.rows, "churned"))
+    table = joined(split_by_label(data.rows, "churned"))
     target = risk_target(table)
     rows = np.random.default_rng(target.recipe.seed).permutation(len(table))[:MAX_USER_ROWS]
     metrics = cross_validate(subset(target, rows), args.repeats).metrics

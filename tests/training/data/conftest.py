@@ -9,7 +9,7 @@ from training.data import fetch
 
 
 class Site(ThreadingHTTPServer):
-    """A web site on loopback that misbehaves as told."""
+    """A web site on loopback that breaks off and refuses as it is told."""
 
     daemon_threads = False
 
@@ -18,12 +18,13 @@ class Site(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.ranges = True
         self.breaks: list[int] = []
-        """After so many bytes, one for each answer to come."""
+        """Number of bytes after which each of the next answers breaks off."""
         self.statuses: list[int] = []
-        """Answered instead of the file, one for each answer to come."""
-        self.asked: list[str | None] = []
+        """Of the next answers, instead of the file."""
+        self.ranges_requested: list[str | None] = []
         """The `Range` of each request."""
         self.users: list[str | None] = []
+        """The user and password of each request."""
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}{path}"
@@ -33,13 +34,14 @@ class Page(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
-        asked, user = self.headers["Range"], self.headers["Authorization"]
-        self.server.asked.append(asked)
+        range_header, user = self.headers["Range"], self.headers["Authorization"]
+        self.server.ranges_requested.append(range_header)
         self.server.users.append(b64decode(user.removeprefix("Basic ")).decode() if user else None)
         body = self.server.files.get(self.path)
         if self.server.statuses or body is None:
             return self._answer(self.server.statuses.pop(0) if body is not None else 404, b"")
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
+        has_start = range_header and self.server.ranges
+        start = int(range_header.removeprefix("bytes=").removesuffix("-")) if has_start else 0
         if start and start >= len(body):
             return self._answer(416, b"", {"Content-Range": f"bytes */{len(body)}"})
         self._answer(206 if start else 200, body[start:])
@@ -57,7 +59,7 @@ class Page(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(fetch, "PAUSE", 0)
+    monkeypatch.setattr(fetch, "RETRY_DELAY_SECONDS", 0)
     with Site() as site:
         thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,13 +8,13 @@ from shared.messages import CustomerEvent
 from training.data import __main__ as command
 from training.data import hub
 from training.data.__main__ import kaggle_key, main
-from training.data.resolve import obtain
-from training.data.sources import SOURCES, SourceError
+from training.data.resolve import SourceFiles, resolve
+from training.data.sources import SOURCES, HubDataset, SourceError
 
 
 @pytest.fixture(autouse=True)
-def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(command, "KAGGLE", tmp_path / "kaggle.json")
+def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "KAGGLE_FILE", tmp_path / "kaggle.json")
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -41,27 +42,27 @@ def test_the_catalogue_lists_every_source(capsys: pytest.CaptureFixture[str]) ->
         assert source.origin in line
 
 
-def test_one_set_is_made(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_set_is_prepared(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["telco", "--mirror", str(data), "--out", str(tmp_path)])
     assert "telco: 7,043 rows from the mirror" in capsys.readouterr().out
     assert (tmp_path / "telco" / "train.parquet").is_file()
 
 
-def test_all_sets_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.setattr(command, "prepare", lambda name, *_: asked.append(name))
+def test_all_sets_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[str] = []
+    monkeypatch.setattr(command, "prepare", lambda name, *_: prepared.append(name))
     main(["all", "--out", str(tmp_path)])
-    assert asked == list(SOURCES)
+    assert prepared == list(SOURCES)
 
 
-def test_one_set_that_fails_does_not_keep_the_others_and_is_named(
+def test_a_set_that_fails_is_reported_and_does_not_stop_the_others(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(hub):
+    def unreachable(dataset: HubDataset) -> None:
         raise SourceError("the hub could not be reached: no route")
 
-    monkeypatch.setattr(hub, "reach", unreachable)
-    with pytest.raises(SourceError, match=r"^1 of 5 sets could not be made:\nshp2: no copy .* reached: no route$"):
+    monkeypatch.setattr(hub, "check_reachable", unreachable)
+    with pytest.raises(SourceError, match=r"^1 of 5 sets could not be prepared:\nshp2: no copy .* reached: no route$"):
         main(["all", "--mirror", str(data), "--out", str(tmp_path)])
     assert {file.parent.name for file in tmp_path.glob("*/report.md")} == set(SOURCES) - {"shp2"}
 
@@ -74,35 +75,38 @@ def test_the_events_are_utf_8_whatever_the_platform_writes(
     assert (tmp_path / "events.jsonl").read_bytes().startswith(b'{"event_id": ')
 
 
-def test_events_that_cannot_be_written_are_an_error_in_a_line(data: Path, tmp_path: Path) -> None:
+def test_events_that_cannot_be_written_are_reported(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"events\.jsonl cannot be written: No such file or directory$"):
         main(["telco-events", str(tmp_path / "gone" / "events.jsonl"), "--mirror", str(data)])
 
 
-def test_what_the_events_are_downloaded_to_is_below_out(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    monkeypatch.setattr(command, "obtain", lambda *args: asked.append(args) or obtain(*args))
+def test_the_events_source_is_downloaded_below_out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw_folders: list[Path] = []
+
+    def recorded_resolve(*args: Any) -> SourceFiles:
+        raw_folders.append(args[3])
+        return resolve(*args)
+
+    monkeypatch.setattr(command, "resolve", recorded_resolve)
     main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data), "--out", str(tmp_path)])
-    assert [raw for _, _, _, raw, _ in asked] == [tmp_path / "raw"]
+    assert raw_folders == [tmp_path / "raw"]
 
 
-def test_the_usual_mirror_may_be_absent_and_one_that_was_named_is_said_to_be(
+def test_the_default_mirror_may_be_missing_and_one_that_is_set_is_reported_as_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = []
-    monkeypatch.setattr(command, "prepare", lambda *args: asked.append(args))
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(command, "prepare", lambda *args: calls.append(args))
     monkeypatch.setenv("RETENTION_DATA", str(tmp_path / "gone"))
     main(["bank", "--out", str(tmp_path)])
-    assert asked == [("bank", None, tmp_path, None)]
+    assert calls == [("bank", None, tmp_path, None)]
     assert capsys.readouterr().err == f"{tmp_path / 'gone'} is no folder: no mirror\n"
     monkeypatch.delenv("RETENTION_DATA")
     main(["bank", "--out", str(tmp_path)])
     assert capsys.readouterr().err == ""
 
 
-def test_a_mirror_that_is_given_and_not_there_is_refused(
+def test_a_missing_mirror_given_by_option_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "prepare", None)
@@ -112,12 +116,12 @@ def test_a_mirror_that_is_given_and_not_there_is_refused(
 
 
 @pytest.mark.parametrize("arguments", [["telco-events"], ["telco", "out.jsonl"], ["titanic"], []])
-def test_what_is_not_asked_for_rightly_is_refused(arguments) -> None:
+def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
 
 
-def test_the_key_of_kaggle_is_read_where_kaggle_puts_it(tmp_path: Path) -> None:
+def test_kaggles_key_is_read_from_kaggles_own_file(tmp_path: Path) -> None:
     file = tmp_path / "kaggle.json"
     assert kaggle_key(file) is None
     file.write_text('{"username": "ada", "key": "secret"}')
@@ -125,13 +129,13 @@ def test_the_key_of_kaggle_is_read_where_kaggle_puts_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"username": "ada"}'])
-def test_what_is_no_key_is_named_and_not_shown(tmp_path: Path, content: str) -> None:
+def test_an_invalid_key_file_is_reported_without_its_content(tmp_path: Path, content: str) -> None:
     (tmp_path / "kaggle.json").write_text(content)
     with pytest.raises(SourceError, match=r"kaggle\.json is no key of Kaggle's"):
         kaggle_key(tmp_path / "kaggle.json")
 
 
-def test_a_key_of_kaggles_is_taken_from_its_variables_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kaggles_key_is_also_read_from_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_USERNAME", "sam")
     assert kaggle_key(tmp_path / "kaggle.json") is None
     monkeypatch.setenv("KAGGLE_KEY", "secret")

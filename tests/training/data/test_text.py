@@ -1,22 +1,23 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from training.data import oasst1, preferences
-from training.data.dialogue import LIMIT, opening, tidy
+from training.data.dialogue import MAX_CHARACTERS, clean_dialogues, opening
 from training.data.sources import SourceError
 
 
-def written(folder, rows, name="set"):
+def written(folder: Path, rows: list[dict[str, Any]], name: str = "set") -> Path:
     file = folder / f"{name}.jsonl.gz"
     file.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
     return file
 
 
-def message(name, parent, role, **fields):
+def message(name: str, parent: str | None, role: str, **fields: object) -> dict[str, Any]:
     root = {"message_tree_id": "t", "lang": "en", "deleted": False, "review_result": True, "rank": None, "emojis": {}}
     return root | {"message_id": name, "parent_id": parent, "role": role, "text": f" {name} says "} | fields
 
@@ -36,12 +37,12 @@ TREE = [
     message("foreign", "ask", "assistant", lang="de"),
     message("orphan", "nobody", "assistant"),
     message("empty", "ask", "assistant", text=" \n"),
-    message("long", "ask", "assistant", text="x" * LIMIT),
+    message("long", "ask", "assistant", text="x" * MAX_CHARACTERS),
     message("same", "ask", "assistant", text="best says"),
 ]
 
 
-def test_a_tree_becomes_answers_with_the_conversation_before_them(tmp_path: Path) -> None:
+def test_a_message_tree_becomes_answers_with_the_conversation_before_them(tmp_path: Path) -> None:
     cleaned = oasst1.clean(oasst1.read(written(tmp_path, TREE)))
     best, reply, second = cleaned.rows.to_dict("records")
     ask = {"role": "user", "content": "ask says"}
@@ -54,23 +55,23 @@ def test_a_tree_becomes_answers_with_the_conversation_before_them(tmp_path: Path
     assert (second["message_id"], second["rank"], second["tree"]) == ("second", 1, "t")
     assert pd.isna(reply["rank"])
     assert cleaned.dropped == {
-        "a prompter's: the prompt of others": 4,
+        "a prompter's message, which is part of prompts": 4,
         "deleted": 1,
         "rejected in review": 1,
         "not in English": 1,
-        "an earlier turn is one of these, or not there": 3,
+        "an earlier turn is one of these, or is missing": 3,
         "a turn is empty": 1,
-        f"prompt and answer are longer than {LIMIT:,} characters": 1,
+        f"prompt and answer are longer than {MAX_CHARACTERS:,} characters": 1,
         "the same as an earlier row": 1,
     }
 
 
-def test_a_message_of_another_kind_is_named(tmp_path: Path) -> None:
+def test_a_message_with_an_unknown_role_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="'role' should hold prompter or assistant; line 2 holds 'system'"):
         oasst1.read(written(tmp_path, [TREE[0], message("rule", None, "system")]))
 
 
-def test_helpful_and_harmless_pairs_share_a_conversation(tmp_path: Path) -> None:
+def test_pairs_of_hh_rlhf_share_a_conversation(tmp_path: Path) -> None:
     pairs = [
         ("\n\nHuman: Hi\n\nAssistant: Hello", "\n\nHuman: Hi\n\nAssistant: Go away"),
         ("\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Why?\n\nAssistant: So.",) * 2,
@@ -100,8 +101,10 @@ def test_helpful_and_harmless_pairs_share_a_conversation(tmp_path: Path) -> None
     }
 
 
-def post(name="p", a="first", b="second", labels=1, score_ratio=3.0):
-    fields = {"post_id": name, "domain": "law_test", "history": f"May I {name}? ", "score_A": 9}
+def post(
+    name: str = "p", a: str = "first", b: str = "second", labels: int = 1, score_ratio: float = 3.0
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"post_id": name, "domain": "law_test", "history": f"May I {name}? ", "score_A": 9}
     return fields | {"human_ref_A": a, "human_ref_B": b, "labels": labels, "score_ratio": score_ratio}
 
 
@@ -115,9 +118,9 @@ def test_the_preferred_comment_on_a_post_is_chosen(tmp_path: Path) -> None:
     assert cleaned.dropped == {"score ratio below 2": 1, "after the first 5 pairs of a post": 2}
 
 
-def test_no_more_are_kept_than_asked_for_and_the_same_each_time() -> None:
+def test_at_most_max_rows_are_drawn_and_the_same_each_time() -> None:
     rows = pd.DataFrame({"prompt": [[{"role": "user", "content": "Hi"}]] * 50, "response": [str(i) for i in range(50)]})
-    first, again = (tidy(rows, ("response",), most=10) for _ in range(2))
+    first, again = (clean_dialogues(rows, ("response",), max_rows=10) for _ in range(2))
     assert first.rows.equals(again.rows)
     assert len(first.rows) == 10
     assert first.rows["response"].astype(int).is_monotonic_increasing

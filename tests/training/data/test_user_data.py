@@ -1,6 +1,8 @@
 import gzip
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,10 @@ import pytest
 
 from services.scorer.features import RISK_FACTS
 from shared.messages import CustomerFacts
-from training.data import user_data
 from training.data.sources import SourceError
+from training.data.user_data import UserData, read_user_data
+
+Read = Callable[..., UserData]
 
 MAPPING = """
 label = "status"
@@ -31,8 +35,8 @@ None = "No"
 """
 
 
-def customers(n=600):
-    """`n` customers in words that are not ours, each fourth of whom left."""
+def customers(n: int = 600) -> pd.DataFrame:
+    """`n` customers with a user's columns and values; every fourth has churned."""
     return pd.DataFrame(
         {
             "account": [f"A{i}" for i in range(n)],
@@ -48,21 +52,22 @@ def customers(n=600):
 
 
 @pytest.fixture
-def read(tmp_path: Path):
-    """Reads a frame as a CSV of semicolons, or as told, by the mapping."""
+def read(tmp_path: Path) -> Read:
+    """Reads a frame by way of a file: a CSV with semicolons unless `options` of pandas or the name say otherwise."""
 
-    def read(frame, mapping=MAPPING, name="mine.csv", **options):
+    def read(frame: pd.DataFrame, mapping: str = MAPPING, name: str = "mine.csv", **options: Any) -> UserData:
         data = tmp_path / name
-        frame.to_parquet(data) if name.endswith("parquet") else frame.to_csv(
-            data, index=False, **{"sep": ";"} | options
-        )
+        if name.endswith("parquet"):
+            frame.to_parquet(data)
+        else:
+            frame.to_csv(data, index=False, **{"sep": ";"} | options)
         (tmp_path / "mine.toml").write_text(mapping, "utf-8")
-        return user_data.read(data, tmp_path / "mine.toml")
+        return read_user_data(data, tmp_path / "mine.toml")
 
     return read
 
 
-def test_customers_in_other_words_become_the_frame_that_telcos_have(read) -> None:
+def test_a_users_customers_get_the_form_of_telcos(read: Read) -> None:
     mine = read(customers())
     assert list(mine.rows.columns) == ["position", "customer_id", *RISK_FACTS, "churned"]
     numbers = {fact for fact, encoding in RISK_FACTS.items() if encoding is None}
@@ -94,18 +99,18 @@ def test_customers_in_other_words_become_the_frame_that_telcos_have(read) -> Non
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_csv_of_any_delimiter_and_parquet_are_the_same(read, separator: str) -> None:
+def test_csv_of_any_delimiter_and_parquet_are_the_same(read: Read, separator: str) -> None:
     csv, parquet = read(customers(), sep=separator), read(customers(), name="mine.parquet")
     pd.testing.assert_frame_equal(csv.rows, parquet.rows)
     assert csv.sha256 != parquet.sha256
 
 
-def test_the_files_sum_is_kept(read, tmp_path: Path) -> None:
+def test_the_checksum_is_that_of_the_file(read: Read, tmp_path: Path) -> None:
     assert read(customers()).sha256 == sha256((tmp_path / "mine.csv").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
-def test_an_unseen_category_is_missing_and_counted_and_a_blank_is_not(read, name: str) -> None:
+def test_an_unknown_category_is_missing_and_counted_and_a_blank_is_only_missing(read: Read, name: str) -> None:
     frame = customers().astype({"married": "object"})
     frame.loc[:6, "net"] = [" Carrier pigeon"] * 2 + ["smoke"] * 3 + ["drums", "shouting"]
     frame.loc[7, "net"] = frame.loc[8, "net"] = frame.loc[9, "married"] = None
@@ -118,7 +123,7 @@ def test_an_unseen_category_is_missing_and_counted_and_a_blank_is_not(read, name
     assert mine.rows["contract"].isna().sum() == 3
 
 
-def test_rows_that_no_event_could_carry_and_repeated_ids_are_dropped_and_counted(read) -> None:
+def test_rows_that_are_invalid_in_an_event_and_repeated_ids_are_dropped_and_counted(read: Read) -> None:
     frame = customers().astype({"status": "object", "fee": "object", "months": "object"})
     frame.loc[0, "status"] = None
     frame.loc[1, "months"], frame.loc[2, "months"], frame.loc[3, "fee"] = -1, 0.5, "inf"
@@ -138,18 +143,18 @@ def test_rows_that_no_event_could_carry_and_repeated_ids_are_dropped_and_counted
     assert mine.rows["tenure"].isna().sum() == mine.rows["monthly_charges"].isna().sum() == 1
 
 
-def test_every_row_that_is_kept_is_one_that_an_event_could_carry(read) -> None:
+def test_every_remaining_row_is_valid_in_an_event(read: Read) -> None:
     for row in read(customers()).rows.to_dict("records"):
         CustomerFacts.model_validate({fact: row[fact] for fact in RISK_FACTS if pd.notna(row[fact])})
 
 
-def test_without_an_id_customers_are_known_by_their_row(read) -> None:
+def test_without_an_id_customers_are_identified_by_their_row(read: Read) -> None:
     mine = read(customers(), MAPPING.replace('id = "account"', ""))
     assert mine.rows["customer_id"].tolist()[:2] == ["0", "1"]
     assert mine.ignored == ("account", "shoe size")
 
 
-def test_one_value_may_mean_churned_and_be_a_number_or_truth(read) -> None:
+def test_the_value_that_means_churned_may_be_a_number_or_a_boolean(read: Read) -> None:
     frame = customers()
     as_text = read(frame).rows["churned"]
     frame["status"] = frame["status"].eq("left")
@@ -159,12 +164,12 @@ def test_one_value_may_mean_churned_and_be_a_number_or_truth(read) -> None:
     assert read(frame, MAPPING.replace('["left", "thrown out"]', "1"), "mine.parquet").rows["churned"].equals(as_text)
 
 
-def wrong(frame=None, **columns):
+def wrong(frame: pd.DataFrame | None = None, **columns: Any) -> pd.DataFrame:
     return (customers() if frame is None else frame).assign(**columns)
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
+    ("frame", "message"),
     [
         (wrong(customers().rename(columns={"fee": "fees"})), r"mine\.csv has no column 'fee'.* Did you mean 'fees'\?"),
         (wrong(customers().drop(columns="status")), r"has no column 'status'"),
@@ -173,7 +178,7 @@ def wrong(frame=None, **columns):
             r"column 'status' never says 'left', 'thrown out', which means churned; it says 'here'\.",
         ),
         (wrong(status=""), r"never says .*; it says nothing\."),
-        (wrong(status="left"), r"says of everyone that they left"),
+        (wrong(status="left"), r"says of every customer that they churned"),
         (wrong(status=["left", "here", "away"] * 200), r"only one of 'away', 'here'\."),
         (
             wrong(status=[f"{i % 9}" for i in range(599)] + ["left"]),
@@ -192,19 +197,19 @@ def wrong(frame=None, **columns):
         ),
         (
             customers(480),
-            r"mine\.csv: 480 customers, of whom 120 left\. At least 500 are needed, and 50 of either kind",
+            r"mine\.csv: 480 customers, of whom 120 left\. At least 500 are needed, and 50 of each class",
         ),
         (wrong(status=["left"] * 49 + ["here"] * 551), r"600 customers, of whom 49 left"),
         (wrong(months=-1), r"0 customers.* Dropped: 600 because tenure is out of range\."),
     ],
 )
-def test_what_is_wrong_with_the_customers_is_said(read, frame, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_wrong_customers_are_reported(read: Read, frame: pd.DataFrame, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         read(frame)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("[facts]", "[facts", r"mine\.toml is not TOML: .*line 6"),
         ("tenure =", "tenur =", r"mine\.toml: 'tenur' is no fact that the scorer uses\. Did you mean 'tenure'\?"),
@@ -225,78 +230,78 @@ def test_what_is_wrong_with_the_customers_is_said(read, frame, said: str) -> Non
         ('"months"', '"status"', r"the label 'status' is mapped to a fact: it would predict itself"),
     ],
 )
-def test_what_is_wrong_with_the_mapping_is_said(read, old, new: str, said: str) -> None:
+def test_a_wrong_mapping_is_reported(read: Read, old: str, new: str, message: str) -> None:
     assert old in MAPPING
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         read(customers(), MAPPING.replace(old, new))
 
 
 @pytest.mark.parametrize(
-    ("months", "said"), [(True, "bool 'True'"), (pd.Timestamp(2026, 1, 1), "timestamp '2026-01-01")]
+    ("months", "message"), [(True, "bool 'True'"), (pd.Timestamp(2026, 1, 1), "timestamp '2026-01-01")]
 )
-def test_truth_and_time_are_no_numbers(read, months, said: str) -> None:
-    with pytest.raises(SourceError, match=rf"tenure, a number, but 600 of its 600 values .* row 1 holds the {said}"):
+def test_booleans_and_dates_are_no_numbers(read: Read, months: object, message: str) -> None:
+    with pytest.raises(SourceError, match=rf"tenure, a number, but 600 of its 600 values .* row 1 holds the {message}"):
         read(customers().assign(months=months), name="mine.parquet")
 
 
-def test_columns_of_a_parquet_may_have_numbers_for_names(read) -> None:
+def test_columns_of_a_parquet_file_may_have_numbers_as_names(read: Read) -> None:
     frame, mapping = customers(), MAPPING
     for number, name in enumerate(frame):
         mapping = mapping.replace(f'"{name}"', f'"{number}"')
     assert read(frame.set_axis(range(8), axis=1), mapping, "mine.parquet").rows.equals(read(frame).rows)
 
 
-def test_a_gzipped_csv_and_a_mapping_with_a_byte_order_mark_are_read(read) -> None:
+def test_a_gzipped_csv_and_a_mapping_with_a_byte_order_mark_are_read(read: Read) -> None:
     assert read(customers(), "\ufeff" + MAPPING, "mine.csv.gz").rows.equals(read(customers()).rows)
 
 
-def test_a_damaged_gzipped_csv_is_named(read, tmp_path: Path) -> None:
+def test_a_damaged_gzipped_csv_is_reported(read: Read, tmp_path: Path) -> None:
     read(customers(), name="mine.csv.gz")
     whole = (tmp_path / "mine.csv.gz").read_bytes()
     for damaged in (whole[:-99], whole[:60] + bytes(60) + whole[120:]):
         (tmp_path / "mine.csv.gz").write_bytes(damaged)
         with pytest.raises(SourceError, match=r"mine\.csv\.gz cannot be read"):
-            user_data.read(tmp_path / "mine.csv.gz", tmp_path / "mine.toml")
+            read_user_data(tmp_path / "mine.csv.gz", tmp_path / "mine.toml")
 
 
-def test_a_csv_in_another_encoding_is_told_to_be_utf_8(read) -> None:
+def test_a_csv_in_another_encoding_is_to_be_saved_as_utf_8(read: Read) -> None:
     with pytest.raises(SourceError, match=r"mine\.csv cannot be read: it is not UTF-8\. Save it as UTF-8\."):
         read(customers().assign(account="Zoë"), encoding="latin-1")
 
 
-def test_a_mapping_or_file_that_is_not_there_is_named(read, tmp_path: Path) -> None:
+def test_a_missing_mapping_or_file_is_reported(read: Read, tmp_path: Path) -> None:
     read(customers())
     with pytest.raises(SourceError, match=r"no\.toml cannot be read: No such file"):
-        user_data.read(tmp_path / "mine.csv", tmp_path / "no.toml")
+        read_user_data(tmp_path / "mine.csv", tmp_path / "no.toml")
     with pytest.raises(SourceError, match=r"no\.csv cannot be read"):
-        user_data.read(tmp_path / "no.csv", tmp_path / "mine.toml")
+        read_user_data(tmp_path / "no.csv", tmp_path / "mine.toml")
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"not a table" * 99)], ids=["empty", "gzip"])
-def test_what_is_no_table_is_named(read, tmp_path: Path, name: str, content) -> None:
+def test_a_file_that_is_no_table_is_reported(read: Read, tmp_path: Path, name: str, content: bytes) -> None:
     read(customers())
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=rf"{name} cannot be read"):
-        user_data.read(tmp_path / name, tmp_path / "mine.toml")
+        read_user_data(tmp_path / name, tmp_path / "mine.toml")
 
 
-@pytest.mark.filterwarnings("ignore")  # what pandas only warns of must be an error outside of tests too
+@pytest.mark.filterwarnings("ignore")  # what pandas only warns of must be an error outside of tests, too
 @pytest.mark.parametrize(("front", "end"), [("", ";"), ("7;", "")])
-def test_rows_longer_than_the_header_are_refused(read, tmp_path: Path, front: str, end: str) -> None:
+def test_rows_longer_than_the_header_are_refused(read: Read, tmp_path: Path, front: str, end: str) -> None:
     read(customers())
     header, *rows = (tmp_path / "mine.csv").read_text().splitlines()
     (tmp_path / "mine.csv").write_text("\n".join([header, *(front + row + end for row in rows)]))
     with pytest.raises(SourceError, match=r"mine\.csv has rows longer than its header: .* end no row with ';'\."):
-        user_data.read(tmp_path / "mine.csv", tmp_path / "mine.toml")
+        read_user_data(tmp_path / "mine.csv", tmp_path / "mine.toml")
 
 
-def test_one_row_longer_than_the_others_is_named(read, tmp_path: Path) -> None:
+def test_a_row_longer_than_the_others_is_reported(read: Read, tmp_path: Path) -> None:
     read(customers())
     with (tmp_path / "mine.csv").open("a") as file:
         file.write(";" * 8)
     with pytest.raises(SourceError, match=r"mine\.csv cannot be read: .*line 602"):
-        user_data.read(tmp_path / "mine.csv", tmp_path / "mine.toml")
+        read_user_data(tmp_path / "mine.csv", tmp_path / "mine.toml")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +314,7 @@ def test_one_row_longer_than_the_others_is_named(read, tmp_path: Path) -> None:
         (wrong(**{"a\nb": ["left", None, "here"] * 200}).head(480), MAPPING.replace('"status"', r'"a\nb"')),
     ],
 )
-def test_a_column_with_an_odd_name_is_quoted(read, frame, mapping) -> None:
+def test_a_column_name_with_a_line_break_is_quoted(read: Read, frame: pd.DataFrame, mapping: str) -> None:
     with pytest.raises(SourceError, match=r"'a\\nb'") as error:
         read(frame, mapping)
     assert "\n" not in str(error.value)
