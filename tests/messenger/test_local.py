@@ -18,7 +18,7 @@ from services.messenger.sampling import MAX_NEW_TOKENS
 from services.shield.rules import violations
 from tests.messenger.builders import SAM
 from tests.messenger.tiny_model import BRIEFS, TinyModels, convert, decode_greedily, target_texts
-from training.messenger.base import SPECIAL
+from training.messenger.base import SPECIAL_TOKENS
 
 PROMPTS = [build_prompt(brief) for brief in BRIEFS]
 BEGINNINGS = ("", " Hi", " Hello", " Thank you", " We", " [PLAN]", " Is the")
@@ -39,7 +39,7 @@ async def test_texts_have_slots_and_no_special_tokens(artifact: Artifact) -> Non
     assert all(len(texts) <= 4 for texts in written)
     texts = [*chain.from_iterable(written)]
     assert len(texts) > 100
-    assert all(text == text.strip() and not any(special in text for special in SPECIAL) for text in texts)
+    assert all(text == text.strip() and not any(special in text for special in SPECIAL_TOKENS) for text in texts)
     assert any("[NAME]" in text for text in texts)
 
 

@@ -55,7 +55,7 @@ def target_texts(brief: Brief) -> tuple[str, str]:
 def train_tiny_models(folder: Path) -> TinyModels:
     logging.disable_progress_bar()
     corpus = [text for brief in BRIEFS for text in (build_prompt(brief), *target_texts(brief))]
-    tokenizer = base.tokenizer(corpus, 400)
+    tokenizer = base.train_tokenizer(corpus, 400)
     torch.manual_seed(0)
     writer, reward = _model(len(tokenizer)), _model(len(tokenizer), tie_word_embeddings=False)
     _train(writer, tokenizer)

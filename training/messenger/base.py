@@ -1,11 +1,12 @@
-"""A base model where none can be downloaded: an OPT of 3.5 million parameters with its own tokenizer, from scratch.
+"""Base model: an OPT of 3.5 million parameters with its own tokenizer, trained from scratch on the corpus.
 
-It learns the narrow language of retention messages, good and bad ones. With a pretrained model at hand there is no
-need of it: `facebook/opt-350m` takes its place.
+It learns the narrow language of retention messages, good and bad ones. A pretrained model such as `facebook/opt-350m`
+replaces it where one can be downloaded.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,117 +15,151 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
 from services.messenger.prompt import SLOTS, build_prompt
-from training.messenger.corpus.corpus import briefs, write
-from training.messenger.lm import LM, quicker
+from training.messenger import stages
+from training.messenger.corpus.corpus import sample_briefs, write_message
+from training.messenger.lm import LM, bf16_autocast, save
 
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
-"""In the places that OPT has them. Its end of text also begins a text."""
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
+"""At the ids that OPT gives them. As in OPT, the end-of-text token also begins a text."""
+TOKENIZER_DOCUMENTS = 10_000
+"""Documents that the tokenizer is trained on."""
 
 
 @dataclass(frozen=True)
-class Args:
+class BaseArgs:
     seed: int = 0
-    vocabulary: int = 1024
-    """A multiple of 8, which CTranslate2 expects of an OPT."""
-    hidden: int = 256
-    layers: int = 4
-    heads: int = 4
-    positions: int = 256
+    """Seed of weights and corpus."""
+    vocab_size: int = 1024
+    """Tokens of the vocabulary; CTranslate2 needs a multiple of 8 for an OPT."""
+    hidden_size: int = 256
+    """Width of the transformer."""
+    num_hidden_layers: int = 4
+    """Transformer blocks."""
+    num_attention_heads: int = 4
+    """Attention heads of a block."""
+    max_position_embeddings: int = 256
+    """Longest sequence of tokens."""
     steps: int = 3000
-    batch: int = 16
-    length: int = 128
-    """Tokens of a row; texts follow one another in it, as one stream."""
+    """Optimizer steps."""
+    batch_size: int = 16
+    """Rows of a batch."""
+    block_size: int = 128
+    """Tokens of a row; documents follow one another in it, as one stream."""
     learning_rate: float = 2e-3
-    """Reached after a tenth of the steps; falls to a tenth of it along a cosine."""
-    flawed: float = 0.5
-    """Texts with a bad habit: a base model has seen those, too."""
+    """Peak learning rate, with warm-up and cosine decay."""
+    flawed_share: float = 0.5
+    """Share of the messages with a flaw: the model learns bad messages, too."""
 
 
-class Point(NamedTuple):
+class BaseMetrics(NamedTuple):
     step: int
     loss: float
-    """Nats a token."""
+    """Nats per token."""
 
 
-def documents(seed: int, flawed: float) -> Iterator[str]:
-    """Prompt and text; half of the time the text alone."""
+def documents(seed: int, flawed_share: float) -> Iterator[str]:
+    """Endless documents: a message after its prompt, or with probability 1/2 the message alone."""
     rng = np.random.default_rng(seed)
     while True:
-        for brief in briefs(rng, 256):
-            text = f" {write(brief, rng, flawed)}"
+        for brief in sample_briefs(rng, 256):
+            text = f" {write_message(brief, rng, flawed_share)}"
             yield build_prompt(brief) + text if rng.random() < 0.5 else text
 
 
-def tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Byte-level BPE, so that no text is unknown; each slot is one token, which cannot be misspelt."""
-    found = Tokenizer(models.BPE())
-    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    found.decoder = decoders.ByteLevel()
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(SLOTS),
-        special_tokens=list(SPECIAL),
+        vocab_size=vocab_size - len(SLOTS),
+        special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    found.train_from_iterator(texts, trainer)
-    found.add_tokens([AddedToken(slot, normalized=False) for slot in SLOTS])
-    found.post_processor = processors.TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(slot, normalized=False) for slot in SLOTS])
+    tokenizer.post_processor = processors.TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=found, bos_token="</s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+        tokenizer_object=tokenizer, bos_token="</s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
     )
 
 
-def model(args: Args) -> OPTForCausalLM:
+def build_model(args: BaseArgs) -> OPTForCausalLM:
     torch.manual_seed(args.seed)
     config = OPTConfig(
-        vocab_size=args.vocabulary,
-        hidden_size=args.hidden,
-        word_embed_proj_dim=args.hidden,
-        num_hidden_layers=args.layers,
-        ffn_dim=4 * args.hidden,
-        num_attention_heads=args.heads,
-        max_position_embeddings=args.positions,
+        vocab_size=args.vocab_size,
+        hidden_size=args.hidden_size,
+        word_embed_proj_dim=args.hidden_size,
+        num_hidden_layers=args.num_hidden_layers,
+        ffn_dim=4 * args.hidden_size,
+        num_attention_heads=args.num_attention_heads,
+        max_position_embeddings=args.max_position_embeddings,
         dropout=0.0,
         attention_dropout=0.0,
-        attn_implementation="eager",  # 1.2 times as quick as the fused one, on a processor and rows as short
+        attn_implementation="eager",  # 1.2 times as fast as the fused one, on a CPU and rows this short
     )
     return OPTForCausalLM(config)
 
 
-def rows(args: Args, tokenizer: PreTrainedTokenizerFast) -> Iterator[torch.Tensor]:
-    """[batch, length], without end."""
+def token_blocks(args: BaseArgs, tokenizer: PreTrainedTokenizerFast) -> Iterator[torch.Tensor]:
+    """Endless batches [batch_size, block_size] of the documents' tokens."""
     stream: list[int] = []
-    size = args.batch * args.length
-    texts = documents(args.seed + 1, args.flawed)
+    size = args.batch_size * args.block_size
+    texts = documents(args.seed + 1, args.flawed_share)
     while True:
         while len(stream) < size:
             stream += tokenizer(next(texts))["input_ids"]
-        yield torch.tensor(stream[:size]).view(args.batch, args.length)
+        yield torch.tensor(stream[:size]).view(args.batch_size, args.block_size)
         del stream[:size]
 
 
-def train(args: Args, show: Callable[[Point], object] = lambda point: None) -> tuple[LM, list[Point]]:
-    first = documents(args.seed, args.flawed)
-    words = tokenizer([next(first) for _ in range(10_000)], args.vocabulary)
-    lm = LM(model(args), words)
+def train(
+    args: BaseArgs, on_step: Callable[[BaseMetrics], object] = lambda metrics: None
+) -> tuple[LM, list[BaseMetrics]]:
+    texts = documents(args.seed, args.flawed_share)
+    tokenizer = train_tokenizer([next(texts) for _ in range(TOKENIZER_DOCUMENTS)], args.vocab_size)
+    lm = LM(build_model(args), tokenizer)
     optimizer = torch.optim.AdamW(lm.model.parameters(), weight_decay=0.1, betas=(0.9, 0.95), fused=True)
-    points = []
-    for step, ids in zip(range(args.steps), rows(args, words), strict=False):
+    history = []
+    for step, ids in zip(range(args.steps), token_blocks(args, tokenizer), strict=False):
         for group in optimizer.param_groups:
-            group["lr"] = args.learning_rate * rate(step / args.steps)
-        with quicker():
+            group["lr"] = args.learning_rate * warmup_cosine(step / args.steps)
+        with bf16_autocast():
             loss = lm.model(input_ids=ids, labels=ids).loss
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(lm.model.parameters(), 1.0)
         optimizer.step()
-        points.append(Point(step, loss.item()))
-        show(points[-1])
-    return LM(lm.model.eval(), words), points
+        history.append(BaseMetrics(step, loss.item()))
+        on_step(history[-1])
+    return LM(lm.model.eval(), tokenizer), history
 
 
-def rate(done: float) -> float:
-    """Of the learning rate, once a share of the steps is done: a tenth of them to warm up, then a cosine to 0.1."""
-    if done < 0.1:
-        return (done + 1e-3) / 0.1
-    return float(0.1 + 0.9 * (1 + np.cos(np.pi * (done - 0.1) / 0.9)) / 2)
+def warmup_cosine(progress: float) -> float:
+    """Factor of the peak learning rate at a share of the steps: warm-up over a tenth of them, then a cosine to 0.1."""
+    if progress < 0.1:
+        return (progress + 1e-3) / 0.1
+    return float(0.1 + 0.9 * (1 + np.cos(np.pi * (progress - 0.1) / 0.9)) / 2)
+
+
+def run(args: BaseArgs, models: Path) -> LM:
+    """Train the base model and leave it in `models`/base."""
+    with (progress := stages.Progress("base", args.steps)) as on_step:
+        lm, _ = train(args, on_step)
+    save(lm, models / "base")
+    stages.save_history(models, "base", progress.history())
+    return lm
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = stages.stage_parser("base", "Train the base model from scratch.")
+    stages.add_options(parser, BaseArgs)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    run(stages.parsed(BaseArgs, options), options.models)
+    print(f"the base model is in {options.models / 'base'}; next: python -m training.messenger.sft")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What the stages learn from: the domain's own synthetic texts, or the public dialogues of the catalogue."""
+"""Training data of the stages: the synthetic corpus, or the public dialogues and preferences of the data catalogue."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,19 +11,22 @@ from services.messenger.prompt import build_prompt
 from shared.messages import Brief
 from training.data.dialogue import Turn
 from training.data.pipeline import load, prepare
-from training.messenger.corpus.corpus import briefs, write
+from training.messenger.corpus.corpus import sample_briefs, write_message
 from training.messenger.evaluation import rubric
+
+FLAWED_SHARE = 0.3
+"""Share of the demonstrations with a flaw, as human demonstrations have them."""
 
 
 class Example(NamedTuple):
-    """A prompt and how to go on."""
+    """A prompt and the text that should follow it."""
 
     prompt: str
     text: str
 
 
 class Pair(NamedTuple):
-    """Two ways to go on, of which the first was preferred."""
+    """Two texts after a prompt, the first of them preferred."""
 
     prompt: str
     chosen: str
@@ -31,23 +34,21 @@ class Pair(NamedTuple):
 
 
 class Preferences(NamedTuple):
-    """Pairs, and the accuracy that nobody can exceed on them where their labels are drawn from known odds."""
-
     pairs: list[Pair]
-    ceiling: float | None = None
+    accuracy_ceiling: float | None = None
+    """The highest possible accuracy on the pairs; known only where their labels are drawn from known probabilities."""
 
 
-FLAWED = 0.3
-"""Demonstrations with a bad habit: people who write have them."""
-
-
-def demonstrations(number: int, seed: int, flawed: float = FLAWED) -> list[Example]:
+def demonstrations(n: int, seed: int, flawed_share: float = FLAWED_SHARE) -> list[Example]:
+    """Messages of the synthetic corpus."""
     rng = np.random.default_rng(seed)
-    return [Example(build_prompt(brief), f" {write(brief, rng, flawed)}") for brief in briefs(rng, number)]
+    return [
+        Example(build_prompt(brief), f" {write_message(brief, rng, flawed_share)}") for brief in sample_briefs(rng, n)
+    ]
 
 
 def dialogues(mirror: Path | None, data: Path) -> list[Example]:
-    """OASST1: each prompt with the answer that its readers ranked first."""
+    """Prompts of OASST1 with the answer that its readers ranked first. Raises `SourceError` where it is unavailable."""
     prepare("oasst1", mirror, data)
     rows = load("oasst1", data, "train")
     best = rows[rows["rank"].fillna(0).eq(0)]
@@ -56,28 +57,32 @@ def dialogues(mirror: Path | None, data: Path) -> list[Example]:
     ]
 
 
-def preferences(name: str, mirror: Path | None, data: Path, *splits: str) -> Preferences:
-    """Of people, on a set of the catalogue: `hh-rlhf` or `shp2`."""
+def load_preferences(name: str, mirror: Path | None, data: Path, *splits: str) -> Preferences:
+    """Preferences of people, from `hh-rlhf` or `shp2`. Raises `SourceError` where the data set is unavailable."""
     prepare(name, mirror, data)
     rows = load(name, data, *splits)
     columns = zip(rows["prompt"].map(transcript), rows["chosen"], rows["rejected"], strict=True)
-    return Preferences([Pair(asked, f" {chosen}", f" {rejected}") for asked, chosen, rejected in columns])
+    return Preferences([Pair(prompt, f" {chosen}", f" {rejected}") for prompt, chosen, rejected in columns])
 
 
-def labelled(about: Sequence[Brief], answers: Sequence[Sequence[str]], seed: int) -> Preferences:
-    """By the stated rubric, with a person's noise.
+def rubric_preferences(briefs: Sequence[Brief], completions: Sequence[Sequence[str]], seed: int) -> Preferences:
+    """Preferences drawn from the rubric's probabilities.
 
-    `answers` [k, briefs] are k texts of each brief: its k (k − 1) / 2 pairs follow each other.
+    `completions` [k, briefs] are k texts for each brief; its k (k − 1) / 2 pairs are adjacent.
     """
-    triples = [(brief, *two) for brief, *texts in zip(about, *answers, strict=True) for two in combinations(texts, 2)]
-    odds, rng = rubric.odds(*zip(*triples, strict=True)), np.random.default_rng(seed)
-    pairs = [
-        Pair(build_prompt(brief), f" {a}", f" {b}") if better else Pair(build_prompt(brief), f" {b}", f" {a}")
-        for (brief, a, b), better in zip(triples, rubric.label(odds, rng), strict=True)
+    triples = [
+        (brief, *two) for brief, *texts in zip(briefs, *completions, strict=True) for two in combinations(texts, 2)
     ]
-    return Preferences(pairs, rubric.ceiling(odds))
+    probabilities = rubric.preference_probabilities(*zip(*triples, strict=True))
+    labels = rubric.sample_labels(probabilities, np.random.default_rng(seed))
+    pairs = [
+        Pair(build_prompt(brief), f" {a}", f" {b}") if a_preferred else Pair(build_prompt(brief), f" {b}", f" {a}")
+        for (brief, a, b), a_preferred in zip(triples, labels, strict=True)
+    ]
+    return Preferences(pairs, rubric.accuracy_ceiling(probabilities))
 
 
 def transcript(turns: Sequence[Turn]) -> str:
-    said = "\n\n".join(f"{'Human' if turn['role'] == 'user' else 'Assistant'}: {turn['content']}" for turn in turns)
-    return f"{said}\n\nAssistant:"
+    """The turns as one prompt for the assistant's next turn."""
+    lines = (f"{'Human' if turn['role'] == 'user' else 'Assistant'}: {turn['content']}" for turn in turns)
+    return "\n\n".join([*lines, "Assistant:"])

@@ -1,15 +1,17 @@
-"""PPO on texts (Ziegler et al. 2019, Stiennon et al. 2020), from scratch: rewarded for what people prefer, and kept
-near the model it began as.
+"""PPO on texts, from scratch (Ziegler et al. 2019; Stiennon et al. 2020; Ouyang et al. 2022).
 
-A token is an action; an episode is a text. Its reward is the reward model's score at the end, less a fixed penalty
-for each rule of the shield that it breaks, and at every token β times what it diverges from the frozen model. Details
-as in "The N implementation details of RLHF with PPO" (Huang et al. 2024).
+A token is an action, a text an episode. The reward of a token is −β · (log π(token) − log π_ref(token)); the last token
+also gets the reward model's score of the text, less a fixed penalty for each rule of the shield that the text breaks.
+The policy is the SFT model with LoRA adapters; without them it is the reference model. Implementation details follow
+"The N implementation details of RLHF with PPO" (Huang et al. 2024).
 """
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,241 +19,386 @@ from torch import Tensor, nn
 
 from services.messenger.prompt import build_prompt
 from shared.messages import Brief
-from training.messenger.evaluation.safety import broken
-from training.messenger.kl import AdaptiveKL, Factor
+from training.messenger import stages
+from training.messenger.corpus.corpus import sample_briefs
+from training.messenger.evaluation.safety import broken_rules
+from training.messenger.kl import AdaptiveKL, FactorKL
 from training.messenger.lm import (
     LM,
-    TOGETHER,
+    MICRO_BATCH_SIZE,
     Batch,
-    adapted,
-    copied,
-    distributions,
-    ended,
-    entropies,
-    log_probabilities,
-    merged,
+    add_adapters,
+    decode,
+    has_eos,
+    merge_adapters,
     sample,
-    texts,
+    save,
+    token_entropies,
+    token_logprobs,
+    trainable_copy,
+    vocabulary_logprobs,
 )
 from training.messenger.reward import RewardModel
 
+PROMPT_TOKENS = 64
+"""No prompt is longer."""
+
 
 @dataclass(frozen=True)
-class Args:
+class TextPPOArgs:
     seed: int = 0
-    updates: int = 80
-    texts: int = 128
-    """Between two updates."""
-    epochs: int = 2
-    batch: int = 32
-    most: int = 64
-    """Tokens of a text, the end included."""
+    """Seed of prompts, adapters and sampling."""
+    num_updates: int = 80
+    """Rollouts, and updates by them."""
+    prompts: int = 4_096
+    """Prompts that rollouts draw from."""
+    batch_size: int = 128
+    """Texts of a rollout."""
+    minibatch_size: int = 32
+    """Texts of an optimizer step."""
+    update_epochs: int = 2
+    """Passes over a rollout."""
+    max_new_tokens: int = 64
+    """Tokens of a text, its end included."""
     learning_rate: float = 1e-3
-    """Of the adapters; falls to 0 with the updates, as the critic's does."""
-    critic_rate: float = 1e-3
-    clip: float = 0.2
-    trace: float = 0.95
-    """λ of the generalised advantage; nothing is discounted, a text is short."""
-    target: float = 4.0
-    """Nats that a text may diverge."""
-    control: Literal["proportional", "factor", "raw"] = "proportional"
-    beta: float = 0.05
-    unsafe: float = 4.0
-    """Penalty of each rule of the shield that a text breaks; a spread of the reward model is 1."""
-    unended: float = 8.0
-    """And of a text that does not end."""
+    """Initial learning rate of the policy's adapters; falls linearly to 0, as the critic's does."""
+    critic_learning_rate: float = 1e-3
+    """Initial learning rate of the critic; 1e-5 suits a pretrained model of which all weights learn."""
+    clip_coef: float = 0.2
+    """ε of the clipped surrogate: the probability ratio counts up to 1 ± ε."""
+    max_grad_norm: float = 1.0
+    """Gradients of the policy and of the critic are each clipped to this norm."""
+    gae_lambda: float = 0.95
+    """λ of generalised advantage estimation; there is no discount, γ = 1, as a text is short."""
+    kl_coef: float = 0.05
+    """Initial β: what a nat of divergence from the reference model costs."""
+    kl_target: float = 4.0
+    """Divergence that the KL controller steers to, nats per text."""
+    kl_controller: Literal["proportional", "factor", "raw"] = "proportional"
+    """Rule that changes β: of Ziegler et al. (2019), or × 1.5 and ÷ 1.5, with bounds and smoothing or raw."""
+    rule_penalty: float = 4.0
+    """Penalty for each rule of the shield that a text breaks; the reward model's scores have standard deviation 1."""
+    missing_eos_penalty: float = 8.0
+    """A text without an end gets this penalty in place of its score."""
 
 
-class Rollout(NamedTuple):
-    """What was written, and what was thought of it: [n, width], 0 where nothing was written."""
+class KLController(Protocol):
+    target: float
+    beta: float
+
+    def step(self, kl: float, texts: int) -> float: ...
+
+
+class TokenStatistics(NamedTuple):
+    """Of the responses' tokens, [n, width] each; 0 at padding."""
+
+    logprobs: Tensor
+    """Under the policy."""
+    ref_logprobs: Tensor
+    """Under the reference model."""
+    values: Tensor
+    """The critic's estimate before the token is chosen."""
+    kl: Tensor
+    """KL(policy ‖ reference) over the whole vocabulary, in nats."""
+    entropy: Tensor
+    """Of the policy, in nats."""
+
+
+class RolloutBuffer(NamedTuple):
+    """The rollout buffer: sampled texts, and [n, width] of their tokens, 0 at padding."""
 
     batch: Batch
-    log_probabilities: Tensor
+    logprobs: Tensor
+    """Under the policy that sampled them."""
+    values: Tensor
     advantages: Tensor
+    """Whitened."""
     returns: Tensor
+    """Targets of the critic."""
 
 
-class Seen(NamedTuple):
-    """Of a batch of texts."""
-
+class RolloutMetrics(NamedTuple):
     score: float
-    """Of the reward model; the frozen model's texts have a mean of 0 and a spread of 1."""
-    broken: float
-    """Share of the texts that the shield would not let pass."""
+    """Mean score of the reward model; texts of the reference model have mean 0 and standard deviation 1."""
+    violation_rate: float
+    """Share of the texts that break a rule of the shield."""
     kl: float
-    """Nats a text, exact at each token: over the whole vocabulary."""
+    """Divergence from the reference model in nats per text, exact at each token: over the whole vocabulary."""
     beta: float
+    """Coefficient of that divergence."""
     entropy: float
-    """Nats a token."""
+    """Nats per token."""
 
 
-class Point(NamedTuple):
-    """An update; what `Seen` says of its texts, and what it took."""
+class UpdateMetrics(NamedTuple):
+    """Means over the minibatches of an update."""
+
+    clip_fraction: float
+    """Share of the tokens whose probability ratio was clipped."""
+    approx_kl: float
+    """Divergence of the updated policy from the rollout's, nats per token: the estimator k3 (Schulman 2020)."""
+
+
+class PPOMetrics(NamedTuple):
+    """Metrics of one update: see `RolloutMetrics` and `UpdateMetrics`."""
 
     update: int
     seconds: float
+    """Since the start of training."""
     tokens: int
-    """Written, so far."""
+    """Sampled since the start of training."""
     score: float
-    broken: float
+    violation_rate: float
     kl: float
     beta: float
     entropy: float
     length: float
-    """Tokens."""
-    clipped: float
-    """Share of the tokens where the ratio was clipped."""
+    """Mean tokens per text."""
+    clip_fraction: float
+    approx_kl: float
+    explained_variance: float
+    """1 − Var(returns − values) / Var(returns), of the critic before the update."""
 
 
 class Critic(nn.Module):
-    """What is still to come, read before each token is chosen: a model of its own, as policy and values want other
-    features; it begins as the reward model (Stiennon et al. 2020), which knows what a text so far is worth.
-    """
+    """A value model of its own, initialised from the reward model (Stiennon et al. 2020)."""
 
-    def __init__(self, judge: RewardModel, seed: int) -> None:
+    def __init__(self, reward_model: RewardModel, seed: int) -> None:
         super().__init__()
-        self.lm = copied(judge.lm.base_model, seed)
-        self.head = nn.Linear(judge.head.in_features, 1).to(judge.head.weight.device)
+        self.lm = trainable_copy(reward_model.lm.base_model, seed)
+        self.head = nn.Linear(reward_model.head.in_features, 1).to(reward_model.head.weight.device)
         with torch.no_grad():
-            self.head.weight.copy_(judge.head.weight / judge.spread)
-            self.head.bias.fill_(-judge.mean / judge.spread)
+            self.head.weight.copy_(reward_model.head.weight / reward_model.std)
+            self.head.bias.fill_(-reward_model.mean / reward_model.std)
 
     def forward(self, batch: Batch) -> Tensor:
-        """[n, width]"""
-        hidden = self.lm(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
-        return self.head(hidden[:, batch.start - 1 : -1])[..., 0] * batch.written
+        """[n, width], the expected return before each token of the response; 0 at padding."""
+        hidden = self.lm(input_ids=batch.ids, attention_mask=batch.attention_mask).last_hidden_state
+        return self.head(hidden[:, batch.response_start - 1 : -1])[..., 0] * batch.response_mask
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def reference(model: Any, batch: Batch) -> Tensor:
-    """What the frozen model would have said, which is the policy without its adapters."""
+def reference_logprobs(model: Any, batch: Batch) -> Tensor:
+    """[n, width, vocabulary], log-probabilities of the reference model: the policy without its adapters."""
     with model.disable_adapter():
-        return distributions(model, batch)
+        return vocabulary_logprobs(model, batch)
 
 
-def whiten(values: Tensor, mask: Tensor, shift: bool = True) -> Tensor:
-    """A spread of 1 over the mask; the mean becomes 0, or stays. 0 outside."""
-    chosen = values[mask]
-    mean = chosen.mean()
-    found = (values - mean) * torch.rsqrt(chosen.var(unbiased=False) + 1e-8)
-    return (found if shift else found + mean) * mask
+def whiten(values: Tensor, mask: Tensor, shift_mean: bool = True) -> Tensor:
+    """Scale to variance 1 over the mask; the mean becomes 0, or stays. 0 outside the mask."""
+    selected = values[mask]
+    mean = selected.mean()
+    whitened = (values - mean) * torch.rsqrt(selected.var(unbiased=False) + 1e-8)
+    return (whitened if shift_mean else whitened + mean) * mask
 
 
-def advantages(rewards: Tensor, values: Tensor, mask: Tensor, trace: float) -> Tensor:
-    """Generalised advantages (Schulman et al. 2016), [n, width]; γ is 1. After the last token comes nothing."""
-    found, last = torch.zeros_like(rewards), torch.zeros(len(rewards), device=rewards.device)
-    after = torch.zeros_like(last)
-    for token in range(rewards.shape[1] - 1, -1, -1):
-        delta = rewards[:, token] + after - values[:, token]
-        last = torch.where(mask[:, token], delta + trace * last, torch.zeros_like(last))
-        after = torch.where(mask[:, token], values[:, token], torch.zeros_like(after))
-        found[:, token] = last
-    return found
+def compute_gae(rewards: Tensor, values: Tensor, mask: Tensor, gae_lambda: float) -> Tensor:
+    """[n, width], generalised advantage estimates (Schulman et al. 2016, equation 16) with γ = 1.
+
+    The value after the last token of the mask is 0: the text has ended.
+    """
+    advantages = torch.zeros_like(rewards)
+    last_advantage, next_values = (torch.zeros(len(rewards), device=rewards.device) for _ in range(2))
+    for t in range(rewards.shape[1] - 1, -1, -1):
+        delta = rewards[:, t] + next_values - values[:, t]
+        last_advantage = torch.where(mask[:, t], delta + gae_lambda * last_advantage, torch.zeros_like(last_advantage))
+        next_values = torch.where(mask[:, t], values[:, t], torch.zeros_like(next_values))
+        advantages[:, t] = last_advantage
+    return advantages
 
 
-def policy_loss(log_ratio: Tensor, advantage: Tensor, mask: Tensor, clip: float) -> Tensor:
-    """The clipped surrogate, a token (Schulman et al. 2017, equation 7)."""
+def policy_loss(log_ratio: Tensor, advantages: Tensor, mask: Tensor, clip_coef: float) -> Tensor:
+    """The clipped surrogate objective, negated, mean over tokens (Schulman et al. 2017, equation 7)."""
     ratio = log_ratio.exp()
-    return -(torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage) * mask).sum() / mask.sum()
+    surrogate = torch.min(ratio * advantages, ratio.clamp(1 - clip_coef, 1 + clip_coef) * advantages)
+    return -(surrogate * mask).sum() / mask.sum()
 
 
 def value_loss(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    """A token."""
+    """Half the squared error, mean over tokens (Schulman et al. 2017, equation 9)."""
     return 0.5 * ((values - returns).square() * mask).sum() / mask.sum()
 
 
-def divergence(ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
-    """[n, width], KL(ours ‖ theirs) over the whole vocabulary at each token that was chosen, in nats."""
-    return (ours.exp() * (ours - theirs)).sum(dim=-1) * batch.written
+def exact_kl(policy: Tensor, reference: Tensor, batch: Batch) -> Tensor:
+    """[n, width], KL(policy ‖ reference) over the whole vocabulary at each token, in nats, from log-probabilities."""
+    return (policy.exp() * (policy - reference)).sum(dim=-1) * batch.response_mask
+
+
+def approximate_kl(log_ratio: Tensor) -> Tensor:
+    """k3 = (ratio − 1) − log ratio of each token, ratio being new policy / old policy (Schulman 2020)."""
+    return log_ratio.exp() - 1 - log_ratio
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
+    """1 − Var(returns − values) / Var(returns) over the mask; 0 where returns do not vary."""
+    returns, errors = returns[mask], (returns - values)[mask]
+    variance = returns.var(unbiased=False)
+    return float(1 - errors.var(unbiased=False) / variance) if variance > 0 else 0.0
 
 
 class Trainer:
-    def __init__(self, lm: LM, judge: RewardModel, briefs: Sequence[Brief], args: Args) -> None:
-        """`lm` is frozen and gets adapters; `briefs` are what is asked for."""
-        self.args, self.judge, self.briefs = args, judge, briefs
-        self.critic = Critic(judge, args.seed)
-        self.policy = LM(adapted(lm.model, args.seed), lm.tokenizer)
+    def __init__(self, lm: LM, reward_model: RewardModel, briefs: Sequence[Brief], args: TextPPOArgs) -> None:
+        """`lm` is frozen and gets adapters; `briefs` are what rollouts draw their prompts from."""
+        self.args, self.reward_model, self.briefs = args, reward_model, briefs
+        self.critic = Critic(reward_model, args.seed)
+        self.policy = LM(add_adapters(lm.model, args.seed), lm.tokenizer)
         self.rng = np.random.default_rng(args.seed)
-        self.learning = [
-            ([weight for weight in model.parameters() if weight.requires_grad], rate)
-            for model, rate in ((self.policy.model, args.learning_rate), (self.critic, args.critic_rate))
+        self.parameters = [
+            ([weight for weight in model.parameters() if weight.requires_grad], learning_rate)
+            for model, learning_rate in (
+                (self.policy.model, args.learning_rate),
+                (self.critic, args.critic_learning_rate),
+            )
         ]
-        self.optimizer = torch.optim.Adam([{"params": weights} for weights, _ in self.learning], eps=1e-5)
-        self.control = (
-            AdaptiveKL(args.target, args.beta)
-            if args.control == "proportional"
-            else Factor(args.target, args.beta, raw=args.control == "raw")
+        self.optimizer = torch.optim.Adam([{"params": weights} for weights, _ in self.parameters], eps=1e-5)
+        self.kl_controller: KLController = (
+            AdaptiveKL(args.kl_target, args.kl_coef)
+            if args.kl_controller == "proportional"
+            else FactorKL(args.kl_target, args.kl_coef, raw=args.kl_controller == "raw")
         )
 
-    def run(self, show: Callable[[Point], object] = lambda point: None) -> tuple[LM, list[Point]]:
-        points: list[Point] = []
+    def train(self, on_update: Callable[[PPOMetrics], object] = lambda metrics: None) -> tuple[LM, list[PPOMetrics]]:
+        """The policy with its adapters merged, and the metrics of each update."""
+        args, history = self.args, list[PPOMetrics]()
         start, tokens = time.perf_counter(), 0
-        for update in range(self.args.updates):
-            for group, (_, rate) in zip(self.optimizer.param_groups, self.learning, strict=True):
-                group["lr"] = rate * (1 - update / self.args.updates)
-            chosen = [self.briefs[i] for i in self.rng.integers(len(self.briefs), size=self.args.texts)]
-            rollout, seen = self.collect(chosen)
-            clipped = self.update(rollout)
-            written = int(rollout.batch.written.sum())
-            tokens += written
-            length = written / len(chosen)
-            points.append(
-                Point(update, time.perf_counter() - start, tokens, **seen._asdict(), length=length, clipped=clipped)
+        for update in range(args.num_updates):
+            for group, (_, learning_rate) in zip(self.optimizer.param_groups, self.parameters, strict=True):
+                group["lr"] = learning_rate * (1 - update / args.num_updates)
+            briefs = [self.briefs[i] for i in self.rng.integers(len(self.briefs), size=args.batch_size)]
+            rollout, rollout_metrics = self.collect(briefs)
+            update_metrics = self.update(rollout)
+            mask = rollout.batch.response_mask
+            tokens += int(mask.sum())
+            history.append(
+                PPOMetrics(
+                    update=update,
+                    seconds=time.perf_counter() - start,
+                    tokens=tokens,
+                    **rollout_metrics._asdict(),
+                    length=int(mask.sum()) / len(briefs),
+                    **update_metrics._asdict(),
+                    explained_variance=explained_variance(rollout.values, rollout.returns, mask),
+                )
             )
-            self.control.step(points[-1].kl, len(chosen))
-            show(points[-1])
-        return LM(merged(self.policy.model), self.policy.tokenizer), points
+            self.kl_controller.step(rollout_metrics.kl, len(briefs))
+            on_update(history[-1])
+        return LM(merge_adapters(self.policy.model), self.policy.tokenizer), history
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def collect(self, briefs: Sequence[Brief]) -> tuple[Rollout, Seen]:
-        """A batch of texts, and what was seen of it."""
-        args, tokenizer = self.args, self.policy.tokenizer
-        asked = [build_prompt(brief) for brief in briefs]
-        batch = sample(self.policy, asked, args.most)
-        likely, likely_before, values, diverged, entropy = self._read(batch)
-        found, wrote = texts(tokenizer, batch), ended(tokenizer, batch)
-        scores = torch.from_numpy(self.judge.score(asked, [f" {text}" for text in found], args.most + 64))
-        rules = torch.tensor([len(broken(*each)) for each in zip(briefs, found, strict=True)])
-        end = scores.to(likely.device) - args.unsafe * rules.to(likely.device)
-        end = torch.where(wrote, end, torch.full_like(end, -args.unended))
-        rewards = -self.control.beta * (likely - likely_before)
-        rewards[torch.arange(len(briefs)), batch.last - batch.start] += end
-        rewards = whiten(rewards, batch.written, shift=False)
-        gained = advantages(rewards, values, batch.written, args.trace)
-        rollout = Rollout(batch, likely, whiten(gained, batch.written), gained + values)
-        kl, entropy = diverged.sum(dim=1).mean(), entropy.sum() / batch.written.sum()
-        unsafe = float((rules > 0).float().mean())
-        return rollout, Seen(float(scores.mean()), unsafe, float(kl), self.control.beta, float(entropy))
+    def collect(self, briefs: Sequence[Brief]) -> tuple[RolloutBuffer, RolloutMetrics]:
+        """Sample a text for each brief, reward its tokens, and estimate their advantages."""
+        args, tokenizer, beta = self.args, self.policy.tokenizer, self.kl_controller.beta
+        prompts = [build_prompt(brief) for brief in briefs]
+        batch = sample(self.policy, prompts, args.max_new_tokens)
+        mask, statistics = batch.response_mask, self.token_statistics(batch)
+        texts = decode(tokenizer, batch)
+        max_length = args.max_new_tokens + PROMPT_TOKENS
+        scores = torch.from_numpy(self.reward_model.score(prompts, [f" {text}" for text in texts], max_length))
+        violations = torch.tensor([len(broken_rules(brief, text)) for brief, text in zip(briefs, texts, strict=True)])
 
-    def _read(self, batch: Batch) -> Tensor:
-        """[5, n, width]: log-probabilities, those of the frozen model, values, divergences, entropies."""
-        found = torch.zeros(5, *batch.written.shape, device=batch.ids.device)
-        for rows in batch.alike(torch.arange(len(batch.ids)), TOGETHER):
-            part = batch.rows(rows)
-            ours, theirs = distributions(self.policy.model, part), reference(self.policy.model, part)
-            likely, likely_before = (log_probabilities(each, part) for each in (ours, theirs))
-            said = likely, likely_before, self.critic(part), divergence(ours, theirs, part), entropies(ours, part)
-            found[:, rows, : part.written.shape[1]] = torch.stack(said)
-        return found
+        # Ziegler et al. 2019, equation 2: the score at the last token, less β · log(π / π_ref) at every token.
+        final = scores.to(mask.device) - args.rule_penalty * violations.to(mask.device)
+        final = torch.where(has_eos(tokenizer, batch), final, torch.full_like(final, -args.missing_eos_penalty))
+        rewards = -beta * (statistics.logprobs - statistics.ref_logprobs)
+        rewards[torch.arange(len(briefs)), batch.last_index - batch.response_start] += final
 
-    def update(self, rollout: Rollout) -> float:
-        """Share of tokens where the ratio was clipped."""
-        args, clipped = self.args, []
-        for _ in range(args.epochs):
-            for chosen in torch.randperm(len(rollout.returns)).split(args.batch):
+        rewards = whiten(rewards, mask, shift_mean=False)
+        advantages = compute_gae(rewards, statistics.values, mask, args.gae_lambda)
+        returns = advantages + statistics.values
+        rollout = RolloutBuffer(batch, statistics.logprobs, statistics.values, whiten(advantages, mask), returns)
+        return rollout, RolloutMetrics(
+            score=float(scores.mean()),
+            violation_rate=float((violations > 0).float().mean()),
+            kl=float(statistics.kl.sum(dim=1).mean()),
+            beta=beta,
+            entropy=float(statistics.entropy.sum() / mask.sum()),
+        )
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def token_statistics(self, batch: Batch) -> TokenStatistics:
+        """What policy, reference model and critic make of the tokens, in micro-batches of about one length."""
+        statistics = TokenStatistics(*torch.zeros(5, *batch.response_mask.shape, device=batch.ids.device))
+        for rows in batch.length_buckets(torch.arange(len(batch.ids)), MICRO_BATCH_SIZE):
+            micro = batch.select(rows)
+            policy = vocabulary_logprobs(self.policy.model, micro)
+            reference = reference_logprobs(self.policy.model, micro)
+            columns = TokenStatistics(
+                logprobs=token_logprobs(policy, micro),
+                ref_logprobs=token_logprobs(reference, micro),
+                values=self.critic(micro),
+                kl=exact_kl(policy, reference, micro),
+                entropy=token_entropies(policy, micro),
+            )
+            for target, column in zip(statistics, columns, strict=True):
+                target[rows, : column.shape[1]] = column
+        return statistics
+
+    def update(self, rollout: RolloutBuffer) -> UpdateMetrics:
+        """Optimise policy and critic on the rollout, in minibatches whose gradients add up over micro-batches."""
+        args, metrics = self.args, list[UpdateMetrics]()
+        for _ in range(args.update_epochs):
+            for minibatch in torch.randperm(len(rollout.returns)).split(args.minibatch_size):
                 self.optimizer.zero_grad()
-                tokens, away = rollout.batch.written[chosen].sum(), 0
-                for rows in rollout.batch.alike(chosen, TOGETHER):
-                    batch = rollout.batch.rows(rows)
-                    mask = batch.written
-                    likely, advantage, returns = (part[rows, : mask.shape[1]] for part in rollout[1:])
-                    log_ratio = log_probabilities(distributions(self.policy.model, batch), batch) - likely
+                tokens = rollout.batch.response_mask[minibatch].sum()
+                clipped, divergence = 0, 0.0
+                for rows in rollout.batch.length_buckets(minibatch, MICRO_BATCH_SIZE):
+                    batch = rollout.batch.select(rows)
+                    mask = batch.response_mask
+                    old_logprobs, advantages, returns = (
+                        column[rows, : mask.shape[1]]
+                        for column in (rollout.logprobs, rollout.advantages, rollout.returns)
+                    )
+                    log_ratio = token_logprobs(vocabulary_logprobs(self.policy.model, batch), batch) - old_logprobs
                     share = mask.sum() / tokens
-                    (share * policy_loss(log_ratio, advantage, mask, args.clip)).backward()
+                    (share * policy_loss(log_ratio, advantages, mask, args.clip_coef)).backward()
                     (share * value_loss(self.critic(batch), returns, mask)).backward()
-                    away += int((((log_ratio.detach().exp() - 1).abs() > args.clip) & mask).sum())
-                for weights, _ in self.learning:
-                    nn.utils.clip_grad_norm_(weights, 1.0)
+                    log_ratio = log_ratio.detach()
+                    clipped += int((((log_ratio.exp() - 1).abs() > args.clip_coef) & mask).sum())
+                    divergence += float((approximate_kl(log_ratio) * mask).sum())
+                for weights, _ in self.parameters:
+                    nn.utils.clip_grad_norm_(weights, args.max_grad_norm)
                 self.optimizer.step()
-                clipped.append(away / int(tokens))
-        return float(np.mean(clipped))
+                metrics.append(UpdateMetrics(clipped / int(tokens), divergence / int(tokens)))
+        return UpdateMetrics(*(float(np.mean(column)) for column in zip(*metrics, strict=True)))
+
+
+def training_briefs(args: TextPPOArgs) -> list[Brief]:
+    """The briefs whose prompts rollouts draw from."""
+    return sample_briefs(np.random.default_rng(args.seed + 31), args.prompts)
+
+
+def run(lm: LM, reward_model: RewardModel, args: TextPPOArgs, models: Path) -> LM:
+    """Train from the SFT model `lm`, and leave the policy, its adapters merged, in `models`/merged."""
+    with (progress := stages.Progress("ppo", args.num_updates)) as on_update:
+        lm, history = Trainer(lm, reward_model, training_briefs(args), args).train(on_update)
+    save(lm, models / "merged")
+    last_half = history[len(history) // 2 :]
+    summary = {
+        "target": args.kl_target,
+        "control": args.kl_controller,
+        "kl_of_last_half": float(np.mean([metrics.kl for metrics in last_half])),
+        "tokens_per_second": history[-1].tokens / history[-1].seconds,
+    }
+    stages.save_history(models, "ppo", progress.history() | summary)
+    return lm
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = stages.stage_parser("ppo", "Train the SFT model by PPO against the reward model.")
+    parser.add_argument("--eight-bit", action="store_true", help="hold the models in 8 bits (bitsandbytes)")
+    stages.add_options(parser, TextPPOArgs)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    try:
+        lm = stages.load_model(options.models, "sft", options.eight_bit)
+        reward_model = RewardModel.load(options.models, options.eight_bit)
+    except stages.MissingStageError as error:
+        sys.exit(str(error))
+    run(lm, reward_model, stages.parsed(TextPPOArgs, options), options.models)
+    history = stages.load_history(options.models, "ppo")
+    print(f"score {history['score'][-1]:.2f} at a divergence of {history['kl'][-1]:.2f} nats per text")
+    print(f"the policy is in {options.models / 'merged'}; next: python -m training.messenger.export")
+
+
+if __name__ == "__main__":
+    main()

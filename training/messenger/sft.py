@@ -1,103 +1,132 @@
-"""Supervised fine-tuning: what follows a prompt is learnt, by LoRA adapters (Hu et al. 2021) on any causal model.
+"""Supervised fine-tuning: LoRA adapters (Hu et al. 2021) learn to continue prompts as the demonstrations do.
 
-python -m training.messenger.sft --model facebook/opt-350m --data oasst1 --out models/sft [--eight-bit]
+Takes the base model, or any causal language model by name:
+python -m training.messenger.sft --model facebook/opt-350m --data oasst1 [--eight-bit]
 """
 
-from argparse import ArgumentParser
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from tqdm import tqdm
 
-from shared.settings import Settings
-from training.messenger.base import rate
+from training.data.sources import SourceError
+from training.messenger import stages
+from training.messenger.base import warmup_cosine
 from training.messenger.data import Example, demonstrations, dialogues
-from training.messenger.lm import LM, adapted, distributions, encode, load, log_probabilities, merged, quicker, save
+from training.messenger.lm import (
+    LM,
+    add_adapters,
+    bf16_autocast,
+    encode,
+    merge_adapters,
+    save,
+    token_logprobs,
+    vocabulary_logprobs,
+)
+
+EVAL_DIALOGUES = 64
+"""Held-out dialogues of OASST1; a large model cannot read more of them at once."""
 
 
 @dataclass(frozen=True)
-class Args:
+class SFTArgs:
     seed: int = 0
+    """Seed of adapters, demonstrations and their order."""
+    demonstrations: int = 20_000
+    """Messages of the corpus, the held-out ones included."""
+    eval_examples: int = 256
+    """Held-out demonstrations."""
     steps: int = 250
-    batch: int = 32
-    longest: int = 128
+    """Optimizer steps."""
+    batch_size: int = 32
+    """Demonstrations of a step."""
+    max_length: int = 128
     """Tokens of prompt and text."""
     learning_rate: float = 1e-3
-    """Ten times that of full fine-tuning, as is usual for adapters."""
+    """Peak learning rate; ten times that of full fine-tuning, as is usual for adapters."""
 
 
-class Point(NamedTuple):
+class SFTMetrics(NamedTuple):
     step: int
     loss: float
-    """Nats a token of the text."""
-    held_out: float | None = None
+    """Nats per token of the texts."""
+    held_out_loss: float | None = None
+    """At the last step."""
 
 
 def train(
     lm: LM,
     examples: Sequence[Example],
-    args: Args,
+    args: SFTArgs,
     held_out: Sequence[Example] = (),
-    show: Callable[[Point], object] = lambda point: None,
-) -> tuple[LM, list[Point]]:
-    """`lm` itself, tuned; the loss on `held_out` is measured at the end."""
-    tuned = LM(adapted(lm.model, args.seed), lm.tokenizer)
-    learning = [weight for weight in tuned.model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(learning, weight_decay=0.0)
+    on_step: Callable[[SFTMetrics], object] = lambda metrics: None,
+) -> tuple[LM, list[SFTMetrics]]:
+    """Fine-tune `lm` in place; the loss on `held_out` is measured at the end."""
+    tuned = LM(add_adapters(lm.model, args.seed), lm.tokenizer)
+    parameters = [weight for weight in tuned.model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, weight_decay=0.0)
     order = torch.Generator().manual_seed(args.seed)
-    points = []
+    history = []
     for step in range(args.steps):
         for group in optimizer.param_groups:
-            group["lr"] = args.learning_rate * rate(step / args.steps)
-        chosen = torch.randint(len(examples), (args.batch,), generator=order).tolist()
-        with quicker():
-            loss = nats(tuned, [examples[row] for row in chosen], args.longest)
+            group["lr"] = args.learning_rate * warmup_cosine(step / args.steps)
+        indices = torch.randint(len(examples), (args.batch_size,), generator=order).tolist()
+        with bf16_autocast():
+            loss = token_loss(tuned, [examples[i] for i in indices], args.max_length)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(learning, 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        points.append(Point(step, loss.item()))
+        history.append(SFTMetrics(step, loss.item()))
         if held_out and step == args.steps - 1:
             with torch.no_grad():
-                points[-1] = points[-1]._replace(held_out=nats(tuned, held_out, args.longest).item())
-        show(points[-1])
-    return LM(merged(tuned.model), lm.tokenizer), points
+                history[-1] = history[-1]._replace(held_out_loss=token_loss(tuned, held_out, args.max_length).item())
+        on_step(history[-1])
+    return LM(merge_adapters(tuned.model), lm.tokenizer), history
 
 
-def nats(lm: LM, examples: Sequence[Example], longest: int) -> torch.Tensor:
-    """A token of the texts, the end of text included; the prompts are given."""
+def token_loss(lm: LM, examples: Sequence[Example], max_length: int) -> torch.Tensor:
+    """Cross-entropy in nats per token of the texts, their end of text included; the prompts do not count."""
     prompts, texts = zip(*examples, strict=True)
-    batch = encode(lm.tokenizer, prompts, texts, longest).to(lm.model.device)
-    return -log_probabilities(distributions(lm.model, batch), batch).sum() / batch.written.sum()
+    batch = encode(lm.tokenizer, prompts, texts, max_length).to(lm.model.device)
+    return -token_logprobs(vocabulary_logprobs(lm.model, batch), batch).sum() / batch.response_mask.sum()
 
 
-def main() -> None:
-    parser = ArgumentParser(prog="python -m training.messenger.sft", description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", default="facebook/opt-350m", help="a folder, or a name on the hub")
-    parser.add_argument("--data", choices=("domain", "oasst1"), default="domain")
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
-    parser.add_argument("--sets", type=Path, default=Path("data"), help="folder of the data sets made ready")
-    parser.add_argument("--steps", type=int, default=Args.steps)
-    parser.add_argument("--longest", type=int, default=Args.longest, help="tokens of prompt and text")
-    parser.add_argument("--eight-bit", action="store_true", help="hold the base in 8 bits (bitsandbytes)")
-    parser.add_argument("--out", type=Path, default=Path("models/sft"))
-    args = parser.parse_args()
-    examples = demonstrations(20_000, 1) if args.data == "domain" else dialogues(args.mirror, args.sets)
-    bar = tqdm(total=args.steps, unit=" steps")
+def run(lm: LM, args: SFTArgs, models: Path, examples: Sequence[Example] | None = None) -> LM:
+    """Fine-tune `lm` on the examples, or on demonstrations of the corpus, and leave the model in `models`/sft."""
+    examples = examples or demonstrations(args.demonstrations, args.seed + 11)
+    held_out, examples = examples[: args.eval_examples], examples[args.eval_examples :]
+    with (progress := stages.Progress("sft", args.steps)) as on_step:
+        lm, _ = train(lm, examples, args, held_out, on_step)
+    save(lm, models / "sft")
+    stages.save_history(models, "sft", progress.history())
+    return lm
 
-    def show(point: Point) -> None:
-        bar.update()
-        bar.set_postfix_str(f"loss {point.loss:.3f}")
 
-    held_out = examples[:64]
-    lm, points = train(
-        load(args.model, args.eight_bit), examples[64:], Args(steps=args.steps, longest=args.longest), held_out, show
-    )
-    save(lm, args.out)
-    print(f"held out {points[-1].held_out:.3f} nats a token; the model is in {args.out}")
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = stages.stage_parser("sft", "Fine-tune the base model on demonstrations, by LoRA adapters.")
+    stages.add_initial_model_options(parser)
+    parser.add_argument("--data", choices=("domain", "oasst1"), default="domain", help="demonstrations to learn from")
+    stages.add_data_set_options(parser)
+    stages.add_options(parser, SFTArgs)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    args = stages.parsed(SFTArgs, options)
+    try:
+        examples = None
+        if options.data == "oasst1":
+            examples = dialogues(options.mirror, options.data_folder)
+            args = replace(args, eval_examples=min(args.eval_examples, EVAL_DIALOGUES))
+        lm = stages.load_initial_model(options)
+    except (stages.MissingStageError, SourceError) as error:
+        sys.exit(str(error))
+    run(lm, args, options.models, examples)
+    loss = stages.load_history(options.models, "sft")["held_out"][-1]
+    print(f"held-out loss {loss:.3f} nats per token; the model is in {options.models / 'sft'}")
+    print("next: python -m training.messenger.reward")
 
 
 if __name__ == "__main__":

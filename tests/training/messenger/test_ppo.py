@@ -1,80 +1,85 @@
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 
 from services.messenger.prompt import build_prompt
-from tests.training.messenger.tiny_model import tiny
+from tests.training.messenger.tiny_model import tiny_lm
 from training.messenger import base, ppo
-from training.messenger.corpus.corpus import briefs
-from training.messenger.lm import Batch, distributions, log_probabilities, padded
+from training.messenger.corpus.corpus import sample_briefs
+from training.messenger.lm import Batch, pad, token_logprobs, vocabulary_logprobs
 from training.messenger.ppo import (
-    Args,
+    TextPPOArgs,
     Trainer,
-    advantages,
-    divergence,
+    approximate_kl,
+    compute_gae,
+    exact_kl,
+    explained_variance,
     policy_loss,
-    reference,
+    reference_logprobs,
     value_loss,
     whiten,
 )
 from training.messenger.reward import RewardModel
 
-BRIEFS = briefs(np.random.default_rng(0), 64)
-SMALL = Args(updates=2, texts=16, batch=8, most=10)
+BRIEFS = sample_briefs(np.random.default_rng(0), 64)
+SMALL = TextPPOArgs(num_updates=2, batch_size=16, minibatch_size=8, max_new_tokens=10)
 
 
-class Judge(RewardModel):
-    """Likes a word."""
+class WordRewardModel(RewardModel):
+    """Scores 1 for a text with the word."""
 
     def __init__(self, word: str) -> None:
-        super().__init__(tiny(), 0)
+        super().__init__(tiny_lm(), 0)
         self.word = word
 
-    def score(self, prompts: list[str], texts: list[str], longest: int) -> np.ndarray:
+    def score(self, prompts: Sequence[str], texts: Sequence[str], max_length: int) -> np.ndarray:
         return np.array([float(self.word in text) for text in texts], np.float32)
 
 
 @pytest.fixture
 def trainer() -> Trainer:
-    return Trainer(tiny(), RewardModel(tiny(), 0), BRIEFS, SMALL)
+    return Trainer(tiny_lm(), RewardModel(tiny_lm(), 0), BRIEFS, SMALL)
 
 
-def expecting_nothing(trainer: Trainer) -> Trainer:
+def with_zero_values(trainer: Trainer) -> Trainer:
     for weight in trainer.critic.head.parameters():
         torch.nn.init.zeros_(weight)
     return trainer
 
 
-def test_advantages_by_hand_after_the_last_token_comes_nothing() -> None:
+def test_gae_is_as_computed_by_hand_with_a_value_of_0_after_the_last_token() -> None:
     mask = torch.tensor([[False, True, True, False], [False, True, True, True]])
     rewards = torch.tensor([[0.0, 0.1, 1.0, 9.0], [0.0, 0.0, 0.0, 2.0]])
     values = torch.tensor([[0.0, 0.5, 0.3, 0.0], [0.0, 1.0, 1.5, 1.8]])
 
-    found = advantages(rewards, values, mask, trace=0.5)
+    advantages = compute_gae(rewards, values, mask, gae_lambda=0.5)
 
     second = 1.0 - 0.3
-    assert found[0].tolist() == pytest.approx([0, 0.1 + 0.3 - 0.5 + 0.5 * second, second, 0])
+    assert advantages[0].tolist() == pytest.approx([0, 0.1 + 0.3 - 0.5 + 0.5 * second, second, 0])
     third = 2.0 - 1.8
     middle = 1.8 - 1.5 + 0.5 * third
-    assert found[1].tolist() == pytest.approx([0, 1.5 - 1.0 + 0.5 * middle, middle, third])
+    assert advantages[1].tolist() == pytest.approx([0, 1.5 - 1.0 + 0.5 * middle, middle, third])
 
 
-def test_with_lambda_1_the_advantage_is_what_was_still_to_come_less_what_was_expected() -> None:
+def test_gae_with_lambda_1_is_the_return_less_the_value() -> None:
     mask = torch.ones(1, 4, dtype=torch.bool)
     rewards, values = torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.rand(1, 4)
 
-    assert advantages(rewards, values, mask, 1.0) == pytest.approx(torch.tensor([[10.0, 9, 7, 4]]) - values, abs=1e-5)
+    assert compute_gae(rewards, values, mask, 1.0) == pytest.approx(torch.tensor([[10.0, 9, 7, 4]]) - values, abs=1e-5)
 
 
-def test_whitening_reads_the_mask_alone_and_keeps_the_mean_if_asked() -> None:
+def test_whitening_uses_the_mask_alone_and_can_keep_the_mean() -> None:
     values = torch.tensor([[1.0, 3.0, 100.0]])
     mask = torch.tensor([[True, True, False]])
 
     assert whiten(values, mask) == pytest.approx(torch.tensor([[-1.0, 1.0, 0.0]]), abs=1e-3)
-    assert whiten(values, mask, shift=False) == pytest.approx(torch.tensor([[1.0, 3.0, 0.0]]), abs=1e-3)
+    assert whiten(values, mask, shift_mean=False) == pytest.approx(torch.tensor([[1.0, 3.0, 0.0]]), abs=1e-3)
 
 
-def test_the_clipped_surrogate_by_hand_is_blind_to_padding() -> None:
+def test_the_clipped_surrogate_is_as_computed_by_hand_and_ignores_padding() -> None:
     ratio = torch.tensor([[1.5, 0.5, 1.1, 50.0]])
     advantage = torch.tensor([[1.0, -1.0, 2.0, 7.0]])
     mask = torch.tensor([[True, True, True, False]])
@@ -82,157 +87,206 @@ def test_the_clipped_surrogate_by_hand_is_blind_to_padding() -> None:
     assert policy_loss(ratio.log(), advantage, mask, 0.2).item() == pytest.approx(-(1.2 - 0.8 + 2.2) / 3)
 
 
-def test_the_value_loss_by_hand_is_blind_to_padding() -> None:
+def test_the_value_loss_is_as_computed_by_hand_and_ignores_padding() -> None:
     values, returns = torch.tensor([[2.0, 0.1, 5.0]]), torch.tensor([[1.0, 1.0, 0.0]])
     mask = torch.tensor([[True, True, False]])
 
     assert value_loss(values, returns, mask).item() == pytest.approx(0.5 * (1 + 0.9**2) / 2)
 
 
-def test_divergence_of_coins_by_hand() -> None:
-    batch = padded([[0], [0]], [[1, 1], [1]], pad=0)
-    ours, theirs = (torch.tensor([[coin] * 2] * 2).log() for coin in ([0.9, 0.1], [0.5, 0.5]))
+def test_the_exact_kl_of_two_coins_is_as_computed_by_hand() -> None:
+    batch = pad([[0], [0]], [[1, 1], [1]], pad_id=0)
+    policy, reference = (torch.tensor([[coin] * 2] * 2).log() for coin in ([0.9, 0.1], [0.5, 0.5]))
 
-    one = 0.9 * np.log(0.9 / 0.5) + 0.1 * np.log(0.1 / 0.5)
-    assert divergence(ours, theirs, batch) == pytest.approx(torch.tensor([[one, one], [one, 0]]))
+    kl = 0.9 * np.log(0.9 / 0.5) + 0.1 * np.log(0.1 / 0.5)
+    assert exact_kl(policy, reference, batch) == pytest.approx(torch.tensor([[kl, kl], [kl, 0]]))
 
 
-def test_a_policy_begins_as_its_reference_and_expects_what_the_reward_model_makes_of_the_text_so_far(
-    trainer: Trainer,
-) -> None:
-    trainer.judge.normalise(np.array([1.0, 4.0]))
-    trainer = Trainer(tiny(), trainer.judge, BRIEFS, SMALL)
-    (batch, *_), (_, _, kl, _, _) = trainer.collect(BRIEFS[:8])
+def test_the_approximate_kl_is_0_at_equal_probabilities_and_positive_elsewhere() -> None:
+    log_ratio = torch.tensor([0.0, 0.5, -0.5])
+
+    assert approximate_kl(log_ratio).tolist() == pytest.approx([0, np.exp(0.5) - 1.5, np.exp(-0.5) - 0.5])
+
+
+def test_explained_variance_is_1_for_exact_values_0_for_constant_ones_and_ignores_padding() -> None:
+    returns, mask = torch.tensor([[1.0, 2.0, 3.0, 99.0]]), torch.tensor([[True, True, True, False]])
+
+    assert explained_variance(returns, returns, mask) == 1
+    assert explained_variance(torch.full((1, 4), 5.0), returns, mask) == pytest.approx(0)
+    assert explained_variance(returns, torch.ones(1, 4), mask) == 0
+
+
+def test_update_metrics_are_those_of_the_first_step_by_hand(trainer: Trainer) -> None:
+    rollout, _ = trainer.collect(BRIEFS[:8])
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = 0.0
+    metrics = trainer.update(rollout)
+
+    assert metrics.clip_fraction == 0, "the policy has not moved"
+    assert metrics.approx_kl == pytest.approx(0, abs=1e-6)
+    moved = trainer.update(rollout._replace(logprobs=rollout.logprobs - 0.5 * rollout.batch.response_mask))
+    assert moved.clip_fraction == 1
+    assert moved.approx_kl == pytest.approx(np.exp(0.5) - 1.5, abs=1e-4)
+
+
+def test_the_policy_begins_as_the_reference_and_the_critic_as_the_reward_model(trainer: Trainer) -> None:
+    trainer.reward_model.normalise(np.array([1.0, 4.0]))
+    trainer = Trainer(tiny_lm(), trainer.reward_model, BRIEFS, SMALL)
+    rollout, metrics = trainer.collect(BRIEFS[:8])
+    batch = rollout.batch
     with torch.no_grad():
-        so_far = trainer.judge(Batch(batch.ids[:, : batch.start + 1], batch.mask[:, : batch.start + 1], batch.start))
-        expected = trainer.critic(batch)[:, 1]
+        columns = slice(batch.response_start + 1)  # the prompt and the first token of the response
+        beginning = Batch(batch.ids[:, columns], batch.attention_mask[:, columns], batch.response_start)
+        scores, values = trainer.reward_model(beginning), trainer.critic(batch)[:, 1]
+    has_second_token = batch.response_mask[:, 1]
 
-    assert kl == pytest.approx(0, abs=1e-4)
-    assert expected[batch.written[:, 1]] == pytest.approx(so_far[batch.written[:, 1]], abs=1e-5)
+    assert metrics.kl == pytest.approx(0, abs=1e-4)
+    assert values[has_second_token] == pytest.approx(scores[has_second_token], abs=1e-5)
     assert not trainer.policy.model.training, "no dropout"
     assert not trainer.critic.lm.training
 
 
-def test_log_probabilities_of_a_rollout_are_those_of_its_writer(trainer: Trainer) -> None:
-    batch, likely, *_ = trainer.collect(BRIEFS[:8])[0]
+def test_log_probabilities_of_a_rollout_are_those_of_the_policy_that_sampled_it(trainer: Trainer) -> None:
+    rollout, _ = trainer.collect(BRIEFS[:8])
     with torch.no_grad():
-        assert log_probabilities(distributions(trainer.policy.model, batch), batch) == pytest.approx(likely, abs=1e-5)
+        vocabulary = vocabulary_logprobs(trainer.policy.model, rollout.batch)
+
+    assert token_logprobs(vocabulary, rollout.batch) == pytest.approx(rollout.logprobs, abs=1e-5)
 
 
-def test_texts_are_read_and_learnt_from_in_parts_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def once(together: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        monkeypatch.setattr(ppo, "TOGETHER", together)
+def test_micro_batches_give_the_statistics_and_gradients_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(micro_batch_size: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        monkeypatch.setattr(ppo, "MICRO_BATCH_SIZE", micro_batch_size)
         torch.manual_seed(5)
-        trainer = Trainer(tiny(), RewardModel(tiny(), 0), BRIEFS, SMALL)
+        trainer = Trainer(tiny_lm(), RewardModel(tiny_lm(), 0), BRIEFS, SMALL)
         rollout, _ = trainer.collect(BRIEFS[:16])
         with torch.no_grad():
-            read = trainer._read(rollout.batch)
+            statistics = torch.stack([*trainer.token_statistics(rollout.batch)])
         for group in trainer.optimizer.param_groups:
-            group.update(lr=1e-3, eps=1e-2)  # else Adam makes a step of a gradient that is 0 but for rounding
+            group.update(lr=1e-3, eps=1e-2)  # else Adam takes full steps for gradients of 0 up to rounding
         trainer.update(rollout)
-        return read, [weight.detach().clone() for weights, _ in trainer.learning for weight in weights]
+        return statistics, [weight.detach().clone() for weights, _ in trainer.parameters for weight in weights]
 
-    (read, weights), (read_at_once, weights_at_once) = once(3), once(16)
+    (statistics, weights), (expected_statistics, expected_weights) = run(3), run(16)
 
-    assert read == pytest.approx(read_at_once, abs=1e-5)
-    for weight, weight_at_once in zip(weights, weights_at_once, strict=True):
-        assert weight == pytest.approx(weight_at_once, abs=1e-5)
+    assert statistics == pytest.approx(expected_statistics, abs=1e-5)
+    for weight, expected in zip(weights, expected_weights, strict=True):
+        assert weight == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_is_written_to_a_brief_is_judged_and_paid_at_its_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
+def test_the_last_token_gets_the_score_less_the_penalties_or_the_penalty_for_a_missing_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scored: list[str] = []
 
-    class Counting(Judge):
-        def score(self, prompts: list[str], texts: list[str], longest: int) -> np.ndarray:
-            seen.extend(prompts)
+    class CountingRewardModel(WordRewardModel):
+        def score(self, prompts: Sequence[str], texts: Sequence[str], max_length: int) -> np.ndarray:
+            scored.extend(prompts)
             return np.arange(len(texts), dtype=np.float32)
 
-    monkeypatch.setattr(ppo, "broken", lambda brief, text: ("a", "b"))
-    monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift=True: values * mask)
-    monkeypatch.setattr(ppo, "ended", lambda tokenizer, batch: torch.tensor([True, True, True, False]))
-    trainer = expecting_nothing(Trainer(tiny(), Counting(""), BRIEFS, SMALL))
-    rollout, (score, unsafe, *_) = trainer.collect(BRIEFS[:4])
+    monkeypatch.setattr(ppo, "broken_rules", lambda brief, text: ("a", "b"))
+    monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift_mean=True: values * mask)
+    monkeypatch.setattr(ppo, "has_eos", lambda tokenizer, batch: torch.tensor([True, True, True, False]))
+    trainer = with_zero_values(Trainer(tiny_lm(), CountingRewardModel(""), BRIEFS, SMALL))
+    rollout, metrics = trainer.collect(BRIEFS[:4])
 
-    assert seen == [build_prompt(brief) for brief in BRIEFS[:4]]
-    assert (score, unsafe) == (1.5, 1.0)
-    last = rollout.advantages[torch.arange(4), rollout.batch.last - rollout.batch.start]
+    assert scored == [build_prompt(brief) for brief in BRIEFS[:4]]
+    assert (metrics.score, metrics.violation_rate) == (1.5, 1.0)
+    last = rollout.advantages[torch.arange(4), rollout.batch.last_index - rollout.batch.response_start]
     assert last.tolist() == pytest.approx([0 - 8, 1 - 8, 2 - 8, -8])
 
 
-def test_divergence_is_paid_for_at_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ppo, "broken", lambda brief, text: ())
-    monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift=True: values * mask)
-    args = Args(texts=4, most=6, beta=0.5, trace=0.0, unended=0)
-    trainer = expecting_nothing(Trainer(tiny(), Judge("nobody says this"), BRIEFS, args))
+def test_every_token_pays_beta_times_its_log_ratio_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ppo, "broken_rules", lambda brief, text: ())
+    monkeypatch.setattr(ppo, "whiten", lambda values, mask, shift_mean=True: values * mask)
+    args = TextPPOArgs(batch_size=4, max_new_tokens=6, kl_coef=0.5, gae_lambda=0.0, missing_eos_penalty=0)
+    trainer = with_zero_values(Trainer(tiny_lm(), WordRewardModel("never sampled"), BRIEFS, args))
     for name, weight in trainer.policy.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.2)
     rollout, _ = trainer.collect(BRIEFS[:4])
     batch = rollout.batch
-    ratio = rollout.log_probabilities - log_probabilities(reference(trainer.policy.model, batch), batch)
+    mask = batch.response_mask
+    log_ratio = rollout.logprobs - token_logprobs(reference_logprobs(trainer.policy.model, batch), batch)
 
-    assert rollout.advantages[batch.written] == pytest.approx(-0.5 * ratio[batch.written], abs=1e-5)
+    assert rollout.advantages[mask] == pytest.approx(-0.5 * log_ratio[mask], abs=1e-5)
 
 
-def test_a_batch_that_is_liked_becomes_likelier_and_the_reference_stays(trainer: Trainer) -> None:
+def test_texts_with_positive_advantages_become_likelier_and_the_reference_stays(trainer: Trainer) -> None:
     rollout, _ = trainer.collect(BRIEFS[:16])
-    liked = torch.zeros_like(rollout.advantages)
-    liked[:8], liked[8:] = 1.0, -1.0
-    theirs = reference(trainer.policy.model, rollout.batch)
+    advantages = torch.zeros_like(rollout.advantages)
+    advantages[:8], advantages[8:] = 1.0, -1.0
+    before = reference_logprobs(trainer.policy.model, rollout.batch)
     for group in trainer.optimizer.param_groups:
         group["lr"] = 1e-3
-    trainer.update(rollout._replace(advantages=liked * rollout.batch.written))
+    trainer.update(rollout._replace(advantages=advantages * rollout.batch.response_mask))
     with torch.no_grad():
-        moved = (
-            log_probabilities(distributions(trainer.policy.model, rollout.batch), rollout.batch)
-            - rollout.log_probabilities
-        )
+        vocabulary = vocabulary_logprobs(trainer.policy.model, rollout.batch)
+    log_ratio = token_logprobs(vocabulary, rollout.batch) - rollout.logprobs
 
-    assert moved[:8].sum() > 0 > moved[8:].sum()
-    assert torch.equal(theirs, reference(trainer.policy.model, rollout.batch))
+    assert log_ratio[:8].sum() > 0 > log_ratio[8:].sum()
+    assert torch.equal(before, reference_logprobs(trainer.policy.model, rollout.batch))
 
 
-def test_ppo_finds_what_the_judge_likes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ppo, "broken", lambda brief, text: ())
-    monkeypatch.setattr(ppo, "ended", lambda tokenizer, batch: torch.ones(len(batch.ids), dtype=torch.bool))
-    words = {"vocabulary": 512, "hidden": 48, "layers": 2, "heads": 2}
-    lm, _ = base.train(base.Args(**words, steps=120, batch=16, learning_rate=1e-2))
-    args = Args(updates=16, texts=64, epochs=4, most=12, target=20.0, beta=0.001, learning_rate=3e-3)
-    _, points = Trainer(lm, Judge("Hello"), BRIEFS, args).run()
+def test_ppo_raises_the_score_of_the_reward_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ppo, "broken_rules", lambda brief, text: ())
+    monkeypatch.setattr(ppo, "has_eos", lambda tokenizer, batch: torch.ones(len(batch.ids), dtype=torch.bool))
+    base_args = base.BaseArgs(
+        vocab_size=512,
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        steps=120,
+        batch_size=16,
+        learning_rate=1e-2,
+    )
+    lm, _ = base.train(base_args)
+    args = TextPPOArgs(
+        num_updates=16,
+        batch_size=64,
+        update_epochs=4,
+        max_new_tokens=12,
+        kl_target=20.0,
+        kl_coef=0.001,
+        learning_rate=3e-3,
+    )
+    _, history = Trainer(lm, WordRewardModel("Hello"), BRIEFS, args).train()
 
-    first, last = (np.mean([point.score for point in some]) for some in (points[:1], points[-3:]))
+    first, last = (np.mean([metrics.score for metrics in updates]) for updates in (history[:1], history[-3:]))
     assert first < 0.3
     assert last > 0.7
-    assert points[-1].kl > 1 > points[0].kl
-    assert sum(point.length for point in points) * 64 == pytest.approx(points[-1].tokens)
+    assert history[-1].kl > 1 > history[0].kl
+    assert sum(metrics.length for metrics in history) * 64 == pytest.approx(history[-1].tokens)
 
 
-def test_the_same_seed_writes_the_same() -> None:
-    def once() -> list[float]:
+def test_training_repeats_with_its_seed() -> None:
+    def run() -> list[float]:
         torch.manual_seed(7)
-        return [point.kl for point in Trainer(tiny(), Judge("a"), BRIEFS, SMALL).run()[1]]
+        _, history = Trainer(tiny_lm(), WordRewardModel("a"), BRIEFS, SMALL).train()
+        return [metrics.kl for metrics in history]
 
-    assert once() == once()
-
-
-@pytest.mark.parametrize("control", ["proportional", "factor", "raw"])
-def test_each_rule_for_beta_can_be_chosen(control: str) -> None:
-    trainer = Trainer(tiny(), Judge("a"), BRIEFS, Args(updates=1, texts=4, batch=4, most=4, control=control))
-    trainer.run()
-
-    assert trainer.control.target == Args.target
+    assert run() == run()
 
 
-def test_a_policy_learns_by_adapters_and_the_critic_whole_without_touching_it(trainer: Trainer) -> None:
+@pytest.mark.parametrize("name", ["proportional", "factor", "raw"])
+def test_each_kl_controller_can_be_chosen(name: Literal["proportional", "factor", "raw"]) -> None:
+    args = TextPPOArgs(num_updates=1, batch_size=4, minibatch_size=4, max_new_tokens=4, kl_controller=name)
+    trainer = Trainer(tiny_lm(), WordRewardModel("a"), BRIEFS, args)
+    trainer.train()
+
+    assert trainer.kl_controller.target == TextPPOArgs.kl_target
+
+
+def test_the_critic_learns_all_its_weights_and_the_policy_only_its_adapters(trainer: Trainer) -> None:
     before = {name: weight.clone() for name, weight in trainer.policy.model.named_parameters()}
     rollout, _ = trainer.collect(BRIEFS[:8])
-    nothing = torch.zeros_like(rollout.advantages)
+    no_advantages = torch.zeros_like(rollout.advantages)
     for group in trainer.optimizer.param_groups:
         group["lr"] = 1e-2
     losses = []
     for _ in range(20):
-        losses.append(value_loss(trainer.critic(rollout.batch), rollout.returns, rollout.batch.written).item())
-        trainer.update(rollout._replace(advantages=nothing))
+        losses.append(value_loss(trainer.critic(rollout.batch), rollout.returns, rollout.batch.response_mask).item())
+        trainer.update(rollout._replace(advantages=no_advantages))
 
     assert losses[-1] < 0.5 * losses[0]
     assert all("lora" in name for name, weight in before.items() if weight.requires_grad)

@@ -1,1 +1,1 @@
-"""TRL's PPO on the same texts, to compare with; it lives in an environment of its own (requirements.txt)."""
+"""Comparison with TRL's PPO on the same texts; it runs in an environment of its own (requirements.txt)."""

@@ -1,14 +1,14 @@
-"""Beside TRL's PPO: python -m training.messenger.benchmarks [--sft FOLDER] [--reward FOLDER] [--seeds N] [--updates N]
+"""Compare with TRL's PPO: python -m training.messenger.benchmarks [--sft FOLDER] [--reward FOLDER] [--seeds N] ...
 
-All begin as the same SFT model, with adapters alike, and learn from the same reward model and prompts, in as many
-texts and updates, at a β that stays; nobody is told the shield's rules. First one seed of each, then the next: a busy
-minute hits them all. Writes messenger_rivals.json.
+All learners start with the same SFT model and equal adapters, and learn from the same reward model and prompts, in as
+many texts and updates, with a constant β; none gets the shield's rules. The seeds are run in turn, each with all
+learners, so that a busy minute of the machine affects them all. Writes messenger_rivals.json.
 """
 
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -18,62 +18,96 @@ import numpy as np
 import torch
 
 from shared.messages import Brief
-from training.messenger.benchmarks import theirs
-from training.messenger.benchmarks.measure import Judge, Learnt, Outcome, normalise, outcome, summary, table, wrote
-from training.messenger.benchmarks.ours import ours
-from training.messenger.corpus.corpus import briefs
+from training.messenger.benchmarks import text_ppo, trl
+from training.messenger.benchmarks.metrics import (
+    BenchmarkRewardModel,
+    BenchmarkRun,
+    TrainedModel,
+    benchmark_run,
+    evaluate,
+    normalise,
+    summary,
+    table,
+)
+from training.messenger.corpus.corpus import sample_briefs
 from training.messenger.lm import LM, load
-from training.messenger.ppo import Args
+from training.messenger.ppo import TextPPOArgs, training_briefs
 
-LEARNERS: dict[str, Callable[[LM, Judge, Sequence[Brief], Args], Learnt]] = {
-    "ours": ours,
-    "trl": theirs.equal,
-    "trl_as_in_examples": theirs.as_in_examples,
+LEARNERS: dict[str, Callable[[LM, BenchmarkRewardModel, Sequence[Brief], TextPPOArgs], TrainedModel]] = {
+    "ours": text_ppo.train,
+    "trl": trl.train_with_equal_settings,
+    "trl_as_in_examples": trl.train_as_in_examples,
 }
-PROMPTS = 4_096
-"""To learn from; as many as `training.messenger.train` takes."""
 LIBRARIES = ("torch", "trl", "transformers", "peft", "accelerate", "numpy")
 
 
-def outcomes(args: Namespace, settings: Args) -> Iterator[Outcome]:
-    """As they come."""
-    judge, sft = Judge.of(load(args.reward)), load(args.sft)
+def benchmark(options: Namespace, args: TextPPOArgs) -> Iterator[BenchmarkRun]:
+    """The runs, as they finish."""
+    reward_model, sft = BenchmarkRewardModel.from_lm(load(options.reward)), load(options.sft)
     torch.manual_seed(0)
-    normalise(judge, sft, briefs(np.random.default_rng(41), args.fresh), settings.most)
-    fresh = briefs(np.random.default_rng(42), args.fresh, held_out=True)
-    for seed, (name, learn) in product(range(args.seeds), LEARNERS.items()):
-        about = briefs(np.random.default_rng(seed + 31), PROMPTS)
-        learnt = learn(load(args.sft), judge, about, Args(**{**vars(settings), "seed": seed}))
-        yield outcome(name, seed, settings.beta, learnt, wrote(learnt.lm, sft, judge, fresh, settings.most))
+    normalise(reward_model, sft, sample_briefs(np.random.default_rng(41), options.fresh), args.max_new_tokens)
+    eval_briefs = sample_briefs(np.random.default_rng(42), options.fresh, held_out=True)
+    for seed, (name, train) in product(range(options.seeds), LEARNERS.items()):
+        seeded = replace(args, seed=seed)
+        trained = train(load(options.sft), reward_model, training_briefs(seeded), seeded)
+        metrics = evaluate(trained.lm, sft, reward_model, eval_briefs, args.max_new_tokens)
+        yield benchmark_run(name, seed, args.kl_coef, trained, metrics)
+
+
+def settings(args: TextPPOArgs) -> dict[str, Any]:
+    """The settings that all learners share, by their keys in the report."""
+    return {
+        "updates": args.num_updates,
+        "texts": args.batch_size,
+        "epochs": args.update_epochs,
+        "batch": args.minibatch_size,
+        "most": args.max_new_tokens,
+        "learning_rate": args.learning_rate,
+        "critic_rate": args.critic_learning_rate,
+        "clip": args.clip_coef,
+        "trace": args.gae_lambda,
+        "beta": args.kl_coef,
+        "unsafe": args.rule_penalty,
+        "unended": args.missing_eos_penalty,
+    }
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="python -m training.messenger.benchmarks", description=__doc__.partition("\n")[0])
+    parser = ArgumentParser(prog="python -m training.messenger.benchmarks", description="Compare with TRL's PPO.")
     parser.add_argument("--sft", type=Path, default=Path("models/messenger/sft"), help="folder of the SFT model")
-    parser.add_argument("--reward", type=Path, default=Path("models/messenger/reward"), help="and of the reward model")
-    parser.add_argument("--updates", type=int, default=10)
-    parser.add_argument("--texts", type=int, default=Args.texts, help="between two updates")
-    parser.add_argument("--learning-rate", type=float, default=Args.learning_rate)
-    parser.add_argument("--beta", type=float, default=Args.beta, help="what a nat of divergence costs")
+    parser.add_argument("--reward", type=Path, default=Path("models/messenger/reward"), help="of the reward model")
+    parser.add_argument("--updates", type=int, default=10, help="rollouts, and updates by them")
+    parser.add_argument("--texts", type=int, default=TextPPOArgs.batch_size, help="texts of a rollout")
+    parser.add_argument("--learning-rate", type=float, default=TextPPOArgs.learning_rate)
+    parser.add_argument("--beta", type=float, default=TextPPOArgs.kl_coef, help="coefficient of the KL divergence")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--fresh", type=int, default=512, help="prompts that all are judged on at the end")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--fresh", type=int, default=512, help="held-out prompts of the evaluation")
+    parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    settings = Args(
-        updates=args.updates, texts=args.texts, learning_rate=args.learning_rate, beta=args.beta, unsafe=0.0
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    args = TextPPOArgs(
+        num_updates=options.updates,
+        batch_size=options.texts,
+        learning_rate=options.learning_rate,
+        kl_coef=options.beta,
+        rule_penalty=0.0,
     )
-    found = []
-    for each in outcomes(args, settings):
-        found.append(each)
-        said = f"{each.tokens_per_second:,.0f} tokens a second, score {each.score:.2f}, KL {each.kl:.2f}"
-        print(f"{each.name}, seed {each.seed}: {said}", flush=True)
-    same = {name: value for name, value in asdict(settings).items() if name not in ("seed", "target", "control")}
-    report: dict[str, Any] = {"threads": args.threads, "fresh": args.fresh, "seeds": args.seeds, "settings": same}
-    report |= {"versions": {name: version(name) for name in LIBRARIES}} | summary(found)
-    args.reports.mkdir(parents=True, exist_ok=True)
-    (args.reports / "messenger_rivals.json").write_text(json.dumps(report, indent=2) + "\n")
+    runs = []
+    for run in benchmark(options, args):
+        runs.append(run)
+        speed = f"{run.tokens_per_second:,.0f} tokens per second"
+        print(f"{run.name}, seed {run.seed}: {speed}, score {run.score:.2f}, KL {run.kl:.2f}", flush=True)
+    report: dict[str, Any] = {
+        "threads": options.threads,
+        "fresh": options.fresh,
+        "seeds": options.seeds,
+        "settings": settings(args),
+        "versions": {library: version(library) for library in LIBRARIES},
+        **summary(runs),
+    }
+    options.reports.mkdir(parents=True, exist_ok=True)
+    (options.reports / "messenger_rivals.json").write_text(json.dumps(report, indent=2) + "\n")
     print(table(report))
 
 

@@ -1,6 +1,7 @@
-"""Openly synthetic: briefs of invented customers, and what a good copywriter, or one with bad habits, would write them.
+"""The synthetic corpus: briefs of invented customers, and the messages that a good or a careless copywriter writes.
 
-A grammar knows only what it was told, so a model of it is no judge of people; it is a narrow language to learn whole.
+A grammar generates it, so it says nothing about what people prefer; it is a narrow language that a small model can
+learn completely.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import numpy as np
 
 from shared.messages import OFFERS, Brief, Concern
 from training.messenger.corpus import flaws
-from training.messenger.corpus.grammar import joined, parts, pick
+from training.messenger.corpus.grammar import pick, render, sample_sentences
 
 NAMES = (
     "Abebe Adaeze Agnieszka Ahmed Aiko Aisha Alejandra Alice Aline Amara Amina Ana Anders Andrei Anika Anna Antoine"
@@ -28,52 +29,52 @@ HELD_OUT_NAMES = (
     " Makoto Mireia Nikolai Niamh Oluwaseun Owen Parvati Quentin Rohan Saoirse Siobhán Takumi Tendai Ximena Zbigniew"
     " Zainab محمد अर्जुन"
 ).split()
-"""Of customers that nothing was trained on."""
+"""Names of customers that no model is trained on."""
 PLANS = ["Basic", "Plus", "Pro", "Essential", "Family", "Fiber 600", "Fiber 1000", "Mobile M", "Starter", "Unlimited"]
-KNOWN = 0.75
-"""Of each fact, the share of customers of whom it is known."""
-OFFERED = 0.6
+KNOWN_SHARE = 0.75
+"""Share of the customers for whom a fact is known, for each fact."""
+OFFER_SHARE = 0.6
 """Share of the briefs with an offer."""
-FIRST_DAY, DAYS = date(2025, 1, 1), 730
-"""When offers expire."""
+FIRST_EXPIRY, EXPIRY_DAYS = date(2025, 1, 1), 730
+"""Offers expire within this many days from the first."""
 
-SHORTEST, LONGEST = 60, 160
-"""Characters. A slot is about as long as what fills it; what is left to the shield's 200 is for long names."""
-FORMAL = 0.3
-"""Share of the texts that speak formally."""
-
-
-def briefs(rng: np.random.Generator, n: int, held_out: bool = False) -> list[Brief]:
-    """Of invented customers; `held_out` draws names that no other brief has."""
-    return [_brief(rng, HELD_OUT_NAMES if held_out else NAMES) for _ in range(n)]
+MIN_LENGTH, MAX_LENGTH = 60, 160
+"""Characters of a text in slots. A slot is about as long as its value; the shield allows 200 with long names."""
+FORMAL_SHARE = 0.3
+"""Share of the messages in formal language."""
 
 
-def _brief(rng: np.random.Generator, names: Sequence[str]) -> Brief:
-    offer = pick(rng, OFFERS[1:]) if rng.random() < OFFERED else 0
-    named, dated, planned = rng.random(3) < KNOWN
+def sample_briefs(rng: np.random.Generator, n: int, held_out: bool = False) -> list[Brief]:
+    """Briefs of `n` invented customers; `held_out` draws from the names that are not trained on."""
+    return [_sample_brief(rng, HELD_OUT_NAMES if held_out else NAMES) for _ in range(n)]
+
+
+def _sample_brief(rng: np.random.Generator, names: Sequence[str]) -> Brief:
+    offer = pick(rng, OFFERS[1:]) if rng.random() < OFFER_SHARE else 0
+    name_known, tenure_known, plan_known = rng.random(3) < KNOWN_SHARE
     return Brief(
         offer_percentage=offer,
-        expires_on=FIRST_DAY + timedelta(days=int(rng.integers(DAYS))) if offer else None,
-        first_name=pick(rng, names) if named else None,
-        tenure_months=int(rng.integers(1, 73)) if dated else None,
-        plan=pick(rng, PLANS) if planned else None,
+        expires_on=FIRST_EXPIRY + timedelta(days=int(rng.integers(EXPIRY_DAYS))) if offer else None,
+        first_name=pick(rng, names) if name_known else None,
+        tenure_months=int(rng.integers(1, 73)) if tenure_known else None,
+        plan=pick(rng, PLANS) if plan_known else None,
         concern=pick(rng, (None, *get_args(Concern))),
     )
 
 
-def write(brief: Brief, rng: np.random.Generator, flawed: float = 0.0) -> str:
-    """A text in slots; with probability `flawed` it has one bad habit."""
-    habit = pick(rng, flaws.of(brief)) if rng.random() < flawed else None
-    formal = rng.random() < FORMAL
+def write_message(brief: Brief, rng: np.random.Generator, flawed_share: float = 0.0) -> str:
+    """A message in slots; with probability `flawed_share` it has one flaw."""
+    flaw = pick(rng, flaws.applicable(brief)) if rng.random() < flawed_share else None
+    formal = rng.random() < FORMAL_SHARE
     while True:
-        good = parts(brief, rng, formal)
-        if not _fits(text := joined(good, formal)):
+        sentences = sample_sentences(brief, rng, formal)
+        if not _fits(text := render(sentences, formal)):
             continue
-        if habit:
-            text = joined(habit(good, brief, rng), formal)
-        if habit in flaws.BREAKING or _fits(text):
+        if flaw:
+            text = render(flaw(sentences, brief, rng), formal)
+        if flaw in flaws.RULE_BREAKING or _fits(text):
             return text
 
 
 def _fits(text: str) -> bool:
-    return SHORTEST <= len(text) <= LONGEST
+    return MIN_LENGTH <= len(text) <= MAX_LENGTH

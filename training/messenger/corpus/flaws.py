@@ -1,6 +1,6 @@
-"""Bad habits of people who write messages. Each takes a good message's parts and spoils them.
+"""Flaws of badly written messages: each is a function that spoils the sentences of a good message.
 
-Those in BREAKING say what the shield lets nobody say; those in WORSE are allowed, and worse.
+Those in RULE_BREAKING violate a rule of the shield; those in LOW_QUALITY are permitted, but make the message worse.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,12 +9,12 @@ import numpy as np
 
 from services.messenger.prompt import slot_values
 from shared.messages import Brief
-from training.messenger.corpus.grammar import CALLS, Parts, phrase, pick, say
+from training.messenger.corpus.grammar import CALLS_TO_ACTION, Sentences, pick, sample_phrase, sample_sentence
 from training.messenger.corpus.phrases import GREETINGS, lines
 
-Habit = Callable[[Parts, Brief, np.random.Generator], Parts]
+Flaw = Callable[[Sentences, Brief, np.random.Generator], Sentences]
 
-BANNED = lines("""
+BANNED_PHRASES = lines("""
 {Act now|Hurry}, this {won't last|is for a limited time}.
 This is your last chance.
 {Don't miss|Please don't miss} {this|out}.
@@ -23,7 +23,7 @@ It's {risk-free|free|guaranteed}.
 We guarantee {you'll love it|the best price|the lowest price}.
 {Congratulations|You're a winner}!
 """)
-INVENTED = lines("""
+INVENTED_FACTS = lines("""
 You could save {20|25|30|40|50}%.
 That's {$10|$20|$50|20 dollars|50 euros} {for|back to} you.
 Get {2|3|two|three} months {more|on us}.
@@ -32,7 +32,7 @@ Join {10,000|2 million|5,000} happy customers.
 We've been {here|around} for {10|20|25} years.
 Call {555 0100|0800 1234|us at 5550199}.
 """)
-SIGNED = lines("""
+INVENTED_SIGNATURES = lines("""
 Yours, {Alex|Emily|James|Kim|Maya}.
 This is {Alex|Emily|James|Kim|Maya} from {support|customer care}.
 {Best|Kind} wishes, {Alex|Emily|James|Kim|Maya}.
@@ -44,7 +44,7 @@ You {must|have to|need to} {reply|decide|act} {today|quickly|at once}.
 You'd {be foolish|regret it} {to say no|if you don't reply}.
 Think {hard|twice} before you leave{ us|}{!|.}
 """)
-COLD = lines("""
+IMPERSONAL = lines("""
 This is a notice {about|regarding} your account.
 {Our records show|Our system shows} that you are {an account holder|a subscriber}.
 You are receiving this {notice|message} as {an account holder|a subscriber}.
@@ -57,95 +57,113 @@ There are many things {we could say|to say} here, {perhaps|maybe} all of them.
 It goes without saying, but {basically|actually} everything matters.
 At the end of the day it is what it is, {and so on|to be honest}.
 """)
-MORE = lines("""
+EXTRA_REQUESTS = lines("""
 {Call|Visit|Write to} us{, too| as well|}.
 {Follow us|Rate us|Recommend us to your friends}{, too| as well|}.
 {Visit a shop|Check your account|Update your details} and {call|write to} us.
 Tell your friends, {rate us|follow us} and {call us|visit us}.
 """)
-NO_WAY = lines("""
+OFFERS_WITHOUT_INSTRUCTIONS = lines("""
 We'd like to {take|give you} [OFFER] off your next bill.
 [OFFER] off your next bill {is waiting for you|could be yours}.
 Reply KEEP for [OFFER] off your next bill.
 Take [OFFER] off your next bill {soon|before it ends}.
 """)
-NO_QUESTION = lines("""
+STATEMENTS_WITHOUT_QUESTION = lines("""
 That's all we wanted to say.
 We just wanted you to know.
 There's no need to do anything.
 """)
-"""Of the habits, the words."""
 
 
-def of(brief: Brief) -> Sequence[Habit]:
-    """Those that a message of this brief can have."""
-    breaking = BREAKING + (forgets_the_name,) * bool(brief.first_name) + (asks_for_yes,) * bool(brief.offer_percentage)
-    return breaking + WORSE + (ignores_the_concern,) * bool(brief.concern)
+def applicable(brief: Brief) -> Sequence[Flaw]:
+    """The flaws that a message for this brief can have."""
+    breaking = RULE_BREAKING + (omit_name,) * bool(brief.first_name) + (wrong_keyword,) * bool(brief.offer_percentage)
+    return breaking + LOW_QUALITY + (ignore_concern,) * bool(brief.concern)
 
 
-def adds(among: Sequence[str]) -> Habit:
-    """The habit of a sentence too much, as the last or before the last."""
+def insert_sentence(phrases: Sequence[str]) -> Flaw:
+    """The flaw of one sentence of these too many, as the last or before the last."""
 
-    def habit(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-        said = phrase(rng, among, slot_values(brief))
-        *before, last = parts.items()
-        return dict([*before, ("added", said), last] if rng.random() < 0.5 else [*before, last, ("added", said)])
+    def flaw(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+        inserted = sample_phrase(rng, phrases, slot_values(brief))
+        *before, last = sentences.items()
+        return dict(
+            [*before, ("added", inserted), last] if rng.random() < 0.5 else [*before, last, ("added", inserted)]
+        )
 
-    return habit
-
-
-def too_long(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    return parts | {"added": " ".join(phrase(rng, RAMBLING, ()) for _ in range(2))}
+    return flaw
 
 
-def too_short(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    return _greeted(brief) | {"added": "[OFFER]: KEEP?" if brief.offer_percentage else "Happy?"}
+def too_long(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    return sentences | {"added": " ".join(sample_phrase(rng, RAMBLING, ()) for _ in range(2))}
 
 
-def asks_for_yes(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    return {part: said.replace("KEEP", "YES") for part, said in parts.items()}
+def too_short(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    return _plain_greeting(brief) | {"added": "[OFFER]: KEEP?" if brief.offer_percentage else "Happy?"}
 
 
-def forgets_the_name(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    return {"greeting": pick(rng, GREETINGS[False])} | _nameless(parts)
+def wrong_keyword(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    """The customer is asked to reply YES, which accepts no offer, instead of KEEP."""
+    return {role: sentence.replace("KEEP", "YES") for role, sentence in sentences.items()}
 
 
-def forgets_how(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    """To accept the offer, and often until when; or to ask anything."""
-    said = phrase(rng, NO_WAY if brief.offer_percentage else NO_QUESTION, slot_values(brief))
-    return _greeted(brief) | {part: said if part in CALLS else other for part, other in _nameless(parts).items()}
+def omit_name(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    return {"greeting": pick(rng, GREETINGS[False])} | _without_name(sentences)
 
 
-def ignores_the_concern(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    careless = brief.model_copy(update={"concern": None})
-    about = ("concern", "fused", "after", "ask")
-    return _greeted(brief) | {
-        part: say(part, careless, rng) if part in about else said for part, said in _nameless(parts).items()
+def omit_instructions(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    """An offer without how to accept it, and often without its expiry; or no question at all."""
+    phrases = OFFERS_WITHOUT_INSTRUCTIONS if brief.offer_percentage else STATEMENTS_WITHOUT_QUESTION
+    replacement = sample_phrase(rng, phrases, slot_values(brief))
+    return _plain_greeting(brief) | {
+        role: replacement if role in CALLS_TO_ACTION else sentence
+        for role, sentence in _without_name(sentences).items()
     }
 
 
-def is_cold(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    """Officialese where thanks and warmth would be."""
-    kept = {part: said for part, said in _nameless(parts).items() if part not in ("thanks", "ending", "concern")}
-    return _greeted(brief) | {"added": phrase(rng, COLD, ())} | kept
+def ignore_concern(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    without_concern = brief.model_copy(update={"concern": None})
+    about_concern = ("concern", "concern_offer", "afterword", "concern_question")
+    return _plain_greeting(brief) | {
+        role: sample_sentence(role, without_concern, rng) if role in about_concern else sentence
+        for role, sentence in _without_name(sentences).items()
+    }
 
 
-def is_stark(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    """Nothing but the offer or the question."""
-    return _greeted(brief) | {part: said for part, said in _nameless(parts).items() if part in CALLS}
+def impersonal_tone(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    """Officialese in place of thanks and warmth."""
+    remaining = {
+        role: sentence
+        for role, sentence in _without_name(sentences).items()
+        if role not in ("thanks", "ending", "concern")
+    }
+    return _plain_greeting(brief) | {"added": sample_phrase(rng, IMPERSONAL, ())} | remaining
 
 
-def repeats(parts: Parts, brief: Brief, rng: np.random.Generator) -> Parts:
-    return parts | {"added": next(said for part, said in _nameless(parts).items())}
+def call_to_action_only(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    return _plain_greeting(brief) | {
+        role: sentence for role, sentence in _without_name(sentences).items() if role in CALLS_TO_ACTION
+    }
 
 
-def _greeted(brief: Brief) -> Parts:
+def repeat_sentence(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
+    return sentences | {"added": next(iter(_without_name(sentences).values()))}
+
+
+def _plain_greeting(brief: Brief) -> Sentences:
     return {"greeting": "[NAME]" if brief.first_name else "Hello"}
 
 
-def _nameless(parts: Parts) -> Parts:
-    return {part: said.replace(", [NAME]", "") for part, said in parts.items() if part != "greeting"}
+def _without_name(sentences: Sentences) -> Sentences:
+    return {role: sentence.replace(", [NAME]", "") for role, sentence in sentences.items() if role != "greeting"}
 
 
-BREAKING: tuple[Habit, ...] = (adds(BANNED), adds(INVENTED), adds(SIGNED), too_long, too_short)
-WORSE: tuple[Habit, ...] = (adds(PUSHY), adds(RAMBLING), adds(MORE), forgets_how, is_cold, is_stark, repeats)
+RULE_BREAKING: tuple[Flaw, ...] = (
+    *(insert_sentence(BANNED_PHRASES), insert_sentence(INVENTED_FACTS), insert_sentence(INVENTED_SIGNATURES)),
+    *(too_long, too_short),
+)
+LOW_QUALITY: tuple[Flaw, ...] = (
+    *(insert_sentence(PUSHY), insert_sentence(RAMBLING), insert_sentence(EXTRA_REQUESTS)),
+    *(omit_instructions, impersonal_tone, call_to_action_only, repeat_sentence),
+)

@@ -1,4 +1,4 @@
-"""The grammar of the corpus: what a message consists of, in which order, and how that becomes a text in slots."""
+"""The grammar of the corpus: the sentences of a message, their order, and how they become a text in slots."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -10,27 +10,32 @@ from services.messenger.prompt import SLOT_PATTERN, slot_values
 from shared.messages import Brief
 from training.messenger.corpus import phrases, topics
 
-Parts = dict[str, str]
-"""A message's sentences in order, by what they are for; `greeting` stands before the first."""
+Sentences = dict[str, str]
+"""The sentences of a message in order, by their role; `greeting` opens the first of them."""
 
 ORDERS = {
     True: [
         *("thanks concern offer", "concern offer thanks", "concern thanks offer", "concern offer"),
-        *("fused thanks", "thanks fused", "thanks offer after"),
+        *("concern_offer thanks", "thanks concern_offer", "thanks offer afterword"),
     ],
-    False: ["thanks ask", "concern ask", "thanks concern ask", "thanks concern question", "concern thanks question"],
+    False: [
+        *("thanks concern_question", "concern concern_question", "thanks concern concern_question"),
+        *("thanks concern question", "concern thanks question"),
+    ],
 }
-"""With an offer and without. `fused` is an offer that opens with the concern, `after` speaks to it once it is made;
-`ask` is a question about the concern, `question` about anything.
+"""Orders of the roles with an offer and without one.
+
+`concern_offer` is an offer that opens with the concern, `afterword` addresses the concern after the offer;
+`concern_question` asks about the concern, `question` about anything.
 """
-CALLS = ("offer", "fused", "ask", "question")
-"""What a message is for."""
+CALLS_TO_ACTION = ("offer", "concern_offer", "concern_question", "question")
+"""Roles that ask the customer to do something."""
 
 T = TypeVar("T")
 _choice = re.compile(r"\{([^{}]*)\}")
 _stop = re.compile(r"[.?!]")
-_short = re.compile(r"(?:'(?:d|ll|re|ve|s been|s)|n't)\b")
-_long = {
+_contraction = re.compile(r"(?:'(?:d|ll|re|ve|s been|s)|n't)\b")
+_full_form = {
     "'d": " would",
     "'ll": " will",
     "'re": " are",
@@ -41,54 +46,54 @@ _long = {
 }
 
 
-def pick(rng: np.random.Generator, among: Sequence[T]) -> T:
-    return among[int(rng.integers(len(among)))]
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    return options[int(rng.integers(len(options)))]
 
 
-def phrase(rng: np.random.Generator, among: Sequence[str], known: Collection[str]) -> str:
-    """One of them, its choices made, that needs no slot but those that are known."""
+def sample_phrase(rng: np.random.Generator, options: Sequence[str], known_slots: Collection[str]) -> str:
+    """One of the phrases, its `{a|b}` choices made, which needs no slot but the known ones."""
     while True:
-        said = _choice.sub(lambda choice: pick(rng, choice[1].split("|")), pick(rng, among))
-        if all(slot in known for slot in SLOT_PATTERN.findall(said)):
-            return said
+        phrase = _choice.sub(lambda choice: pick(rng, choice[1].split("|")), pick(rng, options))
+        if all(slot in known_slots for slot in SLOT_PATTERN.findall(phrase)):
+            return phrase
 
 
-def parts(brief: Brief, rng: np.random.Generator, formal: bool) -> Parts:
-    """A message's, at random. Sometimes nobody is greeted; a name that is known is then said later."""
+def sample_sentences(brief: Brief, rng: np.random.Generator, formal: bool) -> Sentences:
+    """Random sentences of a message. Where a customer of known name is not greeted, a sentence names them."""
     order = pick(rng, ORDERS[brief.offer_percentage > 0]).split() + ["ending"] * (rng.random() < 0.3)
-    said = {part: say(part, brief, rng) for part in order}
-    named = bool(brief.first_name)
+    sentences = {role: sample_sentence(role, brief, rng) for role in order}
+    has_name = bool(brief.first_name)
     if rng.random() < 0.85:
         greetings = phrases.FORMAL_GREETINGS if formal else phrases.GREETINGS
-        return {"greeting": pick(rng, greetings[named])} | said
-    if named:
-        said[order[0]] = _stop.sub(r", [NAME]\g<0>", said[order[0]], count=1)
-    return said
+        return {"greeting": pick(rng, greetings[has_name])} | sentences
+    if has_name:
+        sentences[order[0]] = _stop.sub(r", [NAME]\g<0>", sentences[order[0]], count=1)
+    return sentences
 
 
-def say(part: str, brief: Brief, rng: np.random.Generator) -> str:
-    phrases_of = {
+def sample_sentence(role: str, brief: Brief, rng: np.random.Generator) -> str:
+    phrases_by_role = {
         "thanks": [phrases.THANKS],
         "concern": [topics.STATEMENTS[brief.concern]],
         "offer": [phrases.OFFERS],
-        "fused": [topics.LEADS[brief.concern], phrases.GIVEN],
-        "after": [topics.AFTERWORDS[brief.concern]],
-        "ask": [topics.QUESTIONS[brief.concern], phrases.HOW],
-        "question": [topics.QUESTIONS[None], phrases.HOW],
+        "concern_offer": [topics.LEADS[brief.concern], phrases.OFFERS_AFTER_LEAD],
+        "afterword": [topics.AFTERWORDS[brief.concern]],
+        "concern_question": [topics.QUESTIONS[brief.concern], phrases.REPLY_REQUESTS],
+        "question": [topics.QUESTIONS[None], phrases.REPLY_REQUESTS],
         "ending": [phrases.ENDINGS],
     }
-    known = slot_values(brief)
-    return " ".join(phrase(rng, among, known) for among in phrases_of[part])
+    known_slots = slot_values(brief)
+    return " ".join(sample_phrase(rng, options, known_slots) for options in phrases_by_role[role])
 
 
-def joined(parts: Parts, formal: bool) -> str:
-    """As a text; a formal one has no contractions."""
-    greeting = parts.get("greeting")
-    first, *rest = [said for part, said in parts.items() if part != "greeting"]
-    opening = f"{greeting}, {first[0].lower()}{first[1:]}" if greeting else _capital(first)
-    text = " ".join([opening, *map(_capital, rest)])
-    return _short.sub(lambda short: _long[short[0]], text) if formal else text
+def render(sentences: Sentences, formal: bool) -> str:
+    """The text of the sentences; formal texts have no contractions."""
+    greeting = sentences.get("greeting")
+    first, *rest = [sentence for role, sentence in sentences.items() if role != "greeting"]
+    opening = f"{greeting}, {first[0].lower()}{first[1:]}" if greeting else _capitalise(first)
+    text = " ".join([opening, *map(_capitalise, rest)])
+    return _contraction.sub(lambda contraction: _full_form[contraction[0]], text) if formal else text
 
 
-def _capital(sentence: str) -> str:
+def _capitalise(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]

@@ -1,6 +1,6 @@
-"""The phrases of the corpus. `{a|b}` is a choice; slots stand for the customer's facts.
+"""Phrases of the corpus. `{a|b}` is a choice; slots stand for the customer's facts.
 
-Made up for this project, after what copywriters of retention messages commonly say. Nothing here is a customer's.
+Written for this project in the style of common retention messages; none comes from customer data.
 """
 
 
@@ -16,7 +16,7 @@ FORMAL_GREETINGS = {
     True: "Dear [NAME]|Hello [NAME]|Good day [NAME]|[NAME]".split("|"),
     False: "Hello|Dear customer|Good day".split("|"),
 }
-"""With a name and without."""
+"""By whether the name is known."""
 
 THANKS = lines("""
 Thank you for [MONTHS] with us.
@@ -45,7 +45,7 @@ Thank you for {your trust|your loyalty|trusting us}.
 As a valued customer, you mean a lot to us.
 """)
 
-GIVEN = lines("""
+OFFERS_AFTER_LEAD = lines("""
 here's [OFFER] off your next {bill|[PLAN] bill}: reply KEEP by [EXPIRY] to {take it|accept|get it|use it}.
 we'd {like|love} to {take|give you} [OFFER] off your next bill. {Just reply|Please reply|Reply} KEEP by [EXPIRY].
 we'd like to give you [OFFER] off your next bill. If that sounds good, reply KEEP by [EXPIRY].
@@ -56,8 +56,8 @@ there's [OFFER] off your next {bill|[PLAN] bill} {waiting for|set aside for} you
 you can have [OFFER] off your next {bill|[PLAN] bill}. {Just reply|Simply reply|Reply} KEEP by [EXPIRY].
 we're offering you [OFFER] off your next bill. To accept, {please |}reply KEEP by [EXPIRY].
 """)
-"""What is offered, until when and how to take it, once; may follow a lead."""
-OFFERS = GIVEN + lines("""
+"""The offer, its expiry and how to accept it, each once; these may follow a lead (`topics.LEADS`)."""
+OFFERS = OFFERS_AFTER_LEAD + lines("""
 {take|enjoy|have} [OFFER] off your next {bill|[PLAN] bill}: {just |please |}reply KEEP by [EXPIRY].
 {just reply|please reply|reply} KEEP by [EXPIRY] {for|to get|to take} [OFFER] off your next {bill|[PLAN] bill}.
 reply KEEP by [EXPIRY] and we'll take [OFFER] off your next {bill|[PLAN] bill}.
@@ -67,7 +67,7 @@ a reply of KEEP by [EXPIRY] {takes|gets you} [OFFER] off your next {bill|[PLAN] 
 would [OFFER] off your next {bill|[PLAN] bill} help? {Just reply|Please reply|Reply} KEEP by [EXPIRY].
 """)
 
-HOW = lines("""
+REPLY_REQUESTS = lines("""
 {Just|Simply|Please} reply to this message.
 {Reply|Please reply} and {tell us|let us know}.
 A {short|quick} reply {is enough|is all it takes|would help us}.
@@ -78,7 +78,7 @@ We're listening: {just|please} reply.
 {Let us know|Please let us know} by reply.
 If you have a moment, {please |just |}reply to this message.
 """)
-"""How to answer it."""
+"""How to answer a question."""
 
 ENDINGS = lines("""
 We'd love to keep you{ with us|}.

@@ -1,4 +1,4 @@
-"""Phrases of the corpus that speak to the reason why somebody may leave, or to nobody's. See `phrases`."""
+"""Phrases of the corpus about a customer's concern (price, service or contract), and those for none. See `phrases`."""
 
 from training.messenger.corpus.phrases import lines
 
@@ -82,7 +82,7 @@ We like having you around.
 A small sign of our thanks is overdue.
 """),
 }
-"""What speaks to the reason why somebody may leave; with or without an offer."""
+"""Statements about the concern, for messages with and without an offer."""
 
 LEADS: dict[str | None, tuple[str, ...]] = {
     "price": lines("""
@@ -107,7 +107,7 @@ As a token of our thanks,
 Because we'd like to keep you,
 """),
 }
-"""Openings of an offer that speak to the concern themselves."""
+"""Openings of an offer that address the concern."""
 
 AFTERWORDS: dict[str | None, tuple[str, ...]] = {
     "price": lines("""
@@ -131,7 +131,7 @@ You've earned it.
 It comes with our thanks.
 """),
 }
-"""What speaks to the concern only after the offer has been made."""
+"""Sentences that address the concern after the offer."""
 
 QUESTIONS: dict[str | None, tuple[str, ...]] = {
     "price": lines("""
@@ -175,4 +175,4 @@ Is there something you'd like us to {know|change|do differently}?
 How do you like {[PLAN]|being with us}?
 """),
 }
-"""What a message without an offer asks."""
+"""Questions of a message without an offer."""

@@ -1,4 +1,4 @@
-"""The model card of the message writer, with the numbers of the run that made it."""
+"""The model card of the message writer, with the metrics of the run that made it."""
 
 import re
 
@@ -7,44 +7,44 @@ from shared.artifacts import Manifest
 CARD = """# Message writer {version}
 
 An OPT of 3.5 million parameters (4 layers of 256, its own BPE of 1,024 tokens), in 8 bits for CTranslate2, and the
-reward model that ranks what it writes. Base, SFT, reward model and PPO were trained by `{made_by}`; `training.json`
-holds their histories, `sft.jsonl` what the model wrote before PPO.
+reward model that ranks its candidates. `{made_by}` trained the base model, SFT, the reward model and PPO;
+`training.json` holds their histories, `sft.jsonl` samples of the model before PPO.
 
 ## Use
 
-To write the words of a contact that was decided elsewhere, in slots that the messenger fills: it never sees a fact of
-the customer. What it writes is read by the shield before it leaves, and a template follows where it is stopped.
+It writes the text of a contact that has been decided elsewhere, in slots that the messenger fills: it never sees a
+customer's facts. The shield checks every text before it is sent; where it stops a text, a template replaces it.
 
 ## Metrics
 
 | | |
 |---|---|
-| PPO beats SFT by the held-out judge | {win_rate} (95 %: {win_rate_low} to {win_rate_high}) |
-| the same at equal length | {win_rate_at_equal_length} |
-| what serves, the better of two, beats SFT | {win_rate_served} |
-| reward model on pairs of the stated rubric; what is possible | {rm_accuracy}, {rm_ceiling} |
-| reward model on people's pairs (HH-RLHF, tested on others) | {rm_people_accuracy} |
-| choosing the longer there | {rm_people_longer} |
-| divergence from SFT over the last half of PPO, and its target, nats a text | {kl_mean}, {kl_target} |
-| distinct texts, of SFT's | {distinct_ratio} |
-| texts whose numbers and names are all the customer's, before the shield | {grounded} |
-| texts that break a rule of the shield, before it; SFT's | {violations_before_shield}, {violations_before_shield_sft} |
-| unsafe messages sent, after it | {unsafe_sent} |
+| win rate of PPO against SFT by the held-out rubric | {win_rate} (95 %: {win_rate_low} to {win_rate_high}) |
+| the same, length-controlled | {win_rate_at_equal_length} |
+| win rate of what serves, the better of two candidates, against SFT | {win_rate_served} |
+| accuracy of the reward model on the rubric's preferences; the highest possible | {rm_accuracy}, {rm_ceiling} |
+| accuracy of a reward model on human preferences (HH-RLHF, test split) | {rm_people_accuracy} |
+| accuracy of preferring the longer text there | {rm_people_longer} |
+| mean KL divergence from SFT over the last half of PPO, and its target, nats per text | {kl_mean}, {kl_target} |
+| share of distinct texts, relative to SFT | {distinct_ratio} |
+| texts whose numbers and names are all facts of the customer, before the shield | {grounded} |
+| texts that break a rule, before the shield; of SFT | {violations_before_shield}, {violations_before_shield_sft} |
+| unsafe messages sent, after the shield | {unsafe_sent} |
 
 ## Limits
 
-- **No person has judged these messages.** What is preferred is a stated rubric
-  (`training/messenger/evaluation/rubric.py`) with a person's noise, and the judge is another rubric. They show that
-  every stage does its work, not that customers like the messages or stay for them.
+- **No person has judged these messages.** Preferences come from a stated rubric
+  (`training/messenger/evaluation/rubric.py`) with noise, and another rubric judges the win rates. They show that every
+  stage works, not that customers like the messages or stay because of them.
 - The corpus is a grammar: the model knows the narrow language of these messages, in English, and nothing else.
-- On what people preferred in HH-RLHF a model this small, which has read only its grammar, does no better than a
-  coin; that reward model writes nothing and ships nowhere.
-- No pretrained model was at hand where it was made. The same stages take one by name: `--model facebook/opt-350m`.
+- On the human preferences of HH-RLHF a model this small, which has read only its grammar, is no better than chance;
+  that reward model writes nothing and is not part of the artifact.
+- No pretrained model was available where it was trained. The same stages take one by name: `--model facebook/opt-350m`.
 """
 
 
 def card(manifest: Manifest) -> str:
-    """Raises KeyError for a number not measured."""
+    """Raises `KeyError` for a metric that is missing."""
     words = {"version": manifest.version, "made_by": manifest.made_by}
 
     def number(name: str) -> str:

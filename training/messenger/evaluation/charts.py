@@ -1,4 +1,4 @@
-"""How PPO went, as charts."""
+"""Charts of the training history."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,23 +10,47 @@ from training.report.charts import BLUE, GREEN, GREY, ORANGE, new_figure, styled
 def reward_chart(ppo: Mapping[str, Any]) -> str:
     figure, axes = new_figure()
     axes.plot(ppo["update"], ppo["score"], color=BLUE, label="reward model's score")
-    axes.plot(ppo["update"], ppo["broken"], color=ORANGE, label="share that the shield would stop")
+    axes.plot(ppo["update"], ppo["broken"], color=ORANGE, label="share that breaks a rule of the shield")
     axes.set_xlabel("update")
     axes.legend()
-    return svg(figure, "Score of the reward model, which rises, and share of unsafe texts, by update of PPO")
+    return svg(
+        figure, "Score of the reward model, and share of texts that break a rule of the shield, by update of PPO"
+    )
 
 
 @styled
 def kl_chart(ppo: Mapping[str, Any]) -> str:
     figure, axes = new_figure()
-    axes.plot(ppo["update"], ppo["kl"], color=BLUE, label="divergence, nats a text")
-    axes.axhline(ppo["target"], color=GREY, linestyle="--", label="its target")
-    beside = axes.twinx()
-    beside.plot(ppo["update"], ppo["beta"], color=GREEN, label="β (right)")
-    beside.set_yscale("log")
+    axes.plot(ppo["update"], ppo["kl"], color=BLUE, label="KL to SFT, nats per text")
+    axes.axhline(ppo["target"], color=GREY, linestyle="--", label="target")
+    right = axes.twinx()
+    right.plot(ppo["update"], ppo["beta"], color=GREEN, label="β (right)")
+    right.set_yscale("log")
     axes.set_xlabel("update")
-    axes.legend(handles=[*axes.get_lines(), *beside.get_lines()])
-    return svg(figure, "Divergence from SFT beside its target, and the coefficient β that steers it, by update")
+    axes.legend(handles=[*axes.get_lines(), *right.get_lines()])
+    return svg(figure, "KL divergence from SFT, its target, and the coefficient β that controls it, by update of PPO")
+
+
+@styled
+def update_chart(ppo: Mapping[str, Any]) -> str:
+    """Diagnostics of the updates: needs `approx_kl`, which older histories lack."""
+    figure, axes = new_figure()
+    axes.plot(ppo["update"], ppo["clipped"], color=BLUE, label="clip fraction")
+    axes.plot(ppo["update"], ppo["approx_kl"], color=ORANGE, label="approximate KL to the rollout's policy")
+    axes.set_xlabel("update")
+    axes.legend()
+    return svg(figure, "Clip fraction, and approximate KL to the policy of the rollout in nats per token, by update")
+
+
+@styled
+def critic_chart(ppo: Mapping[str, Any]) -> str:
+    """Critic and entropy: needs `explained_variance`, which older histories lack."""
+    figure, axes = new_figure()
+    axes.plot(ppo["update"], ppo["explained_variance"], color=BLUE, label="explained variance of the critic")
+    axes.plot(ppo["update"], ppo["entropy"], color=GREEN, label="entropy of the policy, nats per token")
+    axes.set_xlabel("update")
+    axes.legend()
+    return svg(figure, "Explained variance of the critic, and entropy of the policy in nats per token, by update")
 
 
 @styled
@@ -34,10 +58,11 @@ def loss_chart(history: Mapping[str, Any]) -> str:
     figure, axes = new_figure()
     for stage, colour in (("base", GREY), ("sft", BLUE)):
         if stage in history:
-            points = history[stage]
-            axes.plot([step / points["step"][-1] for step in points["step"]], points["loss"], color=colour, label=stage)
+            columns = history[stage]
+            progress = [step / columns["step"][-1] for step in columns["step"]]
+            axes.plot(progress, columns["loss"], color=colour, label=stage)
     axes.set_xlabel("share of the stage's steps")
-    axes.set_ylabel("nats a token")
+    axes.set_ylabel("nats per token")
     axes.set_yscale("log")
     axes.legend()
-    return svg(figure, "Loss of the base model and of SFT while they learn")
+    return svg(figure, "Training loss of the base model and of SFT")

@@ -1,6 +1,6 @@
 """Evaluate the message writer: python -m training.messenger.evaluation.evaluate [--artifacts DIR] [--reports DIR]
 
-Writes messenger.html, to look at, and messenger.json, for machines. Needs the artifact alone.
+Writes messenger.html for people and messenger.json for programs. Needs the artifact alone.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.artifacts import ArtifactError
 from shared.settings import Settings
 from training.messenger.evaluation import report
-from training.messenger.evaluation.assess import SENT, evaluated
+from training.messenger.evaluation.assess import CUSTOMERS, assess
 
 
 def main() -> None:
@@ -19,14 +19,16 @@ def main() -> None:
     )
     parser.add_argument("--artifacts", type=Path, default=Settings().artifacts, help="folder of the artifacts")
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
-    parser.add_argument("--sent", type=int, default=SENT, help="customers who go through messenger and shield")
+    parser.add_argument(
+        "--sent", type=int, default=CUSTOMERS, help="customers whose messages go through messenger and shield"
+    )
     args = parser.parse_args()
     try:
-        found = evaluated(args.artifacts, args.sent)
+        evaluation = assess(args.artifacts, args.sent)
     except ArtifactError as error:
         sys.exit(str(error))
-    report.write(found, args.reports)
-    print(*(f"{aim.name:52} {aim.reached:8.3f}  {aim.verdict}" for aim in report.aims(found)), sep="\n")
+    report.write(evaluation, args.reports)
+    print(*(f"{aim.name:52} {aim.value:8.3f}  {aim.verdict}" for aim in report.aims(evaluation)), sep="\n")
     print(f"written to {args.reports / 'messenger.html'} and messenger.json")
 
 

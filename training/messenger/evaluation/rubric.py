@@ -1,7 +1,7 @@
-"""The stated rubric: what makes one message better than another, until people's own picks say so.
+"""The training rubric: it defines which of two messages is better, until preferences of people are available.
 
-Its preferences, with a person's noise, are what the reward model learns from, so it is a known truth to measure it by.
-Traits are read on the text in slots, each of which is about as long as what fills it. Lists of words are of whole ones.
+The reward model learns from preferences drawn from it with noise, so the true preferences are known to measure it by.
+Traits are measured on the text in slots, each about as long as its value. Word lists hold whole words.
 """
 
 import re
@@ -14,7 +14,7 @@ from scipy.special import expit
 from shared.messages import Brief
 
 SCALE = 2.0
-"""Log-odds of a preference for each point of difference: sets how often people would agree (see `ceiling`)."""
+"""Log-odds of a preference per point of difference; sets how often two readers agree (see `accuracy_ceiling`)."""
 
 CONCERNS = {
     "price": set(
@@ -29,132 +29,135 @@ CONCERNS = {
         " print sign".split()
     ),
 }
-THANKS = set("thank thanks thankful grateful appreciate".split())
-REQUESTS = set("reply write call visit tell let follow rate recommend update click".split())
-WARM = set("glad happy love loved enjoy enjoying enjoyed hope grateful thankful appreciate please lovely sorry".split())
-COLD = set(
+THANKS_WORDS = set("thank thanks thankful grateful appreciate".split())
+REQUEST_WORDS = set("reply write call visit tell let follow rate recommend update click".split())
+WARM_WORDS = set(
+    "glad happy love loved enjoy enjoying enjoyed hope grateful thankful appreciate please lovely sorry".split()
+)
+IMPERSONAL_WORDS = set(
     "account notice subscriber subscribers holder holders records pursuant regarding regard policy notified".split()
 )
-PUSHY = set(
+PUSHY_WORDS = set(
     "hurry urgent must quickly decide foolish regret now won't last chance miss final limited guarantee guaranteed"
     " winner congratulations soon".split()
 )
-SMALL = set("your with that have this from will would we'd we'll you've reply just please next bill".split())
-"""Words that may come twice."""
+COMMON_WORDS = set("your with that have this from will would we'd we'll you've reply just please next bill".split())
+"""Words whose repetition does not count."""
 
 _sentence = re.compile(r"[.?!:] ")
 _word = re.compile(r"[a-z']+|\[[a-z]+\]")
 
 
-class Text(NamedTuple):
+class ParsedText(NamedTuple):
     text: str
     sentences: list[list[str]]
     """Words in lower case."""
     words: list[str]
 
 
-def name(brief: Brief, text: Text) -> float:
-    """In the first three words, or later for half."""
+def name(brief: Brief, text: ParsedText) -> float:
+    """1 for the name among the first three words, half for later; without a known name, 1 for none."""
     if not brief.first_name:
         return float("[name]" not in text.words)
     return 1.0 if "[name]" in text.words[:3] else 0.5 * ("[name]" in text.words)
 
 
-def concern(brief: Brief, text: Text) -> float:
-    """Within the first ten words, falling to half at the 30th; all of it where nobody has a concern."""
+def concern(brief: Brief, text: ParsedText) -> float:
+    """1 where a word about the concern is among the first ten, falling to half at the 30th; 1 without a concern."""
     if not brief.concern:
         return 1.0
     words = CONCERNS[brief.concern]
-    at = next((at for at, word in enumerate(text.words) if word in words), None)
-    return 0.0 if at is None else 1 - 0.5 * min(max(at - 10, 0) / 20, 1)
+    position = next((i for i, word in enumerate(text.words) if word in words), None)
+    return 0.0 if position is None else 1 - 0.5 * min(max(position - 10, 0) / 20, 1)
 
 
-def call(brief: Brief, text: Text) -> float:
-    """What, how and until when, each once; without an offer a question, and how to answer it."""
+def call_to_action(brief: Brief, text: ParsedText) -> float:
+    """Offer, keyword and expiry once each; without an offer, a question and how to answer it. 0 for invented facts."""
     invented = any(map(str.isdigit, text.text))
     if brief.offer_percentage:
-        once = [text.text.count(part) == 1 for part in ("[OFFER]", "KEEP", "[EXPIRY]")]
+        once = [text.text.count(element) == 1 for element in ("[OFFER]", "KEEP", "[EXPIRY]")]
         return 0.0 if invented else float(np.dot(once, (0.4, 0.3, 0.3)))
     invented |= "[OFFER]" in text.text or "KEEP" in text.text
-    return 0.0 if invented else 0.5 * ("?" in text.text) + 0.5 * (not REQUESTS.isdisjoint(text.words))
+    return 0.0 if invented else 0.5 * ("?" in text.text) + 0.5 * (not REQUEST_WORDS.isdisjoint(text.words))
 
 
-def thanks(brief: Brief, text: Text) -> float:
-    """More than half of it for thanks, the rest for the time together, if it is known."""
-    thanked, together = not THANKS.isdisjoint(text.words), "[months]" in text.words or not brief.tenure_months
-    return 0.6 * thanked + 0.4 * (thanked and together)
+def thanks(brief: Brief, text: ParsedText) -> float:
+    """0.6 for thanks, and 0.4 for mentioning the tenure with them, if it is known."""
+    thanked, tenure = not THANKS_WORDS.isdisjoint(text.words), "[months]" in text.words or not brief.tenure_months
+    return 0.6 * thanked + 0.4 * (thanked and tenure)
 
 
-def brevity(brief: Brief, text: Text) -> float:
-    """From 90 to 140 characters, falling to nothing over 50 more or less."""
+def brevity(brief: Brief, text: ParsedText) -> float:
+    """1 from 90 to 140 characters, falling linearly to 0 over 50 more or fewer."""
     length = len(text.text)
     return max(0.0, 1 - max(90 - length, length - 140, 0) / 50)
 
 
-def one_request(brief: Brief, text: Text) -> float:
-    requests = sum(not REQUESTS.isdisjoint(sentence) for sentence in text.sentences)
+def one_request(brief: Brief, text: ParsedText) -> float:
+    requests = sum(not REQUEST_WORDS.isdisjoint(sentence) for sentence in text.sentences)
     return {0: 0.0, 1: 1.0, 2: 0.4}.get(requests, 0.0)
 
 
-def no_repeats(brief: Brief, text: Text) -> float:
-    """A quarter less for each word of four letters or more that has been said before."""
-    words = [word for word in text.words if len(word) > 3 and word not in SMALL]
+def no_repeats(brief: Brief, text: ParsedText) -> float:
+    """A quarter less for each repeated word of four letters or more."""
+    words = [word for word in text.words if len(word) > 3 and word not in COMMON_WORDS]
     return max(0.0, 1 - (len(words) - len(set(words))) / 4)
 
 
-def warmth(brief: Brief, text: Text) -> float:
-    """Up to two warm words, and no officialese."""
-    warm = sum(word in WARM for word in text.words)
-    cold = sum(word in COLD for word in text.words)
-    return max(0.0, 0.5 + 0.25 * min(warm, 2) - 0.5 * cold)
+def warmth(brief: Brief, text: ParsedText) -> float:
+    """A half, a quarter more for each warm word, at most two, and half less for each impersonal word."""
+    warm = sum(word in WARM_WORDS for word in text.words)
+    impersonal = sum(word in IMPERSONAL_WORDS for word in text.words)
+    return max(0.0, 0.5 + 0.25 * min(warm, 2) - 0.5 * impersonal)
 
 
-def calm(brief: Brief, text: Text) -> float:
-    """Half less for each word that presses, and for each exclamation mark but the first."""
-    return max(0.0, 1 - 0.5 * (sum(word in PUSHY for word in text.words) + max(text.text.count("!") - 1, 0)))
+def calm(brief: Brief, text: ParsedText) -> float:
+    """Half less for each pushy word, and for each exclamation mark but the first."""
+    return max(0.0, 1 - 0.5 * (sum(word in PUSHY_WORDS for word in text.words) + max(text.text.count("!") - 1, 0)))
 
 
-TRAITS: dict[str, tuple[float, Callable[[Brief, Text], float], str]] = {
-    "name": (1.0, name, "who is greeted by name reads on"),
-    "concern": (2.0, concern, "a message about what troubles them is for them, and they see it in the first line"),
-    "call": (2.0, call, "what cannot be acted on has no effect; what is said twice confuses"),
-    "thanks": (1.0, thanks, "time together is what is being asked for again"),
-    "brevity": (1.5, brevity, "it is read on a telephone, at a glance; too short is curt"),
-    "one request": (1.0, one_request, "two things to do are put off, one is done"),
-    "no repeats": (1.0, no_repeats, "repetition reads as a machine's"),
-    "warmth": (1.0, warmth, "people stay with people"),
+TRAITS: dict[str, tuple[float, Callable[[Brief, ParsedText], float], str]] = {
+    "name": (1.0, name, "people greeted by name read on"),
+    "concern": (2.0, concern, "customers see in the first line that the message is about their concern"),
+    "call": (2.0, call_to_action, "a message that cannot be acted on has no effect, and repetition confuses"),
+    "thanks": (1.0, thanks, "thanks for the time so far is a reason to stay"),
+    "brevity": (1.5, brevity, "it is read on a phone at a glance; too short is curt"),
+    "one request": (1.0, one_request, "one task is done, two are postponed"),
+    "no repeats": (1.0, no_repeats, "repetition sounds mechanical"),
+    "warmth": (1.0, warmth, "customers stay with people"),
     "calm": (1.5, calm, "pressure costs trust"),
 }
-"""Weight, measure in [0, 1], and why it counts."""
+"""Weight, measure in [0, 1], and the reason."""
 
 
-def read(text: str) -> Text:
+def parse(text: str) -> ParsedText:
     sentences = [_word.findall(sentence) for sentence in _sentence.split(text.lower())]
-    return Text(text, sentences, [word for sentence in sentences for word in sentence])
+    return ParsedText(text, sentences, [word for sentence in sentences for word in sentence])
 
 
 def traits(brief: Brief, text: str) -> dict[str, float]:
     """Each in [0, 1]."""
-    seen = read(text)
-    return {trait: measure(brief, seen) for trait, (_, measure, _) in TRAITS.items()}
+    parsed = parse(text)
+    return {trait: measure(brief, parsed) for trait, (_, measure, _) in TRAITS.items()}
 
 
 def score(brief: Brief, text: str) -> float:
-    seen = read(text)
-    return SCALE * sum(weight * measure(brief, seen) for weight, measure, _ in TRAITS.values())
+    """Log-odds, up to a constant, that the text is preferred: the weighted sum of its traits."""
+    parsed = parse(text)
+    return SCALE * sum(weight * measure(brief, parsed) for weight, measure, _ in TRAITS.values())
 
 
-def odds(briefs: Sequence[Brief], texts_a: Sequence[str], texts_b: Sequence[str]) -> np.ndarray:
+def preference_probabilities(briefs: Sequence[Brief], texts_a: Sequence[str], texts_b: Sequence[str]) -> np.ndarray:
     """[n], the probability that a is preferred to b (Bradley and Terry 1952)."""
     pairs = zip(briefs, texts_a, texts_b, strict=True)
     return expit([score(brief, a) - score(brief, b) for brief, a, b in pairs])
 
 
-def label(odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[n], whether a was preferred: drawn, as people differ."""
-    return rng.random(len(odds)) < odds
+def sample_labels(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[n], whether a is preferred, drawn from its probability, as readers differ."""
+    return rng.random(len(probabilities)) < probabilities
 
 
-def ceiling(odds: np.ndarray) -> float:
-    """The accuracy on such labels that nothing exceeds, not even the rubric itself."""
-    return float(np.maximum(odds, 1 - odds).mean())
+def accuracy_ceiling(probabilities: np.ndarray) -> float:
+    """The highest expected accuracy on such labels (Bayes accuracy): that of the rubric itself."""
+    return float(np.maximum(probabilities, 1 - probabilities).mean())

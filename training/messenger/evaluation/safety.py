@@ -1,13 +1,16 @@
-"""What the shield would say of a text in slots: its own rules, on what would leave."""
+"""The shield's rules, applied to texts in slots."""
 
 from services.messenger.prompt import render
 from services.shield.rules import violations
 from shared.messages import Brief
 
-UNFILLED = "needs a missing fact"
+MISSING_FACT = "needs a missing fact"
 
 
-def broken(brief: Brief, text: str) -> tuple[str, ...]:
-    """The rules that `text` breaks once it is filled and closed; an empty one counts as one that cannot be filled."""
+def broken_rules(brief: Brief, text: str) -> tuple[str, ...]:
+    """The shield's rules that `text` breaks once its slots are filled and its closing is added.
+
+    A text that is empty or needs a fact that the brief lacks breaks `MISSING_FACT`.
+    """
     message = render(text, brief)
-    return (UNFILLED,) if message is None else tuple(violations(message, brief))
+    return (MISSING_FACT,) if message is None else tuple(violations(message, brief))

@@ -1,4 +1,4 @@
-"""How often one writer's texts are better than another's, with intervals, and what is left of that at equal length."""
+"""How often one writer's texts are better than another's, with intervals; also controlled for their length."""
 
 from typing import NamedTuple
 
@@ -7,39 +7,40 @@ from scipy.special import expit
 
 from training.statistics import Estimate, Z, wilson_interval
 
-STEPS = 30
-"""Of Newton's method; ten are enough where there are wins on both sides."""
+NEWTON_STEPS = 30
+"""Ten are enough where there are wins on both sides."""
 
 
-class Rate(NamedTuple):
-    """Of `pairs`; a tie is half a win."""
+class WinRate(NamedTuple):
+    """Of the first writer; a tie is half a win."""
 
     pairs: int
     wins: Estimate
-    controlled: Estimate
-    """At equal length."""
+    length_controlled: Estimate
+    """As it would be for texts of equal length."""
 
 
-def rate(wins: np.ndarray, longer: np.ndarray) -> Rate:
-    """`wins` [n]: 1, 1/2 or 0 where the first text is better, as good or worse; `longer` [n]: its length less the
-    other's.
-    """
-    return Rate(len(wins), wilson_interval(float(wins.mean()), len(wins)), controlled(wins, longer))
+def win_rate(wins: np.ndarray, length_differences: np.ndarray) -> WinRate:
+    """`wins` [n]: 1, 1/2 or 0 where the first text is better, as good or worse; the differences are first − second."""
+    return WinRate(
+        len(wins), wilson_interval(float(wins.mean()), len(wins)), length_controlled(wins, length_differences)
+    )
 
 
-def controlled(wins: np.ndarray, longer: np.ndarray) -> Estimate:
-    """The share that a logistic regression of the wins on the difference of length says there would be without any.
+def length_controlled(wins: np.ndarray, length_differences: np.ndarray) -> Estimate:
+    """The win rate that a logistic regression on the length difference predicts for a difference of 0.
 
     As AlpacaEval 2 does (Dubois et al. 2024, equation 1, without the term of the prompt): tanh of the standardised
-    difference, its slope held by a ridge. A win and a loss by half, at equal length, keep it finite where one side wins
-    all. By Newton's method; the interval is by the information matrix.
+    difference, its slope held by a ridge. An added tie at equal length keeps the fit finite where one side wins every
+    pair. By Newton's method; the interval comes from the information matrix.
     """
-    gap = np.append(np.tanh(longer / (longer.std() or 1.0)), 0.0)
-    won, design, ridge = np.append(wins, 0.5), np.stack([np.ones(len(gap)), gap], axis=1), np.diag([0.0, 1.0])
+    differences = np.append(np.tanh(length_differences / (length_differences.std() or 1.0)), 0.0)
+    outcomes, ridge = np.append(wins, 0.5), np.diag([0.0, 1.0])
+    design = np.stack([np.ones(len(differences)), differences], axis=1)
     weights = np.zeros(2)
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         p = expit(design @ weights)
         information = (design.T * (p * (1 - p))) @ design + ridge
-        weights += np.linalg.solve(information, design.T @ (won - p) - ridge @ weights)
-    reach = Z * float(np.sqrt(np.linalg.inv(information)[0, 0]))
-    return Estimate(*(float(expit(weights[0] + side * reach)) for side in (0, -1, 1)))
+        weights += np.linalg.solve(information, design.T @ (outcomes - p) - ridge @ weights)
+    half_width = Z * float(np.sqrt(np.linalg.inv(information)[0, 0]))
+    return Estimate(*(float(expit(weights[0] + side * half_width)) for side in (0, -1, 1)))

@@ -1,4 +1,4 @@
-"""What the comparison rests on; TRL itself is not here, and lives in an environment of its own."""
+"""Parts of the comparison with TRL; TRL itself is not installed here, but in an environment of its own."""
 
 from pathlib import Path
 
@@ -7,123 +7,124 @@ import pytest
 import torch
 
 from services.messenger.prompt import build_prompt
-from tests.training.messenger.tiny_model import tiny
-from training.messenger.benchmarks.measure import (
-    Judge,
-    Learnt,
-    Outcome,
-    Reward,
-    Took,
-    Wrote,
+from tests.training.messenger.tiny_model import tiny_lm
+from training.messenger.benchmarks import text_ppo
+from training.messenger.benchmarks.metrics import (
+    BenchmarkRewardModel,
+    BenchmarkRun,
+    Duration,
+    TextMetrics,
+    TrainedModel,
+    TRLRewardModel,
+    benchmark_run,
+    evaluate,
     normalise,
-    outcome,
     summary,
     table,
-    wrote,
 )
-from training.messenger.benchmarks.ours import Fixed, ours
-from training.messenger.corpus.corpus import briefs
-from training.messenger.export import as_lm
+from training.messenger.corpus.corpus import sample_briefs
 from training.messenger.lm import encode, load, save
-from training.messenger.ppo import Args
+from training.messenger.ppo import TextPPOArgs
 from training.messenger.reward import RewardModel
 from training.statistics import interval_over_seeds
 
-BRIEFS = briefs(np.random.default_rng(0), 12)
-ASKED = [build_prompt(brief) for brief in BRIEFS]
+BRIEFS = sample_briefs(np.random.default_rng(0), 12)
+PROMPTS = [build_prompt(brief) for brief in BRIEFS]
 TEXTS = [f" Hello [NAME], thank you{'!' * n}" for n in range(len(BRIEFS))]
-SMALL = Args(updates=2, texts=8, batch=4, most=6, unsafe=0.0, beta=0.3)
+SMALL = TextPPOArgs(num_updates=2, batch_size=8, minibatch_size=4, max_new_tokens=6, rule_penalty=0.0, kl_coef=0.3)
 
 
 @pytest.fixture(scope="module")
 def trained() -> RewardModel:
-    model = RewardModel(tiny(), 3)
-    model.normalise(model.score(ASKED, TEXTS, 99))
-    model.merge()
+    model = RewardModel(tiny_lm(), 3)
+    model.normalise(model.score(PROMPTS, TEXTS, 99))
+    model.freeze()
     return model
 
 
 @pytest.fixture
-def judge(trained: RewardModel, tmp_path: Path) -> Judge:
-    save(as_lm(trained), tmp_path)
-    return Judge.of(load(tmp_path))
+def reward_model(trained: RewardModel, tmp_path: Path) -> BenchmarkRewardModel:
+    save(trained.as_lm(), tmp_path)
+    return BenchmarkRewardModel.from_lm(load(tmp_path))
 
 
-def test_a_reward_model_reads_as_it_was_saved_but_for_its_mean(trained: RewardModel, judge: Judge) -> None:
-    before, read = trained.score(ASKED, TEXTS, 99), judge.score(ASKED, TEXTS, 99)
-    assert read - read.mean() == pytest.approx(before - before.mean(), abs=1e-4)
+def test_a_reward_model_read_from_a_language_model_loses_only_its_mean(
+    trained: RewardModel, reward_model: BenchmarkRewardModel
+) -> None:
+    before, loaded = trained.score(PROMPTS, TEXTS, 99), reward_model.score(PROMPTS, TEXTS, 99)
+    assert loaded - loaded.mean() == pytest.approx(before - before.mean(), abs=1e-4)
 
-    judge.normalise(read)
-    assert judge.score(ASKED, TEXTS, 99) == pytest.approx(before, abs=1e-4)
+    reward_model.normalise(loaded)
+    assert reward_model.score(PROMPTS, TEXTS, 99) == pytest.approx(before, abs=1e-4)
 
 
-def test_the_shape_that_trl_asks_for_says_the_same_of_what_has_ended_and_0_of_what_has_not(judge: Judge) -> None:
-    judge.normalise(judge.score(ASKED, TEXTS, 99))
-    batch = encode(judge.tokenizer, ASKED, TEXTS, 99)
-    batch.ids[0, batch.last[0]] = batch.ids[0, batch.last[0] - 1]
-    model = Reward(judge)
-    said = getattr(model, model.base_model_prefix)(
-        input_ids=batch.ids.masked_fill(batch.mask == 0, 0),
-        attention_mask=batch.mask,
-        position_ids=batch.mask.cumsum(1) - batch.mask,  # as TRL counts them
+def test_the_reward_model_for_trl_scores_ended_texts_the_same_and_others_0(
+    reward_model: BenchmarkRewardModel,
+) -> None:
+    reward_model.normalise(reward_model.score(PROMPTS, TEXTS, 99))
+    batch = encode(reward_model.tokenizer, PROMPTS, TEXTS, 99)
+    batch.ids[0, batch.last_index[0]] = batch.ids[0, batch.last_index[0] - 1]
+    model = TRLRewardModel(reward_model)
+    output = getattr(model, model.base_model_prefix)(
+        input_ids=batch.ids.masked_fill(batch.attention_mask == 0, 0),
+        attention_mask=batch.attention_mask,
+        position_ids=batch.attention_mask.cumsum(1) - batch.attention_mask,  # as TRL counts them
         output_hidden_states=True,
     )
-    found = model.score(said.hidden_states[-1])[torch.arange(len(TEXTS)), batch.last, 0]
+    scores = model.score(output.hidden_states[-1])[torch.arange(len(TEXTS)), batch.last_index, 0]
 
-    assert found[1:].numpy() == pytest.approx(judge.score(ASKED, TEXTS, 99)[1:], abs=1e-4)
-    assert found[0] == 0
-    assert not any(weight.requires_grad for weight in judge.parameters())
-
-
-def test_what_the_frozen_model_writes_has_a_mean_of_0_a_spread_of_1_and_no_divergence(judge: Judge) -> None:
-    sft = tiny()
-    normalise(judge, sft, briefs(np.random.default_rng(1), 200), SMALL.most)
-    found = wrote(sft, sft, judge, briefs(np.random.default_rng(2), 200), SMALL.most)
-
-    assert found.score == pytest.approx(0, abs=0.3)
-    assert found.kl == pytest.approx(0, abs=1e-4)
-    assert 0 <= found.ended <= 1
-    assert found == wrote(tiny(), sft, judge, briefs(np.random.default_rng(2), 200), SMALL.most), "the same luck"
+    assert scores[1:].numpy() == pytest.approx(reward_model.score(PROMPTS, TEXTS, 99)[1:], abs=1e-4)
+    assert scores[0] == 0
+    assert not any(weight.requires_grad for weight in reward_model.parameters())
 
 
-def test_beta_stays() -> None:
-    control = Fixed(target=6.0, beta=0.3)
+def test_texts_of_the_sft_model_have_a_mean_score_of_0_and_no_divergence(
+    reward_model: BenchmarkRewardModel,
+) -> None:
+    sft = tiny_lm()
+    normalise(reward_model, sft, sample_briefs(np.random.default_rng(1), 200), SMALL.max_new_tokens)
+    eval_briefs = sample_briefs(np.random.default_rng(2), 200)
+    metrics = evaluate(sft, sft, reward_model, eval_briefs, SMALL.max_new_tokens)
 
-    assert [control.step(kl, 999) for kl in (0.0, 6.0, 99.0)] == [0.3] * 3
-
-
-def test_ours_learns_and_says_what_it_wrote_and_took(judge: Judge) -> None:
-    sft = tiny()
-    learnt = ours(tiny(), judge, BRIEFS, SMALL)
-
-    assert 0 < learnt.tokens <= SMALL.updates * SMALL.texts * SMALL.most
-    assert learnt.took.seconds > 0
-    assert learnt.took.processor_seconds > 0
-    assert wrote(learnt.lm, sft, judge, BRIEFS, SMALL.most).kl > 0
+    assert metrics.score == pytest.approx(0, abs=0.3)
+    assert metrics.kl == pytest.approx(0, abs=1e-4)
+    assert 0 <= metrics.ended <= 1
+    assert metrics == evaluate(tiny_lm(), sft, reward_model, eval_briefs, SMALL.max_new_tokens), "the same seed"
 
 
-def run(name: str, seed: int, tokens: int, score: float) -> Outcome:
-    return outcome(name, seed, 0.1, Learnt(tiny(), tokens, Took(10.0, 5.0)), Wrote(score, 2.0, 1.0))
+def test_the_own_ppo_learns_and_reports_tokens_and_duration(reward_model: BenchmarkRewardModel) -> None:
+    sft = tiny_lm()
+    trained = text_ppo.train(tiny_lm(), reward_model, BRIEFS, SMALL)
+
+    assert 0 < trained.tokens <= SMALL.num_updates * SMALL.batch_size * SMALL.max_new_tokens
+    assert trained.duration.seconds > 0
+    assert trained.duration.processor_seconds > 0
+    assert evaluate(trained.lm, sft, reward_model, BRIEFS, SMALL.max_new_tokens).kl > 0
 
 
-def test_the_summary_by_hand_pairs_seeds() -> None:
+def run(name: str, seed: int, tokens: int, score: float) -> BenchmarkRun:
+    trained = TrainedModel(tiny_lm(), tokens, Duration(10.0, 5.0))
+    return benchmark_run(name, seed, 0.1, trained, TextMetrics(score, 2.0, 1.0))
+
+
+def test_the_summary_pairs_the_runs_by_seed() -> None:
     runs = [run("ours", 0, 300, 2.0), run("trl", 0, 100, 1.0), run("ours", 1, 300, 3.0), run("trl", 1, 150, 2.5)]
-    found = summary(runs)
+    report = summary(runs)
 
-    assert found["learners"]["ours"]["tokens_per_second"] == {"mean": 30, "low": 30, "high": 30}
-    assert found["learners"]["trl"]["tokens_per_processor_second"]["mean"] == 25
-    assert found["learners"]["ours"]["objective"]["mean"] == pytest.approx(2.5 - 0.1 * 2)
-    assert found["ours_over"].keys() == {"trl"}
-    assert found["ours_over"]["trl"]["tokens_per_second"]["mean"] == 2.5
-    assert found["ours_over"]["trl"]["score"] == interval_over_seeds([1.0, 0.5])
-    assert len(found["runs"]) == 4
+    assert report["learners"]["ours"]["tokens_per_second"] == {"mean": 30, "low": 30, "high": 30}
+    assert report["learners"]["trl"]["tokens_per_processor_second"]["mean"] == 25
+    assert report["learners"]["ours"]["objective"]["mean"] == pytest.approx(2.5 - 0.1 * 2)
+    assert report["ours_over"].keys() == {"trl"}
+    assert report["ours_over"]["trl"]["tokens_per_second"]["mean"] == 2.5
+    assert report["ours_over"]["trl"]["score"] == interval_over_seeds([1.0, 0.5])
+    assert len(report["runs"]) == 4
 
 
-def test_the_table_has_a_line_a_learner_and_intervals_where_there_are_seeds() -> None:
-    one = table(summary([run("ours", 0, 30_000, 2.0), run("trl", 0, 100, 1.0)])).splitlines()
-    two = table(summary([run("ours", seed, 300, 2.0 + seed) for seed in range(2)])).splitlines()
+def test_the_table_has_a_line_per_learner_and_intervals_over_several_seeds() -> None:
+    one_seed = table(summary([run("ours", 0, 30_000, 2.0), run("trl", 0, 100, 1.0)])).splitlines()
+    two_seeds = table(summary([run("ours", seed, 300, 2.0 + seed) for seed in range(2)])).splitlines()
 
-    assert [line.split()[:2] for line in one[1:]] == [["ours", "3,000"], ["trl", "10"]]
-    assert len({len(line) for line in one}) == 1
-    assert "30 [30, 30]" in two[1]
-    assert "2.50 [-3.85, 8.85]" in two[1]
+    assert [line.split()[:2] for line in one_seed[1:]] == [["ours", "3,000"], ["trl", "10"]]
+    assert len({len(line) for line in one_seed}) == 1
+    assert "30 [30, 30]" in two_seeds[1]
+    assert "2.50 [-3.85, 8.85]" in two_seeds[1]

@@ -5,9 +5,15 @@ import numpy as np
 import pytest
 
 from shared.messages import Brief
-from training.messenger.corpus.corpus import briefs, write
+from training.messenger.corpus.corpus import sample_briefs, write_message
 from training.messenger.evaluation import rubric
-from training.messenger.evaluation.rubric import ceiling, label, odds, score, traits
+from training.messenger.evaluation.rubric import (
+    accuracy_ceiling,
+    preference_probabilities,
+    sample_labels,
+    score,
+    traits,
+)
 
 OFFER = Brief(
     offer_percentage=10,
@@ -24,11 +30,11 @@ BEST = (
 )
 
 
-def only(trait: str, text: str, brief: Brief = OFFER) -> float:
+def trait_value(trait: str, text: str, brief: Brief = OFFER) -> float:
     return traits(brief, text)[trait]
 
 
-def test_the_best_text_has_all_of_every_trait() -> None:
+def test_the_best_text_has_the_full_value_of_every_trait() -> None:
     assert traits(OFFER, BEST) == {trait: pytest.approx(1, abs=0.051) for trait in rubric.TRAITS}
     assert score(OFFER, BEST) == pytest.approx(
         rubric.SCALE * sum(weight for weight, *_ in rubric.TRAITS.values()), rel=0.01
@@ -76,8 +82,8 @@ def test_the_best_text_has_all_of_every_trait() -> None:
         ("calm", "You must hurry.", 0.0),
     ],
 )
-def test_a_trait_is_as_worked_by_hand(trait: str, text: str, value: float) -> None:
-    assert only(trait, text) == pytest.approx(value)
+def test_a_trait_is_as_computed_by_hand(trait: str, text: str, value: float) -> None:
+    assert trait_value(trait, text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +100,12 @@ def test_a_trait_is_as_worked_by_hand(trait: str, text: str, value: float) -> No
         ("call", "Will 20% do? Just reply.", 0.0),
     ],
 )
-def test_without_an_offer_or_facts_other_things_are_good(trait: str, text: str, value: float) -> None:
-    assert only(trait, text, SERVICE) == value
+def test_traits_of_a_brief_without_offer_and_facts(trait: str, text: str, value: float) -> None:
+    assert trait_value(trait, text, SERVICE) == value
 
 
-def test_who_has_no_concern_needs_none_spoken_to() -> None:
-    assert only("concern", "Hello.", OFFER.model_copy(update={"concern": None})) == 1
+def test_a_customer_without_concern_gets_the_full_value_for_any_text() -> None:
+    assert trait_value("concern", "Hello.", OFFER.model_copy(update={"concern": None})) == 1
 
 
 @pytest.mark.parametrize(
@@ -112,62 +118,62 @@ def test_who_has_no_concern_needs_none_spoken_to() -> None:
         ("your next bill!! ", "your next bill. "),
     ],
 )
-def test_a_better_word_makes_a_text_better(worse: str, better: str) -> None:
-    """Except for its length, which is kept where it does not matter."""
+def test_a_better_phrase_raises_the_score(worse: str, better: str) -> None:
+    """For texts of a length at which a few characters do not change the score."""
     rng = np.random.default_rng(0)
     offer = OFFER.model_copy(update={"first_name": None, "tenure_months": None})
-    texts = [text for text in (write(offer, rng) for _ in range(1_000)) if better in text or worse in text]
+    texts = [text for text in (write_message(offer, rng) for _ in range(1_000)) if better in text or worse in text]
     pairs = [(text.replace(better, worse), text.replace(worse, better)) for text in texts if 98 <= len(text) <= 132]
     assert len(pairs) > 5
     assert all(score(OFFER, good) > score(OFFER, bad) for bad, good in pairs)
 
 
-def test_every_trait_says_how_much_it_counts_and_why() -> None:
-    assert all(weight > 0 and why for weight, _, why in rubric.TRAITS.values())
+def test_every_trait_has_a_weight_and_a_reason() -> None:
+    assert all(weight > 0 and reason for weight, _, reason in rubric.TRAITS.values())
 
 
-def test_traits_lie_between_nothing_and_all() -> None:
+def test_traits_lie_between_0_and_1() -> None:
     rng = np.random.default_rng(1)
-    for brief in briefs(rng, 1_000):
-        assert all(0 <= value <= 1 for value in traits(brief, write(brief, rng, 0.5)).values())
+    for brief in sample_briefs(rng, 1_000):
+        assert all(0 <= value <= 1 for value in traits(brief, write_message(brief, rng, 0.5)).values())
     assert set(traits(OFFER, "")) == set(rubric.TRAITS)
 
 
-def test_scores_are_log_odds() -> None:
+def test_score_differences_are_log_odds_of_the_preference() -> None:
     flat = BEST.replace("thank you for [MONTHS] with us", "here we are again, as ever")
     difference = score(OFFER, BEST) - score(OFFER, flat)
     assert difference > 0
-    there, back = odds([OFFER, OFFER], [BEST, flat], [flat, BEST])
-    assert there == pytest.approx(1 / (1 + np.exp(-difference)))
-    assert there + back == pytest.approx(1)
+    forward, backward = preference_probabilities([OFFER, OFFER], [BEST, flat], [flat, BEST])
+    assert forward == pytest.approx(1 / (1 + np.exp(-difference)))
+    assert forward + backward == pytest.approx(1)
 
 
-def test_labels_fall_as_often_as_the_odds_say() -> None:
-    drawn = label(np.full(20_000, 0.7), np.random.default_rng(0))
-    assert drawn.mean() == pytest.approx(0.7, abs=0.015)
+def test_labels_follow_their_probabilities() -> None:
+    labels = sample_labels(np.full(20_000, 0.7), np.random.default_rng(0))
+    assert labels.mean() == pytest.approx(0.7, abs=0.015)
 
 
-def test_the_ceiling_is_the_accuracy_of_who_knows_the_odds() -> None:
-    assert ceiling(np.array([0.9, 0.2, 0.5])) == pytest.approx((0.9 + 0.8 + 0.5) / 3)
+def test_the_ceiling_is_the_accuracy_of_who_knows_the_preference_probabilities() -> None:
+    assert accuracy_ceiling(np.array([0.9, 0.2, 0.5])) == pytest.approx((0.9 + 0.8 + 0.5) / 3)
 
 
-def test_on_pairs_of_the_corpus_nobody_can_be_right_more_than_four_times_in_five() -> None:
+def test_the_accuracy_ceiling_on_pairs_of_the_corpus_is_80_percent() -> None:
     rng = np.random.default_rng(2)
-    asked = briefs(rng, 4_000)
-    first, second = ([write(brief, rng, 0.3) for brief in asked] for _ in range(2))
-    known = odds(asked, first, second)
-    assert ceiling(known) == pytest.approx(0.80, abs=0.01)
-    right = label(known, rng) == (known > 0.5)
-    assert right.mean() == pytest.approx(ceiling(known), abs=0.02)
+    briefs = sample_briefs(rng, 4_000)
+    first, second = ([write_message(brief, rng, 0.3) for brief in briefs] for _ in range(2))
+    probabilities = preference_probabilities(briefs, first, second)
+    assert accuracy_ceiling(probabilities) == pytest.approx(0.80, abs=0.01)
+    correct = sample_labels(probabilities, rng) == (probabilities > 0.5)
+    assert correct.mean() == pytest.approx(accuracy_ceiling(probabilities), abs=0.02)
 
 
 def test_scoring_a_text_takes_no_longer_than_writing_it_by_grammar() -> None:
     rng = np.random.default_rng(3)
-    asked = briefs(rng, 2_000)
+    briefs = sample_briefs(rng, 2_000)
     start = time.process_time()
-    texts = [write(brief, rng) for brief in asked]
+    texts = [write_message(brief, rng) for brief in briefs]
     between = time.process_time()
-    for brief, text in zip(asked, texts, strict=True):
+    for brief, text in zip(briefs, texts, strict=True):
         score(brief, text)
     writing, scoring = between - start, time.process_time() - between
 

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from shared.messages import Brief
-from training.messenger.corpus.corpus import briefs, write
-from training.messenger.evaluation.safety import UNFILLED, broken
+from training.messenger.corpus.corpus import sample_briefs, write_message
+from training.messenger.evaluation.safety import MISSING_FACT, broken_rules
 
 SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
 GOOD = "Hi [NAME], thank you for [MONTHS] with us. Take [OFFER] off your next [PLAN] bill: reply KEEP by [EXPIRY]."
 
 
-def test_a_good_text_breaks_nothing() -> None:
-    assert broken(SAM, GOOD) == ()
+def test_a_good_text_breaks_no_rule() -> None:
+    assert broken_rules(SAM, GOOD) == ()
 
 
 @pytest.mark.parametrize(
@@ -26,24 +26,24 @@ def test_a_good_text_breaks_nothing() -> None:
         ("Hi [NAME]: [OFFER]?", ("length: 35 characters, not 50 to 200",)),
     ],
 )
-def test_the_shields_rules_are_read_on_the_filled_text_with_its_closing(text: str, rules: tuple[str, ...]) -> None:
-    assert broken(SAM, text) == rules
+def test_the_rules_of_the_shield_apply_to_the_filled_text_with_its_closing(text: str, rules: tuple[str, ...]) -> None:
+    assert broken_rules(SAM, text) == rules
 
 
 @pytest.mark.parametrize("text", ["Hi [NAME], hello.", "Hi, enjoy [OFFER].", "For [WHOM] it may concern", ""])
-def test_a_text_that_cannot_be_filled_needs_a_fact(text: str) -> None:
-    assert broken(Brief(offer_percentage=0), text) == (UNFILLED,)
+def test_a_text_that_cannot_be_filled_lacks_a_fact(text: str) -> None:
+    assert broken_rules(Brief(offer_percentage=0), text) == (MISSING_FACT,)
 
 
-def test_the_length_is_that_of_the_filled_text() -> None:
+def test_the_rule_of_length_applies_to_the_filled_text() -> None:
     long = SAM.model_copy(update={"first_name": "A" + "b" * 90})
-    assert broken(long, GOOD)[0].startswith("length: ")
+    assert broken_rules(long, GOOD)[0].startswith("length: ")
 
 
-def test_many_can_be_read_in_little_time() -> None:
+def test_a_thousand_texts_are_checked_in_a_second() -> None:
     rng = np.random.default_rng(0)
-    pairs = [(brief, write(brief, rng, 0.3)) for brief in briefs(rng, 200) for _ in range(10)]
+    pairs = [(brief, write_message(brief, rng, 0.3)) for brief in sample_briefs(rng, 200) for _ in range(10)]
     start = time.process_time()
     for brief, text in pairs:
-        broken(brief, text)
+        broken_rules(brief, text)
     assert len(pairs) / (time.process_time() - start) > 1_000  # 7,000 measured; a busy machine has less
