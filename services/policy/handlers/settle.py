@@ -71,13 +71,22 @@ async def settle(outcomes: Sequence[Outcome], *, context: PolicyContext) -> list
         if outcome.outcome == "erased":
             await erase(outcome.customer_id, context.store, context.ledger, context.pseudonyms)
     parsed = await _parse([outcome for outcome in outcomes if outcome.outcome != "erased"], context, now)
-    unsettled = await _commit(parsed, context, now, may_borrow=True)
+    unsettled = await _commit(parsed, context, now)
     for short in [item for item in unsettled if item.shortage]:
-        await context.ledger.borrow(context.ledger.shard_of(short.outcome.customer_id), short.shortage)
-        unsettled += await _commit([short.outcome], context, now, may_borrow=False)
+        unsettled += await _borrow_and_settle(short, context, now)
     for early in [item for item in unsettled if not item.shortage]:
         await _wait_for_decision(early.outcome, context, now)
     return [[] for _ in outcomes]
+
+
+async def _borrow_and_settle(short: Unsettled, context: PolicyContext, now: datetime) -> list[Unsettled]:
+    """Try again after the shard has borrowed. Raises `UnprocessableError` if it is still short."""
+    outcome = short.outcome
+    await context.ledger.borrow(context.ledger.shard_of(outcome.customer_id), short.shortage)
+    unsettled = await _commit([outcome], context, now)
+    if any(item.shortage for item in unsettled):
+        raise UnprocessableError(f"the money for event {outcome.event_id!r}, given back before, is spent meanwhile")
+    return unsettled
 
 
 async def _parse(outcomes: Sequence[Outcome], context: PolicyContext, now: datetime) -> list[ParsedOutcome]:
@@ -101,25 +110,17 @@ def _parse_one(outcome: Outcome, state: CustomerState, now: datetime) -> ParsedO
     return ParsedOutcome(outcome.id, event_id, outcome.customer_id, frozenset(words), keep_written_at)
 
 
-async def _commit(
-    outcomes: Sequence[ParsedOutcome], context: PolicyContext, now: datetime, *, may_borrow: bool
-) -> list[Unsettled]:
+async def _commit(outcomes: Sequence[ParsedOutcome], context: PolicyContext, now: datetime) -> list[Unsettled]:
     updates = []
     for outcome in outcomes:
         keys = DecisionKeys.of(outcome.event_id, outcome.customer_id, context)
-        change = partial(_settle, outcome=outcome, keys=keys, context=context, now=now, may_borrow=may_borrow)
+        change = partial(_settle, outcome=outcome, keys=keys, now=now, expires_at=now + context.retention_period)
         updates.append((keys if outcome.event_id else keys[1:], change))
     return [result for result in await context.store.update_all(updates) if result]
 
 
 def _settle(
-    documents: Documents,
-    *,
-    outcome: ParsedOutcome,
-    keys: DecisionKeys,
-    context: PolicyContext,
-    now: datetime,
-    may_borrow: bool,
+    documents: Documents, *, outcome: ParsedOutcome, keys: DecisionKeys, now: datetime, expires_at: datetime
 ) -> tuple[dict[Key, Document], Unsettled | None]:
     opts_out, plan = "opted-out" in outcome.words, documents.get(keys.plan)
     writes: dict[Key, Document] = {}
@@ -135,12 +136,9 @@ def _settle(
     shard, cents = Shard.from_document(documents[keys.shard]), plan["cents"]
     before, after = plan["status"], status_of(outcomes) if cents else "free"
     if after == "committed" and before == "released" and shard.free < cents:
-        if may_borrow:
-            return {}, Unsettled(outcome, shortage=cents)
-        raise UnprocessableError(f"the money for event {outcome.event_id!r}, given back before, is spent meanwhile")
+        return {}, Unsettled(outcome, shortage=cents)
     if before != after:
         writes[keys.shard] = shard.change_status(cents, plan.get("awaited", 0), before, after).to_document()
-    expires_at = now + context.retention_period
     due = plan["due"] if after == "reserved" else expires_at.timestamp()
     writes[keys.plan] = {**plan, "status": after, "outcomes": outcomes, "due": due}
     state = CustomerState.from_document(documents[keys.customer])

@@ -52,15 +52,15 @@ class SingleCustomerDP(DynamicProgram):
         days, rules = np.arange(self.rules.quarter - day), self.rules
         rest_days = self.response_model.value_days - day - days - self.longest_effect
         rest = expected_revenue(self.customers, rest_days, 0, 0, 0, self.response_model)
-        at_once = self._at_once - (1 + price) * self._cost - self.response_model.contact_cost
+        at_once = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
         # By days from now, after one more contact; nothing is gained at the cap.
-        best = np.zeros(len(days) + self._pause.max() + 1)
+        best = np.zeros(len(days) + self._days_to_next.max() + 1)
         for made in reversed(range(contacts, rules.cap)):
-            accepted = self._accepted[:, :, made] * best[self._pause[:, None] + days]
-            declined = self._declined[:, :, made] * best[rules.cooldown + days]
-            contact = at_once[:, :, made] + self._in_time[:, :, made] * rest + accepted + declined
-            best[: len(days)] = _best_from(contact.max(axis=0), self._tomorrow[0, 0])
-        return contact[:, 0].tolist(), float(self._tomorrow[0, 0] * best[1])
+            accepted = self._accepted_survival[:, :, made] * best[self._days_to_next[:, None] + days]
+            declined = self._declined_survival[:, :, made] * best[rules.cooldown + days]
+            contact = at_once[:, :, made] + self._survival_change[:, :, made] * rest + accepted + declined
+            best[: len(days)] = _best_from(contact.max(axis=0), self._daily_survival[0, 0])
+        return contact[:, 0].tolist(), float(self._daily_survival[0, 0] * best[1])
 
 
 def _best_from(gains: Floats, survival: float) -> Floats:

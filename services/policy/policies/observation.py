@@ -39,14 +39,15 @@ def observe(
     1 / (1 + shadow price): 1 where money is free, 0 where there is none.
     """
     relative_hazard = np.where(offer_days_left > 0, np.float32(1 - response_model.effect), np.float32(1))
-    np.exp(hazard * relative_hazard * -response_model.risk_days, out=out[0])
-    np.subtract(1, out[0], out=out[0])
-    out[1:5] = accept
-    out[5] = 1 / (1 + price)
-    np.minimum(days_since_contact, MAX_DAYS_SINCE_CONTACT, out=out[6])
-    out[6] /= MAX_DAYS_SINCE_CONTACT
-    out[7] = ~(cooldown_over(days_since_contact, rules.cooldown) & (offer_days_left <= 0))
-    np.minimum(contacts / rules.cap, 1, out=out[8])
+    churn_risk, days = out[0], out[-3]
+    np.exp(hazard * relative_hazard * -response_model.risk_days, out=churn_risk)
+    np.subtract(1, churn_risk, out=churn_risk)
+    out[1:-4] = accept
+    out[-4] = 1 / (1 + price)
+    np.minimum(days_since_contact, MAX_DAYS_SINCE_CONTACT, out=days)
+    days /= MAX_DAYS_SINCE_CONTACT
+    out[-2] = ~(cooldown_over(days_since_contact, rules.cooldown) & (offer_days_left <= 0))
+    np.minimum(contacts / rules.cap, 1, out=out[-1])
     return out
 
 

@@ -26,6 +26,7 @@ class Rules(NamedTuple):
     """The rules of the gate, in whole days."""
 
     cooldown: int = 14
+    """Days from one contact to the next."""
     cap: int = 3
     """Contacts allowed in the quarter."""
     quarter: int = 90
@@ -83,27 +84,30 @@ class DynamicProgram:
         def expected_change(accepted: Floats, declined: Floats, before: Floats) -> Floats:
             return self._accept * accepted + (1 - self._accept) * declined - before
 
+        # [levels, customers, contacts so far], or what broadcasts to it
         fatigue_days = response_model.fatigue_days
         self._accept = customers.accept.T[:, :, None]
         self._cost = self._accept * (DISCOUNTS[:, None] * customers.bill)[:, :, None]
-        self._at_once = expected_change(
+        self._immediate_gain = expected_change(
             expected_revenue(columns, self.longest_effect, offer_days_left, fatigue_days, *contacts),
             expected_revenue(columns, self.longest_effect, 0, fatigue_days, *contacts),
             expected_revenue(columns, self.longest_effect, 0, 0, 0, response_model),
         )
-        self._in_time = expected_change(
+        self._survival_change = expected_change(
             survival(self.longest_effect, offer_days_left, fatigue_days),
             survival(self.longest_effect, 0, fatigue_days),
             survival(self.longest_effect, 0, 0),
         )
-        self._tomorrow = np.exp(-columns.hazard)
-        self._declined = (1 - self._accept) * survival(rules.cooldown, 0, fatigue_days)
-        self._pause = np.maximum(rules.cooldown, response_model.effect_days)
-        self._accepted = self._accept * survival(self._pause[:, None, None], offer_days_left, fatigue_days)
+        self._daily_survival = np.exp(-columns.hazard)
+        self._declined_survival = (1 - self._accept) * survival(rules.cooldown, 0, fatigue_days)
+        self._days_to_next = np.maximum(rules.cooldown, response_model.effect_days)
+        self._accepted_survival = self._accept * survival(
+            self._days_to_next[:, None, None], offer_days_left, fatigue_days
+        )
 
     def solve(self, price: float) -> Iterator[DayValues]:
         """Backward induction over the days of the quarter, last first; 1 unit of spend counts as 1 + `price`."""
-        at_once = self._at_once - (1 + price) * self._cost - self.response_model.contact_cost
+        at_once = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
         days = self.rules.quarter + max(self.longest_effect, self.rules.cooldown) + 1
         best = np.zeros((days, len(self.customers.hazard), self.rules.cap + 1))  # nothing is gained at the cap
         spend = best.copy()
@@ -111,18 +115,18 @@ class DynamicProgram:
             rest = expected_revenue(
                 self.customers, self.response_model.value_days - day - self.longest_effect, 0, 0, 0, self.response_model
             )
-            contact = at_once + self._in_time * rest[:, None] + self._later(best, day)
-            wait = self._tomorrow * best[day + 1, :, :-1]
+            contact = at_once + self._survival_change * rest[:, None] + self._continuation(best, day)
+            wait = self._daily_survival * best[day + 1, :, :-1]
             level = contact.argmax(axis=0)[None]
             gained = np.take_along_axis(contact, level, axis=0)[0]
-            spent = np.take_along_axis(self._cost + self._later(spend, day), level, axis=0)[0]
+            spent = np.take_along_axis(self._cost + self._continuation(spend, day), level, axis=0)[0]
             best[day, :, :-1] = np.maximum(wait, gained)
-            spend[day, :, :-1] = np.where(gained > wait, spent, self._tomorrow * spend[day + 1, :, :-1])
+            spend[day, :, :-1] = np.where(gained > wait, spent, self._daily_survival * spend[day + 1, :, :-1])
             yield DayValues(day, wait, contact, best[day, :, :-1], spend[day, :, :-1])
 
-    def _later(self, values: Floats, day: int) -> Floats:
+    def _continuation(self, values: Floats, day: int) -> Floats:
         """Expected value of the day when the next contact is allowed, after a contact on `day`."""
         return (
-            self._accepted * values[day + self._pause, :, 1:]
-            + self._declined * values[day + self.rules.cooldown, :, 1:]
+            self._accepted_survival * values[day + self._days_to_next, :, 1:]
+            + self._declined_survival * values[day + self.rules.cooldown, :, 1:]
         )
