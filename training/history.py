@@ -53,8 +53,8 @@ def read_decisions(file: Path, time_of: TimeOf, skipped: Counter[str]) -> list[D
     for decision in read_lines(file, Decision.model_validate_json, skipped):
         try:
             time_of(decision)
-        except KeyError:
-            skipped[f"{file.name}: without a time"] += 1
+        except KeyError as error:
+            skipped[f"{file.name}: without times.{error.args[0]}"] += 1
         else:
             decisions.append(decision)
     return decisions
@@ -130,10 +130,10 @@ class History:
     def period(self, decisions: Sequence[Decision], duration: timedelta) -> Period:
         """The time from the first of one customer's `decisions` on, which are in order of time."""
         start = self._time_of(decisions[0])
-        made = [decision for decision in decisions if self._time_of(decision) < start + duration]
+        within = [decision for decision in decisions if self._time_of(decision) < start + duration]
         churned = self.first_churn(decisions[0].customer_id, start)
         return Period(
             retained=min(duration, churned - start) if churned else duration,
-            discounts=sum(d.decision.offer_percentage / 100 for d in made if d.event_id in self._accepted),
-            contacts=sum(decision.decision.contact for decision in made),
+            discounts=sum(d.decision.offer_percentage / 100 for d in within if d.event_id in self._accepted),
+            contacts=sum(decision.decision.contact for decision in within),
         )

@@ -55,7 +55,7 @@ def test_decisions_without_the_time_asked_for_are_counted(tmp_path: Path) -> Non
     file.write_text(decided("one").model_dump_json() + "\n{}\n")
     assert [decision.event_id for decision in read_decisions(file, decided_at, skipped)] == ["one"]
     assert read_decisions(file, scored_at, skipped) == []
-    assert skipped == {"decisions: not readable, first in line 2": 2, "decisions: without a time": 1}
+    assert skipped == {"decisions: not readable, first in line 2": 2, "decisions: without times.scored_at": 1}
 
 
 def test_outcomes_are_read_as_their_publisher_wrote_them(tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ def write_artifact(parts: Mapping[ModelName, ModelPart], out: Path, made_by: str
         data_sha256={path: digest for part in parts.values() for path, digest in part.data.items()},
         metrics=dict(sorted((name, value) for part in parts.values() for name, value in part.metrics.items())),
     )
-    kept = {name: part.kept_from for name, part in parts.items() if part.kept_from}
-    files[CARD_FILE] = model_card(manifest, customers, kept).encode()
+    kept_from = {name: part.kept_from for name, part in parts.items() if part.kept_from}
+    files[CARD_FILE] = model_card(manifest, customers, kept_from).encode()
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (out / name).write_bytes(content)

@@ -128,17 +128,17 @@ def customers_in_card(card: str) -> str:
     return row[1] if row else "not stated in the previous model card"
 
 
-def model_card(manifest: Manifest, customers: str, kept: Mapping[ModelName, str] = {}) -> str:
+def model_card(manifest: Manifest, customers: str, kept_from: Mapping[ModelName, str] = {}) -> str:
     """The card. Raises KeyError for a metric that is missing.
 
-    `customers` is Markdown on whom the risk was trained on; `kept` are the models that this run did not train, with
-    the version they are kept from.
+    `customers` is Markdown on whom the risk was trained on; `kept_from` are the models that this run did not train,
+    with the version that they are kept from.
     """
     texts = {
         "version": manifest.version,
         "made_by": manifest.made_by,
         "customers": customers,
-        "kept": "".join(f"\n\n{_kept_note(name, version)}" for name, version in kept.items()),
+        "kept": "".join(f"\n\n{_kept_note(name, version)}" for name, version in kept_from.items()),
     }
 
     def metric(name: str) -> str:

@@ -96,14 +96,16 @@ def train(args: ScorerArgs) -> Manifest:
 def train_one(name: ModelName, args: ScorerArgs) -> Manifest:
     """One model from the public data; the other one of the artifact is kept."""
     other: ModelName = "accept" if name == "risk" else "risk"
-    kept, table = kept_part(other, args.out), public_table(SOURCES[name].name, args.mirror, args.data)
-    table = sample(table, args.sample_size)
+    kept_model = kept_part(other, args.out)
+    table = sample(public_table(SOURCES[name].name, args.mirror, args.data), args.sample_size)
     trained = public_part(name, table, public_metrics(name, table, args.repeats))
     if name == "risk":
         return write_artifact(
-            {"risk": trained, "accept": kept}, args.out, "make train-risk", markdown_text(TELCO_CUSTOMERS)
+            {"risk": trained, "accept": kept_model}, args.out, "make train-risk", markdown_text(TELCO_CUSTOMERS)
         )
-    return write_artifact({"risk": kept, "accept": trained}, args.out, "make train-accept", kept_customers(args.out))
+    return write_artifact(
+        {"risk": kept_model, "accept": trained}, args.out, "make train-accept", kept_customers(args.out)
+    )
 
 
 def public_metrics(name: ModelName, table: pd.DataFrame, repeats: int) -> Metrics:
@@ -197,14 +199,14 @@ def main() -> None:
     parser.add_argument("--only", choices=["risk", "accept"], help="train this model, and keep the other one")
     parser.add_argument("--own", type=Path, help="train the risk on your customers, CSV or Parquet")
     parser.add_argument("--mapping", type=Path, help="what the columns of --own mean, TOML")
-    given = vars(parser.parse_args())
-    customers, mapping = given.pop("own"), given.pop("mapping")
+    options = vars(parser.parse_args())
+    customers, mapping = options.pop("own"), options.pop("mapping")
     if bool(customers) != bool(mapping):
         parser.error("--own and --mapping go together")
-    if customers and given["only"] == "accept":
+    if customers and options["only"] == "accept":
         parser.error("--own trains the risk, and --only accept the other model")
     try:
-        args = ScorerArgs(**given)
+        args = ScorerArgs(**options)
         manifest = train_on_user_data(customers, mapping, args) if customers else train(args)
     except (SourceError, FloorError, ArtifactError) as error:
         sys.exit(str(error))

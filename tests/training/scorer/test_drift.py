@@ -104,9 +104,9 @@ def test_a_fact_that_one_side_never_has_is_no_shift() -> None:
         "age": {"edges": [40.0], "counts": [500, 500, 0]},
         "job": {"edges": [0.5], "counts": [0, 0, 1000]},
     }
-    found = fact_shifts(before, {"age": [0, 0, 900], "job": [800, 100, 0]}, {})
-    assert shifted_facts(found) == []
-    assert (found["age"].missing, found["job"].missing_before) == (1, 1)
+    shifts = fact_shifts(before, {"age": [0, 0, 900], "job": [800, 100, 0]}, {})
+    assert shifted_facts(shifts) == []
+    assert (shifts["age"].missing, shifts["job"].missing_before) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -125,22 +125,22 @@ def test_a_fact_that_one_side_never_has_is_no_shift() -> None:
 def test_a_fact_that_most_of_training_had_and_many_more_lack_now_is_newly_missing(
     trained: list[int], recent: list[int], is_newly_missing: bool
 ) -> None:
-    found = fact_shifts({"tenure": {"edges": [], "counts": trained}}, {"tenure": recent}, {})
-    assert (newly_missing_facts(found), shifted_facts(found)) == (["tenure"] if is_newly_missing else [], [])
+    shifts = fact_shifts({"tenure": {"edges": [], "counts": trained}}, {"tenure": recent}, {})
+    assert (newly_missing_facts(shifts), shifted_facts(shifts)) == (["tenure"] if is_newly_missing else [], [])
 
 
 def test_a_fact_with_unknown_categories_only_was_sent() -> None:
     bins: dict[str, Histogram] = {name: {"edges": [], "counts": [1000, 0]} for name in ("contract", "tenure")}
-    found = fact_shifts(bins, {"contract": [0, 1000], "tenure": [0, 1000]}, {"contract": 1000})
-    assert [shift.never_sent for shift in found.values()] == [False, True]
+    shifts = fact_shifts(bins, {"contract": [0, 1000], "tenure": [0, 1000]}, {"contract": 1000})
+    assert [shift.never_sent for shift in shifts.values()] == [False, True]
 
 
 def test_the_interval_of_an_auc_covers_the_truth_as_often_as_stated() -> None:
     draws = [(p, drawn_labels(rng, p)) for rng, p in (customers(seed, 1000) for seed in range(200))]
-    found = [ranking_of(p.round(2), y) for p, y in draws]  # rounded, so that there are ties
-    assert found[0].auc == pytest.approx(roc_auc_score(draws[0][1], draws[0][0].round(2)))
-    truth = np.mean([rank.auc for rank in found])
-    assert np.mean([rank.low < truth < rank.high for rank in found]) == pytest.approx(1 - ALPHA, abs=0.015)
+    rankings = [ranking_of(p.round(2), y) for p, y in draws]  # rounded, so that there are ties
+    assert rankings[0].auc == pytest.approx(roc_auc_score(draws[0][1], draws[0][0].round(2)))
+    truth = np.mean([rank.auc for rank in rankings])
+    assert np.mean([rank.low < truth < rank.high for rank in rankings]) == pytest.approx(1 - ALPHA, abs=0.015)
 
 
 @pytest.mark.parametrize("times", [1, 4])
@@ -148,8 +148,8 @@ def test_the_expected_auc_is_reached_also_where_the_base_rate_changes(times: int
     """Among many low and few high probabilities, the AUC of any ranking falls as the base rate rises."""
     rng, _ = customers(1)
     p = rng.choice([0.03, 0.5], 50_000, p=[0.9, 0.1])
-    found = ranking_of(p, drawn_labels(rng, with_odds(p, times)))
-    assert found.expected == pytest.approx(found.auc, abs=0.02)
+    rank = ranking_of(p, drawn_labels(rng, with_odds(p, times)))
+    assert rank.expected == pytest.approx(rank.auc, abs=0.02)
 
 
 def test_where_nothing_has_changed_the_verdict_is_fine_but_for_rare_false_alarms() -> None:
@@ -167,10 +167,10 @@ def test_where_only_the_base_rate_changes_the_verdict_is_to_recalibrate() -> Non
 def test_the_reason_names_the_first_period_that_is_off() -> None:
     rng, p = customers(0)
     later = np.where(np.arange(5000) < 2500, p, with_odds(p, 3))
-    found = verdict_on(p, drawn_labels(rng, later))
-    assert [period.off for period in found.periods] == [False] * 5 + [True] * 5
-    first = found.periods[5]
-    assert f"period 6: {first.predicted:.1%} predicted, {first.observed:.1%} observed" in found.reasons[1]
+    result = verdict_on(p, drawn_labels(rng, later))
+    assert [period.off for period in result.periods] == [False] * 5 + [True] * 5
+    first = result.periods[5]
+    assert f"period 6: {first.predicted:.1%} predicted, {first.observed:.1%} observed" in result.reasons[1]
 
 
 def test_a_significant_but_small_calibration_gap_is_fine() -> None:
@@ -181,9 +181,9 @@ def test_a_significant_but_small_calibration_gap_is_fine() -> None:
 def test_where_ranking_is_lost_the_verdict_is_to_retrain() -> None:
     for seed in range(20):
         rng, p = customers(seed)
-        found = verdict_on(p, drawn_labels(rng, rng.permutation(p)), shifted=("tenure",))
-        assert found.action == "retrain"
-        assert "ranking is lost" in found.reasons[0]
+        result = verdict_on(p, drawn_labels(rng, rng.permutation(p)), shifted=("tenure",))
+        assert result.action == "retrain"
+        assert "ranking is lost" in result.reasons[0]
 
 
 def test_a_shifted_fact_is_a_note_where_ranking_holds_and_a_reason_to_retrain_where_that_is_unknown() -> None:
@@ -205,35 +205,35 @@ def test_a_fact_that_some_customers_still_have_calls_for_a_check_of_the_feed_fir
     rng, p = customers(0)
     y = drawn_labels(rng, with_odds(p, 2) if outcomes == "twice as often" else p)
     p, y = {"none": (p[:0], y[:0]), "of others": (p, rng.permutation(y))}.get(outcomes, (p, y))
-    found = verdict_on(p, y, shifted=("contract",), newly_missing={"tenure": NEWLY_MISSING})
-    assert found.action == "check"
-    assert found.reasons[0] == "tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?"
-    assert found.reasons[1:] == verdict_on(p, y, shifted=("contract",)).reasons
+    result = verdict_on(p, y, shifted=("contract",), newly_missing={"tenure": NEWLY_MISSING})
+    assert result.action == "check"
+    assert result.reasons[0] == "tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?"
+    assert result.reasons[1:] == verdict_on(p, y, shifted=("contract",)).reasons
 
 
 def test_a_fact_that_was_never_sent_is_mentioned_and_calls_for_nothing() -> None:
     rng, p = customers(0)
     y, never = drawn_labels(rng, p), replace(NEWLY_MISSING, missing=1, never_sent=True)
     for n, action in ((5000, "fine"), (50, "unknown")):
-        found = verdict_on(p[:n], y[:n], newly_missing={"tenure": never, "contract": never})
-        assert found.action == action
-        assert found.reasons[-1] == "facts that the model relies on were never sent: tenure, contract"
+        result = verdict_on(p[:n], y[:n], newly_missing={"tenure": never, "contract": never})
+        assert result.action == action
+        assert result.reasons[-1] == "facts that the model relies on were never sent: tenure, contract"
 
 
 def test_a_low_auc_among_similar_customers_is_no_loss_of_ranking() -> None:
     """A policy contacts those whose probabilities are high: among them AUC is far below that of training."""
     rng, p = customers(0, 20_000)
     alike = p[p > np.quantile(p, 0.8)]
-    found = verdict_on(alike, drawn_labels(rng, alike))
-    assert found.ranking is not None
-    assert found.ranking.high < TRAINED_AUC - 0.1
-    assert found.action == "fine"
+    result = verdict_on(alike, drawn_labels(rng, alike))
+    assert result.ranking is not None
+    assert result.ranking.high < TRAINED_AUC - 0.1
+    assert result.action == "fine"
 
 
 def test_with_too_few_outcomes_the_verdict_is_unknown() -> None:
     rng, p = customers(0, 200)
-    found = verdict_on(p, drawn_labels(rng, p))
-    assert (found.action, found.reasons) == (
+    result = verdict_on(p, drawn_labels(rng, p))
+    assert (result.action, result.reasons) == (
         "unknown",
         ("too few outcomes to know whether ranking holds: it takes 100 of each class",),
     )
@@ -313,9 +313,9 @@ def shuffled(calls: Target) -> Trained:
 
 def test_the_banks_calls_in_date_order_call_for_recalibration_where_the_base_rate_changes(in_order: Trained) -> None:
     """From 6 % in the first four fifths to 7 % where the last begins, and 37 % half-way through it."""
-    found = verdict_after(in_order, in_order.last)
-    assert found.action == "recalibrate"
-    assert [period.off for period in found.periods] == [False] * 3 + [True] * 7
+    result = verdict_after(in_order, in_order.last)
+    assert result.action == "recalibrate"
+    assert [period.off for period in result.periods] == [False] * 3 + [True] * 7
 
 
 def test_the_banks_calls_with_permuted_labels_call_for_retraining(in_order: Trained) -> None:
@@ -327,6 +327,6 @@ def test_the_banks_calls_with_permuted_labels_call_for_retraining(in_order: Trai
 def test_the_banks_calls_in_random_order_raise_no_alarm(shuffled: Trained, parts: int) -> None:
     """The last fifth, and each part of it, is then a random sample that the model has not seen."""
     for rows in np.array_split(np.arange(len(shuffled.last.labels)), parts):
-        found = verdict_after(shuffled, subset(shuffled.last, rows))
-        assert found.action == "fine"
-        assert len(found.reasons) == 1
+        result = verdict_after(shuffled, subset(shuffled.last, rows))
+        assert result.action == "fine"
+        assert len(result.reasons) == 1

@@ -113,7 +113,7 @@ def test_a_decision_counts_once_in_order_of_time_and_bad_lines_are_counted(tmp_p
     assert [decision.event_id for decision in decisions] == ["early", "late"]
     assert skipped == {
         "d: scored by version v0": 1,
-        "d: without a time": 1,
+        "d: without times.scored_at": 1,
         "d: not readable, first in line 6": 2,
     }
 

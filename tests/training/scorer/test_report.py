@@ -106,6 +106,15 @@ def test_the_bins_of_the_reliability_diagram_equal_those_worked_out_by_hand() ->
     assert (last.number, last.customers, last.observed.mean) == (14, 1, 1)
 
 
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("customers", range(1, 200, 7))
+def test_the_interval_of_a_bin_with_one_class_only_ends_at_its_share(customers: int, label: int) -> None:
+    [reliability_bin] = reliability(np.full(customers, 0.5), np.full(customers, label))
+    share, low, high = reliability_bin.observed
+    assert share == label
+    assert 0 <= low <= share <= high <= 1
+
+
 def test_every_customer_is_in_one_bin_of_the_reliability_diagram() -> None:
     p = np.random.default_rng(0).beta(1, 3, SIZE)
     assert sum(reliability_bin.customers for reliability_bin in reliability(p, np.arange(SIZE) % 2)) == SIZE
