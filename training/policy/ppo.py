@@ -390,7 +390,12 @@ OPTIONS = {
 }
 
 
-def main() -> None:
+def options_parser() -> ArgumentParser:
+    smaller = ", ".join(
+        f"{option_of(name)} {getattr(FINE_TUNING, name)}"
+        for name in OPTIONS
+        if getattr(FINE_TUNING, name) != getattr(PPOArgs, name)
+    )
     parser = ArgumentParser(prog="python -m training.policy.ppo", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--pretrained",
@@ -398,44 +403,41 @@ def main() -> None:
         type=Path,
         const=export.PRETRAINED,
         metavar="FILE",
-        help=f"start from this network ({export.PRETRAINED} if no file is given) with smaller steps, instead of from "
-        "scratch; python -m training.policy.behaviour_cloning makes it",
+        help="go on from this network, which python -m training.policy.behaviour_cloning makes "
+        f"({export.PRETRAINED} if no file is given); the defaults are then {smaller}",
     )
-    parser.add_argument("--out", type=Path, default=export.TRAINED, help="file of the trained network")
+    parser.add_argument("--out", type=Path, default=export.TRAINED, help=f"file of the network ({export.TRAINED})")
     for name, description in OPTIONS.items():
         default = getattr(PPOArgs, name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), help=f"{description} ({default})")
+        parser.add_argument(option_of(name), type=type(default), help=f"{description} ({default})")
     parser.add_argument(
-        "--budgets",
-        type=float,
-        nargs="+",
-        help="budget of each market, as a share of what the optimum spends without one",
+        "--budgets", type=float, nargs="+", help="budget of each market, as a share of what the optimum spends freely"
     )
     parser.add_argument(
-        "--no-action-mask",
-        dest="action_mask",
-        action="store_false",
-        default=None,
-        help="allow forbidden contacts, at a price",
+        "--no-action-mask", dest="action_mask", action="store_false", default=None, help="allow forbidden contacts"
     )
     parser.add_argument(
-        "--gradient-ascent",
-        action="store_true",
-        default=None,
-        help="plain gradient ascent on the multipliers instead of PID",
+        "--gradient-ascent", action="store_true", default=None, help="update the multipliers without PID"
     )
     add_data_options(parser)
-    options = vars(parser.parse_args())
-    mirror, data, artifacts, pretrained, out = (
-        options.pop(name) for name in ("mirror", "data", "artifacts", "pretrained", "out")
-    )
+    return parser
+
+
+def option_of(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def main() -> None:
+    options = vars(options_parser().parse_args())
+    folders = [options.pop(name) for name in ("mirror", "data", "artifacts")]
+    pretrained, out = options.pop("pretrained"), options.pop("out")
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    args = replace(FINE_TUNING if pretrained else PPOArgs(), **given)
     try:
         network = export.load(pretrained) if pretrained else None
-        customers = load_population(mirror, data, artifacts).training
+        customers = load_population(*folders).training
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
-    args = replace(FINE_TUNING if pretrained else PPOArgs(), **given)
     prices = optimal_prices(customers, args.budgets) if pretrained else None
     with progress_bar("PPO", args) as bar:
         trained = Trainer(args, customers, network, prices).train(partial(show_progress, bar))

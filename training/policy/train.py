@@ -80,7 +80,7 @@ class TrainingRun:
     """Mean share of the bound on validation customers."""
 
     def history(self) -> dict[str, Any]:
-        """The run as training.json keeps it."""
+        """The run as training.json keeps it: `points` and `diagnostics` have an entry for each update that is kept."""
         updates = self.trained.history
         indices = np.linspace(0, len(updates) - 1, min(MAX_POINTS, len(updates))).astype(int)
         return {
@@ -88,7 +88,8 @@ class TrainingRun:
             "seconds": round(updates[-1].seconds, 1),
             "steps": updates[-1].steps,
             "shares": {str(budget): round(share, 4) for budget, share in self.shares_of_bound.items()},
-            "points": [_point(updates[index]) for index in indices],
+            "points": _rounded([_point(updates[index]) for index in indices]),
+            "diagnostics": _rounded([updates[index].diagnostics._asdict() for index in indices]),
         }
 
 
@@ -202,18 +203,15 @@ def mean_bound(customers: Customers, budgets: Sequence[float]) -> float:
     return float(np.mean([bound.at_budget(budget).upper_bound(budget) / VALIDATION_CUSTOMERS for budget in money]))
 
 
-def _point(update: UpdateMetrics) -> dict[str, Any]:
-    """An update as training.json keeps it, to four decimals."""
-    point = {
-        "seconds": update.seconds,
-        "steps": update.steps,
-        "gain": update.incremental_value,
-        "fatigue_price": update.fatigue_price,
-        "prices": update.prices.tolist(),
-        "used": update.utilisation.tolist(),
-        **update.diagnostics._asdict(),
-    }
-    rounded: dict[str, Any] = json.loads(json.dumps(point), parse_float=lambda text: round(float(text), 4))
+def _point(update: UpdateMetrics) -> list[Any]:
+    """Seconds, steps, incremental value, price of fatigue, prices of the budgets, and their utilisation."""
+    numbers = [update.seconds, update.steps, update.incremental_value, update.fatigue_price]
+    return [*numbers, update.prices.tolist(), update.utilisation.tolist()]
+
+
+def _rounded(figures: list[Any]) -> list[Any]:
+    """`figures` with every float in them to four decimals."""
+    rounded: list[Any] = json.loads(json.dumps(figures), parse_float=lambda text: round(float(text), 4))
     return rounded
 
 

@@ -78,9 +78,15 @@ def test_a_saved_network_is_loaded_with_the_same_weights(tmp_path: Path) -> None
     assert all(torch.equal(saved[name], loaded[name]) for name in saved)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", pack(ActorCritic(hidden=8)), pack(ActorCritic())[:-1000]])
-def test_a_file_without_a_policy_network_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "network.npz").write_bytes(content)
+@pytest.mark.parametrize("kind", ["empty", "text", "other widths", "cut short"])
+def test_a_file_without_a_policy_network_is_refused(kind: str, tmp_path: Path) -> None:
+    contents = {
+        "empty": b"",
+        "text": b"text",
+        "other widths": pack(ActorCritic(hidden=8)),
+        "cut short": pack(ActorCritic())[:-1000],
+    }
+    (tmp_path / "network.npz").write_bytes(contents[kind])
 
     with pytest.raises(ArtifactError, match="holds no policy network"):
         load(tmp_path / "network.npz")

@@ -90,23 +90,26 @@ def test_the_manifests_metrics_are_those_of_the_runs(artifact: tuple[Path, Manif
     assert histories["chosen"]["kind"] in ("scratch", "warm")
 
 
-def test_every_point_of_a_history_has_the_diagnostics_of_ppo(artifact: tuple[Path, Manifest]) -> None:
+def test_every_update_in_a_history_has_its_diagnostics(artifact: tuple[Path, Manifest]) -> None:
     for run in history_of(artifact)["scratch"]:
         assert has_diagnostics(run)
-        for point in run["points"]:
-            assert all(isinstance(point[name], float) for name in Diagnostics._fields)
+        assert len(run["diagnostics"]) == len(run["points"])
+        for diagnostics in run["diagnostics"]:
+            assert list(diagnostics) == ["approx_kl", "clip_fraction", "explained_variance", "entropy"]
+            assert all(isinstance(value, float) for value in diagnostics.values())
 
 
-def test_a_history_is_read_with_names_and_as_the_shipped_artifact_has_it(artifact: tuple[Path, Manifest]) -> None:
+def test_a_history_is_read_with_and_without_diagnostics(artifact: tuple[Path, Manifest]) -> None:
+    """The shipped artifact's has none."""
     shipped = json.loads((ARTIFACTS / "policy" / HISTORY_FILE).read_text())
 
     for histories in (history_of(artifact), shipped):
         for kind in ("scratch", "warm", "gradient_ascent", "unmasked"):
             for run in histories[kind]:
-                for key in ("seconds", "steps", "gain", "fatigue_price"):
-                    assert history(run, key).shape == (len(run["points"]),)
-                assert history(run, "prices").shape == history(run, "used").shape
-                assert history(run, "used").shape == (len(run["points"]), len(histories["budgets"]))
+                for field in ("seconds", "steps", "incremental_value", "fatigue_price"):
+                    assert history(run, field).shape == (len(run["points"]),)
+                for field in ("prices", "utilisation"):
+                    assert history(run, field).shape == (len(run["points"]), len(histories["budgets"]))
 
 
 def test_the_variants_have_a_fatigue_price_or_other_multipliers(artifact: tuple[Path, Manifest]) -> None:
@@ -157,7 +160,7 @@ def test_a_long_history_is_thinned_out_and_keeps_its_first_and_its_last_update()
     points = training_run("scratch", 0.9, updates=999).history()["points"]
 
     assert len(points) == MAX_POINTS
-    assert (points[0]["steps"], points[-1]["steps"]) == (40, 999 * 40)
+    assert (points[0][1], points[-1][1]) == (40, 999 * 40)
 
 
 def test_the_served_network_is_the_best_in_validation_among_masked_pid_runs(
