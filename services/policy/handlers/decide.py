@@ -40,7 +40,7 @@ class Decided(NamedTuple):
     message: Message | None
     """None if the shard is short and may still borrow."""
     shard: Shard
-    """As it is then."""
+    """The customer's shard of the budget after the decision."""
 
 
 async def decide(customers: Sequence[ScoredCustomer], *, context: PolicyContext) -> list[list[Message]]:
@@ -64,15 +64,13 @@ async def _commit(
     customers: Sequence[ScoredCustomer], batch: BatchContext, *, may_borrow: bool
 ) -> list[Message | None]:
     """Decide about each, or find what was decided; None for those whose shard is short and may borrow."""
-    keys = [DecisionKeys.of(customer.event_id, customer.customer_id, batch.service) for customer in customers]
-    decided = await batch.service.store.update_all(
-        [
-            (k, partial(_decide, customer=customer, keys=k, batch=batch, may_borrow=may_borrow))
-            for customer, k in zip(customers, keys, strict=True)
-        ]
-    )
-    batch.service.pacer.observe({k.shard: result.shard for k, result in zip(keys, decided, strict=True)})
-    return [result.message for result in decided]
+    updates = []
+    for customer in customers:
+        keys = DecisionKeys.of(customer.event_id, customer.customer_id, batch.service)
+        updates.append((keys, partial(_decide, customer=customer, keys=keys, batch=batch, may_borrow=may_borrow)))
+    results = await batch.service.store.update_all(updates)
+    batch.service.pacer.observe({keys.shard: result.shard for (keys, _), result in zip(updates, results, strict=True)})
+    return [result.message for result in results]
 
 
 def _decide(
