@@ -77,4 +77,4 @@ def add_data_options(parser: ArgumentParser) -> None:
     """Add the folders that `load_population` takes."""
     parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
-    parser.add_argument("--artifacts", type=Path, default=ARTIFACTS, help="folder of the trained scorer's artifact")
+    parser.add_argument("--artifacts", type=Path, default=ARTIFACTS, help="folder of the artifacts, with the scorer's")

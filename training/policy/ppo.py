@@ -125,7 +125,7 @@ class RolloutBuffer:
 def compute_gae(
     rewards: np.ndarray, values: np.ndarray, next_values: np.ndarray, survival: np.ndarray, gae_decay: np.ndarray
 ) -> np.ndarray:
-    """Generalised advantage estimates (Schulman et al. 2016, equations 11 to 16); all [num_steps, num_envs].
+    """Generalised advantage estimates (Schulman et al. 2016, equation 16); all [num_steps, num_envs].
 
     A_t = δ_t + gae_decay_t · A_{t+1}, where δ_t = rewards_t + survival_t · next_values_t − values_t.
     """

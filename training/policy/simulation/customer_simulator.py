@@ -10,10 +10,11 @@ from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers,
 from training.policy.simulation.dynamics import SimulationState
 
 CENTS = 100
+"""In a unit of money."""
 
 
 class CustomerSimulator:
-    """`copies` of each customer, n in all, and what a contact and a day do to them."""
+    """`copies` of each customer, n in all: their state, and the outcomes of contacts and days."""
 
     def __init__(
         self,

@@ -64,8 +64,8 @@ class SimulationState:
     def advance(self, days: Numbers, hazard: np.ndarray, response_model: ResponseModel) -> np.ndarray:
         """Let `days` pass without a contact, a number or [n]; return the hazard that they add [n].
 
-        `hazard` [n] is the plain one, a day; offers and fatigue change it. The result is the same as that of so many
-        steps of one day, because neither can end and begin again in between.
+        `hazard` [n] is the daily one without offers and contacts. Several days at once are the same as day by day: an
+        effect that ends within them counts for the days until its end.
         """
         fatigue_days_left = self.fatigue_days_left(response_model)
         exposure = hazard_exposure(days, self.offer_days_left, fatigue_days_left, self.contacts, response_model)

@@ -45,7 +45,7 @@ class Transition(NamedTuple):
 class RetentionVectorEnv:
     """`num_envs` customers, drawn from `customers`; `budget` is money a customer and campaign.
 
-    If `survival_weighted`, nobody churns and `survival` says by how much less counts what comes later: the same in
+    If `survival_weighted`, nobody churns, and later rewards are to be weighted by `Transition.survival`: the same in
     expectation, with less variance. `price` of money, a number or [n], is observed and not charged.
     """
 
