@@ -247,8 +247,8 @@ def run(lm: LM, args: RewardStageArgs, models: Path) -> RewardModel:
     seed = args.seed + 21
     briefs = sample_briefs(np.random.default_rng(seed), args.prompts + args.eval_prompts)
     learning, held_out = (
-        rubric_preferences(some, generate(lm, some, args.max_new_tokens, args.completions, seed), seed)
-        for some in (briefs[: args.prompts], briefs[args.prompts :])
+        rubric_preferences(subset, generate(lm, subset, args.max_new_tokens, args.completions, seed), seed)
+        for subset in (briefs[: args.prompts], briefs[args.prompts :])
     )
     with (progress := stages.Progress("reward", args.steps(len(learning.pairs)))) as on_step:
         model, _ = train(lm, learning.pairs, args, on_step)

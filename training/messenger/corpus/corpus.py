@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.messages import OFFERS, Brief, Concern
 from training.messenger.corpus import flaws
-from training.messenger.corpus.grammar import pick, render, sample_sentences
+from training.messenger.corpus.grammar import compose, pick, sample_sentences
 
 NAMES = (
     "Abebe Adaeze Agnieszka Ahmed Aiko Aisha Alejandra Alice Aline Amara Amina Ana Anders Andrei Anika Anna Antoine"
@@ -68,10 +68,10 @@ def write_message(brief: Brief, rng: np.random.Generator, flawed_share: float = 
     formal = rng.random() < FORMAL_SHARE
     while True:
         sentences = sample_sentences(brief, rng, formal)
-        if not _fits(text := render(sentences, formal)):
+        if not _fits(text := compose(sentences, formal)):
             continue
         if flaw:
-            text = render(flaw(sentences, brief, rng), formal)
+            text = compose(flaw(sentences, brief, rng), formal)
         if flaw in flaws.RULE_BREAKING or _fits(text):
             return text
 

@@ -86,7 +86,7 @@ def sample_sentence(role: str, brief: Brief, rng: np.random.Generator) -> str:
     return " ".join(sample_phrase(rng, options, known_slots) for options in phrases_by_role[role])
 
 
-def render(sentences: Sentences, formal: bool) -> str:
+def compose(sentences: Sentences, formal: bool) -> str:
     """The text of the sentences; formal texts have no contractions."""
     greeting = sentences.get("greeting")
     first, *rest = [sentence for role, sentence in sentences.items() if role != "greeting"]

@@ -15,7 +15,7 @@ from training.messenger.corpus.corpus import (
     sample_briefs,
     write_message,
 )
-from training.messenger.corpus.grammar import render, sample_phrase, sample_sentences
+from training.messenger.corpus.grammar import compose, sample_phrase, sample_sentences
 from training.messenger.evaluation import rubric
 from training.messenger.evaluation.safety import broken_rules
 
@@ -84,8 +84,10 @@ def test_a_formal_text_has_no_contractions() -> None:
         "thanks": "It's been [MONTHS], and we don't forget.",
         "offer": "here's [OFFER].",
     }
-    assert render(sentences, formal=True) == "Dear [NAME], it has been [MONTHS], and we do not forget. Here is [OFFER]."
-    assert render(sentences, formal=False) == "Dear [NAME], it's been [MONTHS], and we don't forget. Here's [OFFER]."
+    assert (
+        compose(sentences, formal=True) == "Dear [NAME], it has been [MONTHS], and we do not forget. Here is [OFFER]."
+    )
+    assert compose(sentences, formal=False) == "Dear [NAME], it's been [MONTHS], and we don't forget. Here's [OFFER]."
 
 
 def test_an_offer_states_discount_expiry_and_keyword_once(briefs: list[Brief], texts: list[str]) -> None:
@@ -146,14 +148,14 @@ FLAWS_BY_RULE = {
 def test_a_rule_breaking_flaw_breaks_its_rule(rule: str, briefs: list[Brief]) -> None:
     rng = np.random.default_rng(4)
     for brief in [brief for brief in briefs[:500] if brief.first_name]:
-        text = render(FLAWS_BY_RULE[rule](sample_sentences(brief, rng, False), brief, rng), False)
+        text = compose(FLAWS_BY_RULE[rule](sample_sentences(brief, rng, False), brief, rng), False)
         assert any(broken.startswith(rule) for broken in broken_rules(brief, text)), text
 
 
 def test_texts_with_the_flaw_too_long_break_the_rule_of_length(briefs: list[Brief]) -> None:
     rng = np.random.default_rng(5)
     long_texts = [
-        render(flaws.too_long(sample_sentences(brief, rng, False), brief, rng), False) for brief in briefs[:500]
+        compose(flaws.too_long(sample_sentences(brief, rng, False), brief, rng), False) for brief in briefs[:500]
     ]
     too_long = [
         "length" in " ".join(broken_rules(brief, text)) for brief, text in zip(briefs, long_texts, strict=False)
@@ -169,8 +171,8 @@ def test_a_low_quality_flaw_lowers_the_score_and_breaks_no_rule_but_length(
     losses = []
     for brief in briefs[:500]:
         good = sample_sentences(brief, rng, False)
-        worse = render(flaw(good, brief, rng), False)
-        losses.append(rubric.score(brief, render(good, False)) - rubric.score(brief, worse))
+        worse = compose(flaw(good, brief, rng), False)
+        losses.append(rubric.score(brief, compose(good, False)) - rubric.score(brief, worse))
         assert {broken.partition(":")[0] for broken in broken_rules(brief, worse)} <= {"length"}
     assert np.mean(losses) > 0.5
 
@@ -178,7 +180,7 @@ def test_a_low_quality_flaw_lowers_the_score_and_breaks_no_rule_but_length(
 def test_a_text_that_ignores_the_concern_gets_no_score_for_it() -> None:
     brief = Brief(offer_percentage=0, concern="contract")
     sentences = flaws.ignore_concern({"concern": "A contract.", "question": "How?"}, brief, np.random.default_rng(0))
-    assert rubric.traits(brief, render(sentences, False))["concern"] == 0
+    assert rubric.traits(brief, compose(sentences, False))["concern"] == 0
 
 
 def test_texts_use_only_known_facts(briefs: list[Brief], texts: list[str]) -> None:
