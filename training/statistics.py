@@ -43,11 +43,11 @@ def interval_over_seeds(values: Sequence[float]) -> dict[str, float | None]:
 def wilson_interval(share: float, n: int) -> Estimate:
     """A share of n independent trials, with Wilson's score interval (1927). Ties make it a little too wide.
 
-    The ends are at least and at most the share, also where it is 0 or 1 and rounding would put them beyond it.
+    At a share of 0 or 1 rounding may put an end beyond it: the interval is held within [0, 1] and around the share.
     """
     center, half_width = share + Z**2 / (2 * n), Z * np.sqrt(share * (1 - share) / n + (Z / (2 * n)) ** 2)
     low, high = (float((center + sign * half_width) / (1 + Z**2 / n)) for sign in (-1, 1))
-    return Estimate(share, min(low, share), max(high, share))
+    return Estimate(share, max(min(low, share), 0.0), min(max(high, share), 1.0))
 
 
 def newcombe_interval(treated: Sequence[bool] | np.ndarray, control: Sequence[bool] | np.ndarray) -> Estimate:

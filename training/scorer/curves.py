@@ -37,9 +37,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[Reliabili
     for number in range(BINS):
         inside = indices == number
         if customers := int(np.sum(inside)):
-            share, low, high = wilson_interval(int(labels[inside].sum()) / customers, customers)
-            # at a share of 0 or 1, rounding may put an end of the interval beyond it
-            observed = Estimate(share, max(min(low, share), 0.0), min(max(high, share), 1.0))
+            observed = wilson_interval(int(labels[inside].sum()) / customers, customers)
             bins.append(ReliabilityBin(number, customers, float(probabilities[inside].mean()), observed))
     return bins
 
