@@ -26,7 +26,6 @@ from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
 from training.data.sources import SourceError
 from training.policy import export
-from training.policy.customers import add_data_options, load_population
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.lagrangian import PID, GradientAscent
 from training.policy.network import ActorCritic, Heads, entropy, log_probability, sample
@@ -391,6 +390,8 @@ OPTIONS = {
 
 
 def options_parser() -> ArgumentParser:
+    from training.policy.customers import add_data_options  # not above: the benchmarks' environment has no scorer
+
     smaller = ", ".join(
         f"{option_of(name)} {getattr(FINE_TUNING, name)}"
         for name in OPTIONS
@@ -428,6 +429,8 @@ def option_of(name: str) -> str:
 
 
 def main() -> None:
+    from training.policy.customers import load_population
+
     options = vars(options_parser().parse_args())
     folders = [options.pop(name) for name in ("mirror", "data", "artifacts")]
     pretrained, out = options.pop("pretrained"), options.pop("out")

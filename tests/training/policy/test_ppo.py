@@ -1,5 +1,7 @@
 """PPO-Lagrangian: advantages, losses, rollouts and updates, each against values worked out by hand."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from math import exp, log
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import Customers, incremental_value
-from training.policy import ppo
+from training.policy import customers, ppo
 from training.policy.customers import Population
 from training.policy.evaluation.bound import LagrangianBound
 from training.policy.export import load, save
@@ -397,7 +399,7 @@ def test_the_diagnostics_of_a_run_are_plausible() -> None:
 @pytest.fixture
 def population(monkeypatch: pytest.MonkeyPatch) -> None:
     population = Population(CUSTOMERS, CUSTOMERS, pd.DataFrame())
-    monkeypatch.setattr(ppo, "load_population", lambda mirror, data, artifacts: population)
+    monkeypatch.setattr(customers, "load_population", lambda mirror, data, artifacts: population)
 
 
 def run_script(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -424,3 +426,12 @@ def test_the_script_says_what_makes_a_missing_pretrained_network(
 ) -> None:
     with pytest.raises(SystemExit, match=r"no network .*missing\.npz.*python -m training\.policy\.behaviour_cloning"):
         run_script(monkeypatch, "--pretrained", str(tmp_path / "missing.npz"))
+
+
+def test_ppo_does_not_need_what_the_benchmarks_environment_lacks() -> None:
+    """It has torch, NumPy, SciPy, Gymnasium and pydantic: no scorer, and nothing that prepares data."""
+    code = "import sys, training.policy.ppo; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert {"torch", "gymnasium"} < set(modules)
+    assert not {"pandas", "xgboost", "sklearn", "httpx", "pyarrow"} & set(modules)
