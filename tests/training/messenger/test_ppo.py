@@ -116,7 +116,7 @@ def test_explained_variance_is_1_for_exact_values_0_for_constant_ones_and_ignore
     assert explained_variance(returns, torch.ones(1, 4), mask) == 0
 
 
-def test_update_metrics_are_those_of_the_first_step_by_hand(trainer: Trainer) -> None:
+def test_update_metrics_are_as_computed_by_hand(trainer: Trainer) -> None:
     rollout, _ = trainer.collect(BRIEFS[:8])
     for group in trainer.optimizer.param_groups:
         group["lr"] = 0.0

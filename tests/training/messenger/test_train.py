@@ -35,6 +35,16 @@ from training.messenger.train import TrainArgs
 BRIEFS = sample_briefs(np.random.default_rng(9), 12)
 HUMAN_PREFERENCES = Preferences([Pair("Human: hi\n\nAssistant:", " hello", " no")] * 20)
 
+HISTORY_KEYS = {
+    "base": "took step loss",
+    "people": "took step loss accuracy margin longer with_length pairs tested",
+    "sft": "took step loss held_out",
+    "reward": "took step loss accuracy margin longer with_length ceiling pairs mean",
+    "ppo": "took update seconds tokens score broken kl beta entropy length clipped approx_kl explained_variance"
+    " target control kl_of_last_half tokens_per_second",
+}
+"""Of training.json, by stage."""
+
 
 @pytest.fixture(autouse=True, scope="module")
 def small_human_preferences() -> Iterator[None]:
@@ -127,9 +137,8 @@ def test_history_and_model_card_hold_the_metrics(trained: tuple[TrainArgs, Manif
     folder = args.artifacts / "messenger"
     history = json.loads((folder / "training.json").read_text())
 
-    assert list(history) == ["base", "people", "sft", "reward", "ppo"]
+    assert {stage: " ".join(columns) for stage, columns in history.items()} == HISTORY_KEYS
     assert len(history["ppo"]["kl"]) == 2
-    assert {"entropy", "clipped", "approx_kl", "explained_variance"} <= history["ppo"].keys()
     assert manifest.metrics["rm_accuracy"] == pytest.approx(history["reward"]["accuracy"], abs=1e-4)
     assert f"{manifest.metrics['win_rate']:.3f}" in (folder / "MODEL_CARD.md").read_text()
     assert sum(file.stat().st_size for file in folder.rglob("*")) < 10_000_000

@@ -26,6 +26,7 @@ from training.messenger.benchmarks.metrics import (
     benchmark_run,
     evaluate,
     normalise,
+    settings,
     summary,
     table,
 )
@@ -52,24 +53,6 @@ def benchmark(options: Namespace, args: TextPPOArgs) -> Iterator[BenchmarkRun]:
         trained = train(load(options.sft), reward_model, training_briefs(seeded), seeded)
         metrics = evaluate(trained.lm, sft, reward_model, eval_briefs, args.max_new_tokens)
         yield benchmark_run(name, seed, args.kl_coef, trained, metrics)
-
-
-def settings(args: TextPPOArgs) -> dict[str, Any]:
-    """The settings that all learners share, by their keys in the report."""
-    return {
-        "updates": args.num_updates,
-        "texts": args.batch_size,
-        "epochs": args.update_epochs,
-        "batch": args.minibatch_size,
-        "most": args.max_new_tokens,
-        "learning_rate": args.learning_rate,
-        "critic_rate": args.critic_learning_rate,
-        "clip": args.clip_coef,
-        "trace": args.gae_lambda,
-        "beta": args.kl_coef,
-        "unsafe": args.rule_penalty,
-        "unended": args.missing_eos_penalty,
-    }
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from services.messenger.prompt import build_prompt
 from shared.messages import Brief
 from training.messenger.lm import LM, decode, has_eos, sample, vocabulary_logprobs
-from training.messenger.ppo import PROMPT_TOKENS, exact_kl
+from training.messenger.ppo import PROMPT_TOKENS, TextPPOArgs, exact_kl
 from training.messenger.reward import RewardModel
 from training.statistics import interval_over_seeds
 
@@ -148,6 +148,24 @@ def evaluate(
         kl = exact_kl(policy, reference, batch).sum(dim=1)
         rows += zip(scores.tolist(), kl.tolist(), has_eos(lm.tokenizer, batch).tolist(), strict=True)
     return TextMetrics(*np.mean(rows, axis=0).tolist())
+
+
+def settings(args: TextPPOArgs) -> dict[str, Any]:
+    """The settings that all learners share, by their keys in the report."""
+    return {
+        "updates": args.num_updates,
+        "texts": args.batch_size,
+        "epochs": args.update_epochs,
+        "batch": args.minibatch_size,
+        "most": args.max_new_tokens,
+        "learning_rate": args.learning_rate,
+        "critic_rate": args.critic_learning_rate,
+        "clip": args.clip_coef,
+        "trace": args.gae_lambda,
+        "beta": args.kl_coef,
+        "unsafe": args.rule_penalty,
+        "unended": args.missing_eos_penalty,
+    }
 
 
 def summary(runs: Sequence[BenchmarkRun]) -> dict[str, Any]:

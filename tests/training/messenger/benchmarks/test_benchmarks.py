@@ -19,6 +19,7 @@ from training.messenger.benchmarks.metrics import (
     benchmark_run,
     evaluate,
     normalise,
+    settings,
     summary,
     table,
 )
@@ -128,3 +129,10 @@ def test_the_table_has_a_line_per_learner_and_intervals_over_several_seeds() -> 
     assert len({len(line) for line in one_seed}) == 1
     assert "30 [30, 30]" in two_seeds[1]
     assert "2.50 [-3.85, 8.85]" in two_seeds[1]
+
+
+def test_the_report_keeps_the_keys_of_the_settings() -> None:
+    keys = "updates texts epochs batch most learning_rate critic_rate clip trace beta unsafe unended"
+
+    assert " ".join(settings(SMALL)) == keys
+    assert settings(SMALL)["beta"] == 0.3

@@ -100,7 +100,9 @@ def test_a_trait_is_as_computed_by_hand(trait: str, text: str, value: float) -> 
         ("call", "Will 20% do? Just reply.", 0.0),
     ],
 )
-def test_traits_of_a_brief_without_offer_and_facts(trait: str, text: str, value: float) -> None:
+def test_a_trait_is_as_computed_by_hand_for_a_brief_without_offer_and_facts(
+    trait: str, text: str, value: float
+) -> None:
     assert trait_value(trait, text, SERVICE) == value
 
 
@@ -153,7 +155,7 @@ def test_labels_follow_their_probabilities() -> None:
     assert labels.mean() == pytest.approx(0.7, abs=0.015)
 
 
-def test_the_ceiling_is_the_accuracy_of_who_knows_the_preference_probabilities() -> None:
+def test_the_accuracy_ceiling_is_that_of_a_predictor_that_knows_the_probabilities() -> None:
     assert accuracy_ceiling(np.array([0.9, 0.2, 0.5])) == pytest.approx((0.9 + 0.8 + 0.5) / 3)
 
 
