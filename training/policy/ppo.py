@@ -26,7 +26,7 @@ from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
 from training.data.sources import SourceError
 from training.policy import export
-from training.policy.evaluation.bound import LagrangianBound
+from training.policy.bound import LagrangianBound
 from training.policy.lagrangian import PID, GradientAscent
 from training.policy.network import ActorCritic, Heads, entropy, log_probability, sample
 from training.policy.simulation.vector_env import RetentionVectorEnv

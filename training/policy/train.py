@@ -26,9 +26,9 @@ from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, content_version
 from shared.settings import Settings
 from training.data.sources import BANK, TELCO, SourceError
 from training.policy.behaviour_cloning import pretrain
+from training.policy.bound import LagrangianBound
 from training.policy.customers import Population, add_data_options, load_population
 from training.policy.evaluation.benchmark import BUDGETS, SEEDS, Benchmark, baselines
-from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.card import card
 from training.policy.evaluation.policies import NetworkPolicy, SpendForecast
 from training.policy.export import pack, serving_network

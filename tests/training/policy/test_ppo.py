@@ -15,8 +15,8 @@ import torch
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import Customers, incremental_value
 from training.policy import customers, ppo
+from training.policy.bound import LagrangianBound
 from training.policy.customers import Population
-from training.policy.evaluation.bound import LagrangianBound
 from training.policy.export import load, save
 from training.policy.network import ActorCritic, Heads, entropy, log_probability
 from training.policy.ppo import (

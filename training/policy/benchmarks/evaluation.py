@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.policy.response.model import Customers
-from training.policy.evaluation.bound import LagrangianBound
+from training.policy.bound import LagrangianBound
 from training.policy.simulation.vector_env import RetentionVectorEnv
 
 Act = Callable[[np.ndarray, np.ndarray, bool], np.ndarray]

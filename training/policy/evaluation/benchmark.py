@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.policy.response.model import RESPONSE_MODEL, Customers, ResponseModel
-from training.policy.evaluation.bound import Dual, LagrangianBound
+from training.policy.bound import Dual, LagrangianBound
 from training.policy.evaluation.policies import (
     IndexPolicy,
     MyopicPolicy,

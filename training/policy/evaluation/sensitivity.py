@@ -8,9 +8,9 @@ import pandas as pd
 
 from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers, ResponseModel
+from training.policy.bound import LagrangianBound
 from training.policy.customers import to_customers
 from training.policy.evaluation.benchmark import BenchmarkResult
-from training.policy.evaluation.bound import LagrangianBound
 from training.policy.simulation.campaign import NO_CONTACT, CampaignSimulator, Policy
 from training.statistics import Estimate
 

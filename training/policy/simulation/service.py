@@ -39,8 +39,8 @@ from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from training.data.sources import SourceError
 from training.policy import export
+from training.policy.bound import LagrangianBound
 from training.policy.customers import load_population
-from training.policy.evaluation.bound import LagrangianBound
 from training.policy.simulation.audit import Audit, Offer
 from training.policy.simulation.campaign import HOURS_PER_DAY
 from training.policy.simulation.customer_simulator import CENTS, CustomerSimulator

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from services.policy.response.model import Customers
+from training.policy.bound import LagrangianBound
 from training.policy.evaluation.benchmark import BUDGETS, Benchmark, BenchmarkResult, baselines
-from training.policy.evaluation.bound import LagrangianBound
 from training.policy.evaluation.policies import IndexPolicy, MyopicPolicy, NoContactPolicy, ThresholdPolicy
 from training.policy.simulation.campaign import CampaignResult
 

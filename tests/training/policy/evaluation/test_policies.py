@@ -9,7 +9,7 @@ from services.policy.policies.network import CONTACT, DELAY, NUM_DELAYS, NUM_OUT
 from services.policy.policies.one_step import BaselinePolicy
 from services.policy.response.model import RESPONSE_MODEL, Customers, daily_hazard, incremental_value
 from tests.policy.builders import scored
-from training.policy.evaluation.bound import LagrangianBound
+from training.policy.bound import LagrangianBound
 from training.policy.evaluation.policies import (
     FORECAST_PRICES,
     FORECAST_SEED,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from services.policy.response.model import RESPONSE_MODEL, Customers
-from training.policy.evaluation.bound import LagrangianBound
+from training.policy.bound import LagrangianBound
 from training.policy.evaluation.policies import IndexPolicy, MyopicPolicy, NoContactPolicy
 from training.policy.evaluation.sensitivity import Scenario, evaluate_scenario, optimal_levels, scenarios
 from training.policy.simulation.campaign import NO_CONTACT, CampaignSimulator

@@ -7,7 +7,7 @@ import pytest
 
 from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import RESPONSE_MODEL, Customers, incremental_value
-from training.policy.evaluation.bound import LagrangianBound
+from training.policy.bound import LagrangianBound
 from training.policy.evaluation.policies import IndexPolicy, NoContactPolicy
 from training.policy.simulation.campaign import HOURS_PER_DAY, NO_CONTACT, CampaignActions, CampaignSimulator
 

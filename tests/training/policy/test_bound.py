@@ -11,7 +11,7 @@ import pytest
 
 from services.policy.response.dynamic_program import Rules
 from services.policy.response.model import DISCOUNTS, Customers, ResponseModel
-from training.policy.evaluation.bound import LagrangianBound
+from training.policy.bound import LagrangianBound
 
 RESPONSE_MODEL = ResponseModel(
     value_days=60, effect=0.9, effect_days=(2, 3, 4, 5), fatigue=0.2, fatigue_days=1, contact_cost=0.02
@@ -237,6 +237,6 @@ def test_twice_the_customers_have_twice_the_value_with_twice_the_budget() -> Non
 
 def test_the_dual_is_the_same_if_customers_are_solved_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = LagrangianBound(many_customers()).at_price(0.7)
-    monkeypatch.setattr("training.policy.evaluation.bound.CHUNK_SIZE", 7)
+    monkeypatch.setattr("training.policy.bound.CHUNK_SIZE", 7)
 
     assert LagrangianBound(many_customers()).at_price(0.7) == pytest.approx(whole)
