@@ -30,7 +30,7 @@ from shared.store import SQLiteStore, Store
 from shared.topology import INPUT_TOPICS, SUBSCRIPTIONS, Subscription
 from tests.fuzz.mutants import EXAMPLES, FUZZ_SETTINGS, messages, pubsub_requests
 from tests.support.emulators import free_port
-from tests.support.processes import process, wait
+from tests.support.processes import process, wait_until_ready
 
 BUILDS: dict[str, web.Build] = {
     "scorer": scorer,
@@ -52,7 +52,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     url = f"http://127.0.0.1:{port}"
     with process([sys.executable, "-m", "services"], folder / "log", {**os.environ, **environment}):
-        wait(f"{url}/readyz", folder / "log")
+        wait_until_ready(f"{url}/readyz", folder / "log")
         yield url
         assert httpx.get(f"{url}/readyz").status_code == 200
         assert "retries" not in httpx.get(f"{url}/healthz").json()["counts"]

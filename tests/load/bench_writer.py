@@ -1,7 +1,9 @@
-"""How fast messages are written, for `make bench`: by the model that ships, on one thread."""
+"""Speed of the message writer that ships, on one thread. Alone: python -m tests.load.bench_writer"""
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle, islice
 
 from services.messenger.app import LOCAL_BATCH_SIZE
@@ -10,52 +12,57 @@ from services.messenger.handler import draft
 from services.messenger.local import LocalWriter
 from services.messenger.prompt import build_prompt
 from services.messenger.resilience import CircuitBreaker, ResilientWriter
+from services.messenger.writers import Writer
 from shared.artifacts import ARTIFACTS
+from shared.messages import Brief, PlannedContact
 from shared.settings import Settings
-from tests.messenger.builders import noon, planned
-from tests.messenger.tiny_model import BRIEFS
+from tests.load.measuring import Figures
+from tests.messenger.builders import BRIEFS, noon, planned
 
-ALONE, AT_ONCE, ROUNDS = 300, 64, 5
+NUM_MESSAGES = 300
+CONCURRENCY = 64
+ROUNDS = 5
 
 
-def writing() -> dict[str, float]:
-    """Messages a second, one at a time and ranked as served; and what the messenger adds with 64 at once, in turn."""
+def writing_rates() -> Figures:
+    """Messages a second of processor time: one alone, one ranked as served, and 64 at once through the messenger."""
     artifact, candidates = Artifact.load(ARTIFACTS / "messenger"), Settings().writer_candidates
-    one, served = LocalWriter(artifact, 1), LocalWriter(artifact, candidates)
-    prompts = [build_prompt(brief) for brief in BRIEFS]
-    alone = [_seconds(lambda asked=asked: one.sample([asked])) for asked in islice(cycle(prompts), ALONE)]
-    ranked = [
-        _seconds(lambda brief=brief: asyncio.run(served.write([brief]))) for brief in islice(cycle(BRIEFS), ALONE)
-    ]
-    plans = [planned(brief, str(number)) for number, brief in enumerate(islice(cycle(BRIEFS), AT_ONCE))]
-    bare, whole = [], []
+    single, served = LocalWriter(artifact, 1), LocalWriter(artifact, candidates)
+    briefs = list(islice(cycle(BRIEFS), NUM_MESSAGES))
+    alone = [_processor_seconds(partial(single.sample, [build_prompt(brief)])) for brief in briefs]
+    ranked = [_processor_seconds(partial(_write, served, [brief])) for brief in briefs]
+    contacts = [planned(brief, str(number)) for number, brief in enumerate(islice(cycle(BRIEFS), CONCURRENCY))]
+    writer_only, messenger = [], []
     for _ in range(ROUNDS):
-        bare.append(_seconds(lambda: asyncio.run(_bare(served, plans))))
-        whole.append(_seconds(lambda: asyncio.run(_whole(served, plans))))
+        writer_only.append(_processor_seconds(partial(_write, served, [contact.brief for contact in contacts])))
+        messenger.append(_processor_seconds(partial(_draft, served, contacts)))
     return {
-        "messages_per_second_alone": ALONE / sum(alone),
-        f"messages_per_second_best_of_{candidates}": ALONE / sum(ranked),
-        "messages_per_second_at_64": AT_ONCE / min(whole),
-        "messenger_over_its_writer": min(whole) / min(bare),
+        "messages_per_second_alone": NUM_MESSAGES / sum(alone),
+        f"messages_per_second_best_of_{candidates}": NUM_MESSAGES / sum(ranked),
+        "messages_per_second_at_64": CONCURRENCY / min(messenger),
+        "messenger_over_its_writer": min(messenger) / min(writer_only),
     }
 
 
-async def _whole(writer, plans) -> None:
-    guarded = ResilientWriter(writer, 60, CircuitBreaker(), batch_size=LOCAL_BATCH_SIZE, max_concurrency=1)
-    await draft(plans, writer=guarded, clock=noon)
+def _write(writer: Writer, briefs: Sequence[Brief]) -> None:
+    async def write_batches() -> None:
+        for start in range(0, len(briefs), LOCAL_BATCH_SIZE):
+            await writer.write(briefs[start : start + LOCAL_BATCH_SIZE])
+
+    asyncio.run(write_batches())
 
 
-async def _bare(writer, plans) -> None:
-    for start in range(0, len(plans), LOCAL_BATCH_SIZE):
-        await writer.write([plan.brief for plan in plans[start : start + LOCAL_BATCH_SIZE]])
+def _draft(writer: Writer, contacts: Sequence[PlannedContact]) -> None:
+    resilient = ResilientWriter(writer, 60, CircuitBreaker(), batch_size=LOCAL_BATCH_SIZE, max_concurrency=1)
+    asyncio.run(draft(contacts, writer=resilient, clock=noon))
 
 
-def _seconds(do) -> float:
-    """Of the processor: what else it does meanwhile is not counted."""
-    started = time.process_time()
-    do()
-    return time.process_time() - started
+def _processor_seconds(call: Callable[[], object]) -> float:
+    """Processor time, so that what else the machine does is not counted."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
 
 
 if __name__ == "__main__":
-    print(*(f"{name:>40}  {value:,.2f}" for name, value in writing().items()), sep="\n")
+    print(*(f"{name:>40}  {value:,.2f}" for name, value in writing_rates().items()), sep="\n")

@@ -15,9 +15,8 @@ import pytest
 from services.messenger.prompt import build_prompt
 from services.messenger.vllm import VLLMWriter
 from tests.messenger.tiny_model import BRIEFS, TinyModels, decode_greedily, target_texts
-from tests.support import processes
 from tests.support.emulators import free_port
-from tests.support.processes import process, wait
+from tests.support.processes import process, wait_until_ready
 
 PYTHON = os.environ.get("VLLM_PYTHON", "")
 OPTIONS = "--served-model-name messenger --host 127.0.0.1 --dtype float32 --enforce-eager --max-model-len 256".split()
@@ -31,9 +30,8 @@ def url(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     server = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--port", str(port)]
     model = ["--model", str(tiny.artifacts.parent / "writer")]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    with pytest.MonkeyPatch.context() as patch, process([*server, *model, *OPTIONS], Path(log), environment):
-        patch.setattr(processes, "PATIENCE", 300)
-        wait(f"http://127.0.0.1:{port}/health", log)
+    with process([*server, *model, *OPTIONS], Path(log), environment):
+        wait_until_ready(f"http://127.0.0.1:{port}/health", log, timeout=300)
         yield f"http://127.0.0.1:{port}"
 
 

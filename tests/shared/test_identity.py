@@ -19,7 +19,7 @@ from shared.messages import Decision, Message
 from shared.service import Service
 from shared.settings import Settings
 from shared.store import SQLiteStore, Store
-from tests.support.tokens import ACCOUNT, Keys, Signer, key_server
+from tests.support.tokens import ACCOUNT, PublishedKeys, Signer, key_server
 
 GOOGLE, FORGER = Signer("google"), Signer("google")
 PUSH = {
@@ -29,13 +29,13 @@ PUSH = {
 
 
 @pytest.fixture
-def keys() -> Iterator[Keys]:
+def keys() -> Iterator[PublishedKeys]:
     with key_server(GOOGLE) as keys:
         yield keys
 
 
 @pytest.fixture
-async def service(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+async def service(keys: PublishedKeys, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setenv("RETENTION_PUSH_ACCOUNT", ACCOUNT)
     monkeypatch.setenv("RETENTION_CERTS_URL", keys.url)
     async with serving() as client:
@@ -134,15 +134,17 @@ async def test_without_a_push_account_anybody_can_push_and_a_warning_is_logged(
     assert "no push account is set" in capsys.readouterr().err
 
 
-async def test_keys_are_fetched_once_for_many_pushes_even_forged_ones(service: httpx.AsyncClient, keys: Keys) -> None:
+async def test_keys_are_fetched_once_for_many_pushes_even_forged_ones(
+    service: httpx.AsyncClient, keys: PublishedKeys
+) -> None:
     forged = Signer("another").token()
     codes = await asyncio.gather(*(push(service, token) for token in [GOOGLE.token(), forged] * 20))
     assert sorted(codes) == [204] * 20 + [401] * 20
-    assert keys.asked == 1
+    assert keys.requests == 1
 
 
 async def test_a_new_key_of_google_is_soon_accepted_and_an_old_one_refused(
-    keys: Keys, monkeypatch: pytest.MonkeyPatch
+    keys: PublishedKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verifier = tokens.GoogleTokenVerifier(keys.url)
     await verifier.claims(GOOGLE.token(), "retention")
@@ -156,12 +158,12 @@ async def test_a_new_key_of_google_is_soon_accepted_and_an_old_one_refused(
         await verifier.claims(GOOGLE.token(), "retention")
 
 
-async def test_keys_are_fetched_again_when_they_are_old(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_are_fetched_again_when_they_are_old(keys: PublishedKeys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "KEYS_MAX_AGE_SECONDS", 0)
     verifier = tokens.GoogleTokenVerifier(keys.url)
     for _ in range(2):
         await verifier.claims(GOOGLE.token(), "retention")
-    assert keys.asked == 2
+    assert keys.requests == 2
 
 
 async def test_a_push_is_refused_for_now_when_the_keys_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:

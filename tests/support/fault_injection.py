@@ -1,6 +1,6 @@
-"""The services that write, on a store that refuses one write in twenty; half of what it refuses it has written.
+"""The services that write, on a store that fails one write in twenty; half of the failed writes are stored anyway.
 
-Everything else is their own. FAULTS names the luck of one process.
+The environment variable FAULTS is the seed of a process's faults.
 """
 
 import os
@@ -19,30 +19,33 @@ from shared.bus import Bus
 from shared.settings import Settings
 from shared.store import Change, Key, Result, Store, Update
 
-REFUSED = "refused_write"
-"""What a refusal is called in the log."""
-SHARE, AGAIN = 0.05, 0.5
-"""Of writes that are refused; and of those after a refused one, because what is down stays down for a while."""
+REFUSED_WRITE = "refused_write"
+"""The log message of a failed write."""
+FAILURE_RATE = 0.05
+"""Share of writes that fail."""
+REPEATED_FAILURE_RATE = 0.5
+"""Share of writes that fail after a failed one, because an outage lasts for a while."""
 
 
-class RefusingStore:
+class UnreliableStore:
     def __init__(self, store: Store, random: Random) -> None:
         self._store, self._random = store, random
-        self._down = False
+        self._failed = False
 
     def __getattr__(self, name: str) -> Any:
-        """All else is as the store has it."""
+        """Everything else is the store's own."""
         return getattr(self._store, name)
 
     async def update(self, keys: Sequence[Key], change: Change[Result]) -> Result:
         return (await self.update_all([(keys, change)]))[0]
 
     async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:
-        self._down = down = self._random.random() < (AGAIN if self._down else SHARE * (1 - AGAIN) / (1 - SHARE))
+        after_success = FAILURE_RATE * (1 - REPEATED_FAILURE_RATE) / (1 - FAILURE_RATE)
+        self._failed = failed = self._random.random() < (REPEATED_FAILURE_RATE if self._failed else after_success)
         written = self._random.random() < 0.5
-        results = [] if down and not written else await self._store.update_all(updates)
-        if down:
-            telemetry.count(REFUSED, written=written)
+        results = [] if failed and not written else await self._store.update_all(updates)
+        if failed:
+            telemetry.count(REFUSED_WRITE, written=written)
             raise OSError("refused on purpose")
         return results
 
@@ -50,7 +53,7 @@ class RefusingStore:
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
     async with gcp.connect(settings) as (bus, store):
-        yield bus, RefusingStore(store, Random(os.environ["FAULTS"]))
+        yield bus, UnreliableStore(store, Random(os.environ["FAULTS"]))
 
 
 def policy() -> FastAPI:

@@ -1,17 +1,17 @@
-"""A process that takes pushes and does nothing with them: what the emulator itself can do."""
+"""A subscriber that acknowledges pushes and does nothing else, to measure the emulator itself."""
 
 from fastapi import FastAPI, Request, Response
 
 app = FastAPI()
-seen: list[str] = []
+message_ids: list[str] = []
 
 
 @app.post("/", status_code=204)
 async def push(request: Request) -> Response:
-    seen.append((await request.json())["message"]["messageId"])
+    message_ids.append((await request.json())["message"]["messageId"])
     return Response(status_code=204)
 
 
-@app.get("/seen")
-async def told() -> list[str]:
-    return seen
+@app.get("/message-ids")
+async def pushed() -> list[str]:
+    return message_ids

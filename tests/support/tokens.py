@@ -1,4 +1,4 @@
-"""Identity tokens as Google signs them, by a key of our own, and the server where that key is found."""
+"""Identity tokens like Google's, signed with a key of the test, and the server that publishes the key's certificate."""
 
 import contextlib
 import json
@@ -18,41 +18,42 @@ ACCOUNT = "pusher@retention.iam.gserviceaccount.com"
 
 
 class Signer:
-    """A key, and its certificate as Google publishes them."""
+    """A private key and its certificate."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self.private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "federated-signon")])
+        self.private_key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "federated-signon")])
         now = datetime.now(UTC)
-        certificate = x509.CertificateBuilder(who, who, key.public_key(), x509.random_serial_number())
+        certificate = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         certificate = certificate.not_valid_before(now).not_valid_after(now + timedelta(days=1))
         self.certificate = certificate.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def token(self, **claims: object) -> str:
-        """For Pub/Sub's account and our audience, for an hour, unless `claims` say otherwise; None takes one away."""
+        """A token for Pub/Sub's account and our audience, valid for an hour; `claims` replace claims, or remove (None)."""
         now = int(time.time())
-        usual = {"iss": "https://accounts.google.com", "aud": "retention", "email": ACCOUNT, "email_verified": True}
-        said = {**usual, "iat": now, "exp": now + 3600, **claims}
-        signer = crypt.RSASigner.from_string(self.private, self.name)
-        return jwt.encode(signer, {k: v for k, v in said.items() if v is not None}).decode()
+        defaults = {"iss": "https://accounts.google.com", "aud": "retention", "email": ACCOUNT, "email_verified": True}
+        payload = {**defaults, "iat": now, "exp": now + 3600, **claims}
+        signer = crypt.RSASigner.from_string(self.private_key, self.name)
+        token: bytes = jwt.encode(signer, {name: value for name, value in payload.items() if value is not None})
+        return token.decode()
 
 
-class Keys:
-    """What the server publishes, and how often it was asked."""
+class PublishedKeys:
+    """The signers whose certificates a server publishes, its URL, and the number of requests to it."""
 
     def __init__(self, *signers: Signer) -> None:
-        self.signers, self.asked, self.url = list(signers), 0, ""
+        self.signers, self.requests, self.url = list(signers), 0, ""
 
 
 @contextlib.contextmanager
-def key_server(*signers: Signer) -> Iterator[Keys]:
-    keys = Keys(*signers)
+def key_server(*signers: Signer) -> Iterator[PublishedKeys]:
+    keys = PublishedKeys(*signers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            keys.asked += 1
+            keys.requests += 1
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps({s.name: s.certificate for s in keys.signers}).encode())

@@ -1,4 +1,4 @@
-"""The promises under Google's own emulators: each service its own process, messages by push, state in Firestore."""
+"""The promises on Google's emulators: each service its own process, messages by push, state in Firestore."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared.messages import Decision
-from tests.support.cloud import PATIENCE, Cloud
+from tests.support.cloud import TIMEOUT_SECONDS, CloudClient
 from tests.support.customers import SAM
 from tests.support.emulators import Hosts
 from tests.support.processes import services
@@ -26,8 +26,8 @@ def urls(emulators: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def cloud(urls: Mapping[str, str]) -> Iterator[Cloud]:
-    cloud = Cloud(PROJECT)
+def cloud(urls: Mapping[str, str]) -> Iterator[CloudClient]:
+    cloud = CloudClient(PROJECT)
     yield cloud
     cloud.close()
 
@@ -39,7 +39,7 @@ def rest(urls: Mapping[str, str]) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_rest_publishes_and_answers_with_the_decision(cloud: Cloud, rest: httpx.Client) -> None:
+def test_rest_publishes_and_answers_with_the_decision(cloud: CloudClient, rest: httpx.Client) -> None:
     answer = rest.post("/retain", json={**SAM, "monthly_charges": None})
     assert answer.status_code == 200
     decision = answer.json()
@@ -50,7 +50,7 @@ def test_rest_publishes_and_answers_with_the_decision(cloud: Cloud, rest: httpx.
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(cloud: Cloud) -> None:
+def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(cloud: CloudClient) -> None:
     contract = ["Month-to-month", "One year", "Two year"]
     events = [
         {
@@ -82,13 +82,13 @@ def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_an_outcome_settles_what_was_reserved(cloud: Cloud) -> None:
+def test_an_outcome_settles_what_was_reserved(cloud: CloudClient) -> None:
     before = cloud.balance()
     [offered] = [d for d in _decided(cloud) if d.metadata.reserved][:1]
     outcome = {"event_id": offered.event_id, "customer_id": offered.customer_id, "outcome": "accepted"}
     cloud.publish("outcomes", outcome, outcome)
     cents = round(100 * offered.metadata.reserved)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_SECONDS
     while cloud.balance()["committed"] == before["committed"] and time.monotonic() < end:
         time.sleep(0.2)
     assert cloud.balance() == before | {
@@ -97,11 +97,11 @@ def test_an_outcome_settles_what_was_reserved(cloud: Cloud) -> None:
     }
 
 
-def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: Cloud, rest: httpx.Client) -> None:
+def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: CloudClient, rest: httpx.Client) -> None:
     event = {**SAM, "customer_id": "leaving/1"}
     assert rest.post("/retain", json={**event, "event_id": "first"}).status_code == 200
     cloud.publish("outcomes", {"customer_id": "leaving/1", "outcome": "replied", "text": "Stop texting me!"})
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not list(cloud.firestore.collection("suppressed").stream()) and time.monotonic() < end:
         time.sleep(0.2)
     assert rest.delete("/customers/leaving%2F1").json()["status"] == "erased"
@@ -111,7 +111,7 @@ def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: Cloud,
 
 
 def test_offers_that_have_ended_give_their_money_back_when_the_calendar_is_asked(
-    cloud: Cloud, urls: Mapping[str, str]
+    cloud: CloudClient, urls: Mapping[str, str]
 ) -> None:
     balance, reviews = cloud.balance(), f"{urls['policy']}/reviews"
     assert httpx.post(reviews, timeout=60).json()["expired"] == 0
@@ -122,6 +122,6 @@ def test_offers_that_have_ended_give_their_money_back_when_the_calendar_is_asked
     assert cloud.balance() == balance | {"reserved": 0}
 
 
-def _decided(cloud: Cloud) -> list[Decision]:
+def _decided(cloud: CloudClient) -> list[Decision]:
     kept = cloud.firestore.collection("decisions").stream()
     return [Decision.model_validate_json(d.to_dict()["decision"]) for d in kept]

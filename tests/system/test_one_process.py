@@ -17,7 +17,7 @@ from shared.bus import LocalBus
 from shared.messages import Decision
 from shared.service import Service
 from tests.support.emulators import free_port
-from tests.support.processes import process, wait
+from tests.support.processes import process, wait_until_ready
 
 TELCO = Path(__file__).parents[3] / "shared" / "data"
 
@@ -103,12 +103,12 @@ def test_make_ups_process_serves_and_remembers(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{port}"
     command, event = [sys.executable, "-m", "services"], {"customer_id": "c", "event_id": "e", "monthly_charges": 80.0}
     with process(command, tmp_path / "log", environment) as first:
-        wait(f"{url}/readyz", tmp_path / "log")
+        wait_until_ready(f"{url}/readyz", tmp_path / "log")
         decision = httpx.post(f"{url}/retain", json=event, timeout=30).json()
         first.terminate()
         assert first.wait(10) is not None
     with process(command, tmp_path / "log", environment):
-        wait(f"{url}/readyz", tmp_path / "log")
+        wait_until_ready(f"{url}/readyz", tmp_path / "log")
         assert httpx.get(f"{url}/decisions/e").json() == decision
         assert httpx.post(f"{url}/retain", json=event, timeout=30).json() == decision
 
