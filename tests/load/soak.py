@@ -1,8 +1,8 @@
 """Check that memory stays flat, however many events come: `make soak`.
 
 The whole pipeline runs in one process through a simulated year, with returning customers, repeated and malformed
-events, and outcomes. After a warm-up and at the end, resident memory is read, and the number of memory blocks that Python has
-allocated, which reveals less than one object kept an event.
+events, and outcomes. Resident memory is read after a warm-up and at the end; so is the number of memory blocks that
+Python has allocated, which reveals less than one object kept an event.
 
 Exits with 1 if memory grew, or an event had no decision. Writes reports/soak.json.
 """

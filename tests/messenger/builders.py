@@ -3,14 +3,29 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 from uuid import uuid5
 
-from shared.messages import ID_NAMESPACE, Action, Brief, Metadata, PlannedContact
+from shared.messages import ID_NAMESPACE, Action, Brief, Concern, Metadata, PlannedContact
 
 NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
 SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
 NO_FACTS = Brief(offer_percentage=0)
+BRIEFS = tuple(
+    Brief(
+        offer_percentage=offer,
+        expires_on=date(2025, 12, 7) if offer else None,
+        first_name=name,
+        tenure_months=months,
+        plan=plan,
+        concern=concern,
+    )
+    for offer, name, months, plan, concern in product(
+        (0, 10), (None, "Sam"), (None, 12), (None, "Pro"), (None, *get_args(Concern))
+    )
+)
+"""One brief for each of the 64 prompts."""
 
 
 class FixedWriter:

@@ -16,6 +16,8 @@ from tests.messenger.builders import SAM, noon
 from tests.messenger.tiny_model import TinyModels
 from tests.support.emulators import free_port
 
+pytestmark = pytest.mark.torch
+
 
 async def test_the_messenger_logs_which_writer_the_settings_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "retention")

@@ -9,6 +9,8 @@ from services.messenger.prompt import SLOTS
 from shared.artifacts import ArtifactError, Manifest, write_manifest
 from tests.messenger.tiny_model import TinyModels
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture
 def folder(tiny: TinyModels, tmp_path: Path) -> Path:

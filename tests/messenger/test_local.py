@@ -16,9 +16,11 @@ from services.messenger.local import FIGURE_PATTERN, LocalWriter
 from services.messenger.prompt import build_prompt, render
 from services.messenger.sampling import MAX_NEW_TOKENS
 from services.shield.rules import violations
-from tests.messenger.builders import SAM
-from tests.messenger.tiny_model import BRIEFS, TinyModels, convert, decode_greedily, target_texts
+from tests.messenger.builders import BRIEFS, SAM
+from tests.messenger.tiny_model import TinyModels, convert, decode_greedily, target_texts
 from training.messenger.base import SPECIAL_TOKENS
+
+pytestmark = pytest.mark.torch
 
 PROMPTS = [build_prompt(brief) for brief in BRIEFS]
 BEGINNINGS = ("", " Hi", " Hello", " Thank you", " We", " [PLAN]", " Is the")

@@ -4,8 +4,7 @@ import pytest
 
 from services.messenger.prompt import OPT_OUT_NOTICE, SLOT_PATTERN, SLOTS, build_prompt, fill, render, slot_values
 from shared.messages import Brief
-from tests.messenger.builders import NO_FACTS, SAM
-from tests.messenger.tiny_model import BRIEFS
+from tests.messenger.builders import BRIEFS, NO_FACTS, SAM
 
 
 def test_a_prompt_states_the_offer_the_known_facts_and_the_concern() -> None:

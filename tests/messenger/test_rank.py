@@ -6,7 +6,10 @@ import torch
 from services.messenger.artifact import Artifact, LanguageModel
 from services.messenger.prompt import build_prompt
 from services.messenger.rank import RewardScorer, ScoredText, rank
-from tests.messenger.tiny_model import BRIEFS, TinyModels, convert, target_texts
+from tests.messenger.builders import BRIEFS
+from tests.messenger.tiny_model import TinyModels, convert, target_texts
+
+pytestmark = pytest.mark.torch
 
 
 class BrevityReward(RewardScorer):

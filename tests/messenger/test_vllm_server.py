@@ -14,14 +14,15 @@ import pytest
 
 from services.messenger.prompt import build_prompt
 from services.messenger.vllm import VLLMWriter
-from tests.messenger.tiny_model import BRIEFS, TinyModels, decode_greedily, target_texts
+from tests.messenger.builders import BRIEFS
+from tests.messenger.tiny_model import TinyModels, decode_greedily, target_texts
 from tests.support.emulators import free_port
 from tests.support.processes import process, wait_until_ready
 
 PYTHON = os.environ.get("VLLM_PYTHON", "")
 OPTIONS = "--served-model-name messenger --host 127.0.0.1 --dtype float32 --enforce-eager --max-model-len 256".split()
 
-pytestmark = pytest.mark.skipif(not PYTHON, reason="VLLM_PYTHON is not set")
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(not PYTHON, reason="VLLM_PYTHON is not set")]
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """A writer and a reward model small enough to train in a test, as an artifact in training's format."""
 
 from collections.abc import Sequence
-from datetime import date
-from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from ctranslate2.converters import TransformersConverter
@@ -15,23 +13,9 @@ from services.messenger.artifact import INPUTS
 from services.messenger.prompt import build_prompt
 from services.messenger.sampling import MAX_NEW_TOKENS
 from shared.artifacts import Manifest, write_manifest
-from shared.messages import Brief, Concern
+from shared.messages import Brief
+from tests.messenger.builders import BRIEFS
 from training.messenger import base
-
-BRIEFS = tuple(
-    Brief(
-        offer_percentage=offer,
-        expires_on=date(2025, 12, 7) if offer else None,
-        first_name=name,
-        tenure_months=months,
-        plan=plan,
-        concern=concern,
-    )
-    for offer, name, months, plan, concern in product(
-        (0, 10), (None, "Sam"), (None, 12), (None, "Pro"), (None, *get_args(Concern))
-    )
-)
-"""One brief for each of the 64 prompts."""
 
 
 class TinyModels(NamedTuple):

@@ -31,7 +31,7 @@ class Signer:
         self.certificate = certificate.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def token(self, **claims: object) -> str:
-        """A token for Pub/Sub's account and our audience, valid for an hour; `claims` replace claims, or remove (None)."""
+        """A token for Pub/Sub's account and our audience, valid for an hour; `claims` replace or (None) remove some."""
         now = int(time.time())
         defaults = {"iss": "https://accounts.google.com", "aud": "retention", "email": ACCOUNT, "email_verified": True}
         payload = {**defaults, "iat": now, "exp": now + 3600, **claims}

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,17 @@ def test_hooks_run_what_check_runs_and_download_nothing() -> None:
     assert repository["repo"] == "local"
     check = make("--dry-run", "check").stdout
     assert all(hook["entry"].split("/")[-1] in check for hook in repository["hooks"])
+
+
+@pytest.mark.slow
+def test_targets_that_only_need_setup_import_no_torch() -> None:
+    """`make setup` does not install it."""
+    targets = [
+        target for target, needs in re.findall(r"^([a-z-]+): (.*?) ##", MAKEFILE, re.MULTILINE) if needs == "setup"
+    ]
+    commands = "".join(make("--dry-run", "--old-file=.venv/ready", target).stdout for target in targets)
+    modules = sorted(set(re.findall(r"^\.venv/bin/python -m (training[\w.]*)", commands, re.MULTILINE)))
+    assert len(modules) > 3
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert imported.returncode == 0, imported.stderr

@@ -8,6 +8,8 @@ from services.messenger.prompt import SLOTS
 from training.messenger import base
 from training.messenger.base import BaseArgs, documents, token_blocks, train_tokenizer, warmup_cosine
 
+pytestmark = pytest.mark.torch
+
 TEXTS = list(islice(documents(seed=1, flawed_share=0.5), 300))
 
 

@@ -20,6 +20,8 @@ from training.messenger.lm import (
     vocabulary_logprobs,
 )
 
+pytestmark = pytest.mark.torch
+
 PROMPTS = ("Offer: none. Known: nothing. Concern: none. Message:", "Message:")
 
 

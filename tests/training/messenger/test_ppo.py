@@ -24,6 +24,8 @@ from training.messenger.ppo import (
 )
 from training.messenger.reward import RewardModel
 
+pytestmark = pytest.mark.torch
+
 BRIEFS = sample_briefs(np.random.default_rng(0), 64)
 SMALL = TextPPOArgs(num_updates=2, batch_size=16, minibatch_size=8, max_new_tokens=10)
 

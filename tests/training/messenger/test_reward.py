@@ -12,6 +12,8 @@ from training.messenger.data import Pair
 from training.messenger.lm import LM, Batch, encode, encode_joined
 from training.messenger.reward import RewardArgs, RewardModel, accuracy, evaluate, preference_loss, train
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture(scope="module")
 def lm() -> LM:

@@ -9,6 +9,8 @@ from training.messenger.data import Example
 from training.messenger.lm import LM, encode, load, save, vocabulary_logprobs
 from training.messenger.sft import SFTArgs, token_loss
 
+pytestmark = pytest.mark.torch
+
 EXAMPLES = [Example("Say a:", " aye aye"), Example("Say b:", " bee bee")] * 8
 
 

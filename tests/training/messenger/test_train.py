@@ -32,6 +32,8 @@ from training.messenger.reward import RewardStageArgs
 from training.messenger.sft import SFTArgs
 from training.messenger.train import TrainArgs
 
+pytestmark = pytest.mark.torch
+
 BRIEFS = sample_briefs(np.random.default_rng(9), 12)
 HUMAN_PREFERENCES = Preferences([Pair("Human: hi\n\nAssistant:", " hello", " no")] * 20)
 

@@ -16,6 +16,8 @@ from training.policy.customers import Population
 from training.policy.export import load
 from training.policy.network import ActorCritic, Heads
 
+pytestmark = pytest.mark.torch
+
 RNG = np.random.default_rng(6)
 CUSTOMERS = Customers(
     RNG.uniform(0.0005, 0.012, 80), np.sort(RNG.beta(2, 10, (80, 4)), axis=1), RNG.uniform(20, 115, 80)

@@ -11,6 +11,8 @@ from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, content_version
 from training.policy.export import load, pack, save, serving_network
 from training.policy.network import ActorCritic
 
+pytestmark = pytest.mark.torch
+
 OBSERVATIONS = torch.rand(10_000, 9, generator=torch.Generator().manual_seed(1))
 
 

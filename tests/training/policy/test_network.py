@@ -8,6 +8,8 @@ import torch
 
 from training.policy.network import ActorCritic, Heads, entropy, log_probability, sample
 
+pytestmark = pytest.mark.torch
+
 
 def heads(contact: float = 0.5, offers: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4), n: int = 1) -> Heads:
     """Heads [n] with these probabilities, and all delays equally likely."""

@@ -30,6 +30,8 @@ from training.policy.ppo import (
     value_loss,
 )
 
+pytestmark = pytest.mark.torch
+
 RNG = np.random.default_rng(5)
 CUSTOMERS = Customers(
     RNG.uniform(0.001, 0.01, 60), np.sort(RNG.uniform(0.02, 0.4, (60, 4)), axis=1), RNG.uniform(20, 110, 60)

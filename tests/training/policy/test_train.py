@@ -23,6 +23,8 @@ from training.policy.network import ActorCritic
 from training.policy.ppo import Diagnostics, PPOArgs, TrainedPolicy, UpdateMetrics, optimal_prices
 from training.policy.train import HISTORY_FILE, MAX_POINTS, TrainArgs, TrainingRun, metrics
 
+pytestmark = pytest.mark.torch
+
 RNG = np.random.default_rng(21)
 CUSTOMERS = Customers(
     RNG.uniform(0.0005, 0.012, 40), np.sort(RNG.beta(2, 10, (40, 4)), axis=1), RNG.uniform(20, 115, 40)

@@ -38,7 +38,6 @@ from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
 from training.data.sources import SourceError
-from training.policy import export
 from training.policy.bound import LagrangianBound
 from training.policy.customers import load_population
 from training.policy.simulation.audit import Audit, Offer
@@ -256,6 +255,13 @@ def _limits(rules: Rules) -> Limits:
     return Limits(timedelta(days=rules.cooldown), rules.cap, timedelta(days=rules.quarter), 0.0, "")
 
 
+def _trained_policy(network: Path) -> Policy:
+    """The policy of a network that training left. Raises `ArtifactError`."""
+    from training.policy import export  # imports torch, which nothing else here needs
+
+    return PPOPolicy(export.serving_network(export.load(network)))
+
+
 def main() -> None:
     settings = Settings()
     parser = ArgumentParser(prog="python -m training.policy.simulation.service", description=__doc__.partition("\n")[0])
@@ -274,7 +280,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     args = parser.parse_args()
     try:
-        policy = PPOPolicy(export.serving_network(export.load(args.network))) if args.network else args.policy
+        policy = _trained_policy(args.network) if args.network else args.policy
         customers = load_population(settings.data, args.data, settings.artifacts).held_out
         budget = args.copies * args.budget_share * LagrangianBound(customers).unconstrained_spend
         print(simulate(policy, customers, args.copies, budget, answer_days=args.answer_days, progress=True))

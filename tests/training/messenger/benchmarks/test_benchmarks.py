@@ -29,6 +29,8 @@ from training.messenger.ppo import TextPPOArgs
 from training.messenger.reward import RewardModel
 from training.statistics import interval_over_seeds
 
+pytestmark = pytest.mark.torch
+
 BRIEFS = sample_briefs(np.random.default_rng(0), 12)
 PROMPTS = [build_prompt(brief) for brief in BRIEFS]
 TEXTS = [f" Hello [NAME], thank you{'!' * n}" for n in range(len(BRIEFS))]

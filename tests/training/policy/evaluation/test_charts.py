@@ -10,6 +10,8 @@ from training.policy.evaluation.sections import diagnostics
 from training.policy.ppo import Diagnostics
 from training.policy.simulation.service import ServiceRun
 
+pytestmark = pytest.mark.torch
+
 POINTS = [[0.5, 100, 1.0, 0.0, [1.0], [1.0]], [1.5, 300, 2.0, 0.0, [1.0], [1.0]]]
 DIAGNOSTICS = [
     {"approx_kl": 0.01, "clip_fraction": 0.1, "explained_variance": 0.2, "entropy": 3.0},

@@ -19,6 +19,8 @@ from training.policy.network import ActorCritic
 from training.policy.ppo import PPOArgs, Trainer
 from training.policy.simulation.campaign import NO_CONTACT, CampaignActions, CampaignSimulator, Policy
 
+pytestmark = pytest.mark.torch
+
 RNG = np.random.default_rng(8)
 CUSTOMERS = Customers(
     RNG.uniform(0.0005, 0.012, 200), np.sort(RNG.beta(2, 12, (200, 4)), axis=1), RNG.uniform(20, 115, 200)
