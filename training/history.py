@@ -76,7 +76,7 @@ def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
     return [f"left out: {count:,}, {reason}" for reason, count in skipped.items()]
 
 
-def in_order_of_time(decisions: Iterable[Decision], time_of: TimeOf) -> list[Decision]:
+def order_decisions(decisions: Iterable[Decision], time_of: TimeOf) -> list[Decision]:
     """One decision an event, by time. A redelivered event repeats its decision; the first counts."""
     by_event: dict[str, Decision] = {}
     for decision in decisions:
@@ -101,7 +101,7 @@ class History:
         self, decisions: Iterable[Decision], outcomes: Sequence[Outcome], time_of: TimeOf = decided_at
     ) -> None:
         """Raises `HistoryError` where no customer is reported as churned: then it is not known who stayed, either."""
-        ordered = in_order_of_time(decisions, time_of)
+        ordered = order_decisions(decisions, time_of)
         self._time_of = time_of
         self.by_customer: dict[str, list[Decision]] = defaultdict(list)
         """In order of time, one decision an event."""

@@ -13,7 +13,7 @@ from training.history import (
     History,
     HistoryError,
     decided_at,
-    in_order_of_time,
+    order_decisions,
     read_bills,
     read_decisions,
     read_lines,
@@ -77,7 +77,7 @@ def test_bills_are_of_events_that_carry_them_and_there_may_be_none(tmp_path: Pat
 def test_a_repeated_decision_counts_once_as_it_was_first() -> None:
     first, second = decided("one", day=2), decided("two", day=1)
     repeat = first.model_copy(update={"times": {"decided_at": START + 9 * DAY}})
-    assert in_order_of_time([first, second, repeat], decided_at) == [second, first]
+    assert order_decisions([first, second, repeat], decided_at) == [second, first]
 
 
 def test_where_no_customer_is_reported_as_churned_it_is_not_known_who_stayed() -> None:

@@ -70,7 +70,7 @@ def categories(
         unknown[fact] = Counter(map(str, column[is_unknown]))
         if categories.isna().all():
             raise SourceError(
-                f"{data.name}: column {column.name!r} is mapped to {fact}, but holds only {_listed(unknown[fact])}. "
+                f"{data.name}: column {column.name!r} is mapped to {fact}, but holds only {_quoted(unknown[fact])}. "
                 f"The scorer knows {', '.join(map(repr, RISK_FACTS[fact] or ()))}: "
                 f"say under [values.{fact}] which is which."
             )
@@ -85,19 +85,19 @@ def label(column: "pd.Series[Any]", mapping: ColumnMapping, data: Path) -> "pd.S
     name = f"{data.name}: column {mapping.label!r}"
     if not values & churned:
         raise SourceError(
-            f"{name} never says {_listed(churned)}, which means churned; it says {_listed(values) or 'nothing'}."
+            f"{name} never says {_quoted(churned)}, which means churned; it says {_quoted(values) or 'nothing'}."
         )
     if not (stayed := values - churned):
         raise SourceError(f"{name} says of every customer that they churned: there is nothing to tell apart.")
     if len(stayed) > 1:
         raise SourceError(
             f"{name} has more than two values: besides those that mean churned there may be only one of "
-            f"{_listed(stayed)}."
+            f"{_quoted(stayed)}."
         )
     return texts.isin(churned).astype("boolean").mask(texts.isna())
 
 
-def _listed(values: Iterable[str]) -> str:
+def _quoted(values: Iterable[str]) -> str:
     ordered = sorted(set(values))
     more = f" and {len(ordered) - MAX_LISTED} more" if len(ordered) > MAX_LISTED else ""
     return ", ".join(map(repr, ordered[:MAX_LISTED])) + more

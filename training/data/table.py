@@ -46,7 +46,7 @@ def read_csv(file: Path, schema: pa.DataFrameSchema, delimiter: str, missing: di
         frame = pd.read_csv(file, sep=delimiter, dtype="str", keep_default_na=False, na_values=missing)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise SourceError(f"{file.name} is no table: {error}") from error
-    return validated(frame, schema, file.name, first_line=2)
+    return validate_frame(frame, schema, file.name, first_line=2)
 
 
 def read_json_lines(file: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
@@ -60,7 +60,7 @@ def read_json_lines(file: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
                 rows.append(row)
         except (ValueError, EOFError, OSError, zlib.error) as error:
             raise SourceError(f"{file.name} is not gzipped JSON lines: line {len(rows) + 1}: {error}") from error
-    return validated(pd.DataFrame(rows, dtype="object"), schema, file.name)
+    return validate_frame(pd.DataFrame(rows, dtype="object"), schema, file.name)
 
 
 def category_column(*values: str, nullable: bool = False) -> pa.Column:
@@ -79,7 +79,7 @@ def json_column(*types: type, check: pa.Check | None = None, nullable: bool = Fa
     return pa.Column("object", [has_type, check] if check else has_type, nullable=nullable, unique=unique)
 
 
-def validated(frame: pd.DataFrame, schema: pa.DataFrameSchema, name: str, first_line: int = 1) -> pd.DataFrame:
+def validate_frame(frame: pd.DataFrame, schema: pa.DataFrameSchema, name: str, first_line: int = 1) -> pd.DataFrame:
     """The frame in the schema's types. Raises `SourceError` with the first wrong column, its expectation and line."""
     try:
         return schema.validate(frame, lazy=True)

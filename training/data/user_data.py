@@ -50,7 +50,7 @@ def read_user_data(data: Path, mapping_file: Path) -> UserData:
         if column not in raw.columns:
             raise SourceError(f"{data.name} has no column {column!r}, which is mapped{suggestion(column, raw.columns)}")
     unknown: dict[str, Counter[str]] = {}
-    cleaned = drop_rows(_converted(raw, mapping, data, unknown), _conditions(mapping))
+    cleaned = drop_rows(_convert(raw, mapping, data, unknown), _conditions(mapping))
     rows = cleaned.rows.astype({"churned": "bool"})
     _check_size(rows["churned"], cleaned.dropped, data)
     return UserData(
@@ -67,7 +67,7 @@ def read_user_data(data: Path, mapping_file: Path) -> UserData:
     )
 
 
-def _converted(raw: pd.DataFrame, mapping: ColumnMapping, data: Path, unknown: dict[str, Counter[str]]) -> pd.DataFrame:
+def _convert(raw: pd.DataFrame, mapping: ColumnMapping, data: Path, unknown: dict[str, Counter[str]]) -> pd.DataFrame:
     """All rows in the scorer's numbers and categories; values of no known category are counted in `unknown`."""
     rows = pd.DataFrame({"position": range(len(raw))})
     rows["customer_id"] = columns.ids(raw[mapping.id]) if mapping.id else rows["position"].astype("str")

@@ -13,7 +13,7 @@ from shared.artifacts import ArtifactError, Manifest, content_version, read_mani
 from training.data.sources import BANK
 from training.scorer.card import CARD_FILE, ModelName, customers_in_card, model_card
 from training.scorer.evaluation import Metrics
-from training.scorer.report import rounded
+from training.scorer.report import round_metrics
 
 FACTS = {"risk": RISK_FACTS, "accept": ACCEPT_FACTS}
 SCORES = {"risk": "churn_risk", "accept": "accept_prob"}
@@ -36,7 +36,7 @@ class ModelPart:
     """The version of the artifact that it is kept from; empty if it was trained in this run."""
 
 
-def kept_part(name: ModelName, folder: Path) -> ModelPart:
+def read_part(name: ModelName, folder: Path) -> ModelPart:
     """The model of the artifact in `folder`, where only the other one is trained. Raises `ArtifactError`."""
     try:
         manifest = read_manifest(folder, INPUTS, FILES)
@@ -58,7 +58,7 @@ def kept_part(name: ModelName, folder: Path) -> ModelPart:
     )
 
 
-def kept_customers(folder: Path) -> str:
+def read_customers(folder: Path) -> str:
     """Markdown on the customers that the risk of the artifact in `folder` was trained on, from its model card."""
     return customers_in_card((folder / CARD_FILE).read_text(encoding="utf-8"))
 
@@ -71,7 +71,7 @@ def manifest_metrics(metrics: Metrics) -> dict[str, float]:
     """Rounded means by name; the ends of an interval, where there is one, with `.low` and `.high`."""
     return {
         name + suffix: value
-        for name, estimate in rounded(metrics).items()
+        for name, estimate in round_metrics(metrics).items()
         for suffix, value in zip(("", ".low", ".high"), estimate, strict=True)
         if not suffix or estimate.low < estimate.high
     }

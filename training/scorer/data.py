@@ -24,10 +24,10 @@ def public_tables(mirror: Path, data: Path) -> tuple[pd.DataFrame, pd.DataFrame]
 def public_table(name: str, mirror: Path, data: Path) -> pd.DataFrame:
     """All rows of one set with their `split`. Raises `SourceError`."""
     prepare(name, mirror if mirror.is_dir() else None, data)
-    return joined({split: load(name, data, split) for split in SPLITS})
+    return join_splits({split: load(name, data, split) for split in SPLITS})
 
 
-def joined(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def join_splits(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The rows of all splits in the order of their file, with their `split`."""
     rows = pd.concat([rows.assign(split=split) for split, rows in splits.items()])
     return rows.sort_values("position", ignore_index=True)

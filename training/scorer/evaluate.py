@@ -23,7 +23,7 @@ from training.scorer.data import CHECKSUMS, public_tables
 from training.scorer.drift_tests import psi
 from training.scorer.evaluation import REPEATS, EvaluationRun, cross_validate, evaluate_in_time
 from training.scorer.fit import fit_trees
-from training.scorer.report import rounded, write_report
+from training.scorer.report import round_metrics, write_report
 from training.scorer.targets import Target, accept_all_target, accept_target, encode_facts, risk_target
 
 SHAP_ROWS = 5_000
@@ -68,7 +68,7 @@ def compare_with_artifact(run: EvaluationRun, artifacts: Path) -> str:
     """A sentence on whether the manifest of the scorer in `artifacts` has the same metrics."""
     folder = artifacts / "scorer"
     trained = read_manifest(folder, INPUTS).metrics
-    metrics = {name: estimate.mean for name, estimate in rounded(run.metrics).items()}
+    metrics = {name: estimate.mean for name, estimate in round_metrics(run.metrics).items()}
     different = [
         f"{name} {value} here, {trained.get(name)} there"
         for name, value in metrics.items()

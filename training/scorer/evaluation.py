@@ -57,10 +57,10 @@ class EvaluationRun:
 
     @property
     def metrics(self) -> Metrics:
-        return merged_metrics(*self.cross_validations, *self.time_evaluations)
+        return merge_metrics(*self.cross_validations, *self.time_evaluations)
 
 
-def merged_metrics(*evaluations: CrossValidation | TimeEvaluation) -> Metrics:
+def merge_metrics(*evaluations: CrossValidation | TimeEvaluation) -> Metrics:
     return {name: value for evaluation in evaluations for name, value in evaluation.metrics.items()}
 
 

@@ -23,7 +23,7 @@ from shared.messages import Decision, FrozenModel, Outcome
 from training.history import (
     History,
     HistoryError,
-    in_order_of_time,
+    order_decisions,
     read_decisions,
     read_lines,
     scored_at,
@@ -86,7 +86,7 @@ def decisions_of_version(file: Path, version: str, skipped: Counter[str]) -> lis
             decisions.append(decision)
         else:
             skipped[f"{file.name}: scored by version {scorer}"] += 1
-    return in_order_of_time(decisions, scored_at)
+    return order_decisions(decisions, scored_at)
 
 
 def acceptance_labels(decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> Labelled:

@@ -11,7 +11,7 @@ from training.scorer.charts import SERIES
 from training.scorer.evaluation import CrossValidation, EvaluationRun, Metrics
 from training.scorer.logistic_recalibration import BLOCK_SIZE
 from training.scorer.metrics import BINS
-from training.scorer.sections import formatted, model_section, time_section
+from training.scorer.sections import format_metric, model_section, time_section
 from training.statistics import Estimate
 
 
@@ -60,7 +60,7 @@ def write_report(run: EvaluationRun, folder: Path, checksums: Mapping[str, str] 
 
     `checksums` are the sha256 of the data, by path.
     """
-    metrics = rounded(run.metrics)
+    metrics = round_metrics(run.metrics)
     page = document(
         "How good the predictors are",
         summary(metrics),
@@ -74,7 +74,7 @@ def write_report(run: EvaluationRun, folder: Path, checksums: Mapping[str, str] 
     (folder / "predictors.json").write_text(json.dumps(by_name, indent=2) + "\n", encoding="utf-8")
 
 
-def rounded(metrics: Metrics) -> Metrics:
+def round_metrics(metrics: Metrics) -> Metrics:
     """To four digits, as in the manifest and the model card."""
     return {name: Estimate(*(round(number, 4) for number in estimate)) for name, estimate in metrics.items()}
 
@@ -98,11 +98,11 @@ def summary(metrics: Metrics) -> str:
         [
             goal.model,
             goal.metric,
-            formatted(metrics, name),
+            format_metric(metrics, name),
             statuses[name],
             *("" if bound is None else f"{goal.sign} {bound:.3f}" for bound in (goal.value, goal.floor)),
-            formatted(metrics, goal.reference),
-            *(formatted(metrics, f".{baseline}.".join(name.rsplit(".", 1))) for baseline in BASELINE_TITLES),
+            format_metric(metrics, goal.reference),
+            *(format_metric(metrics, f".{baseline}.".join(name.rsplit(".", 1))) for baseline in BASELINE_TITLES),
         ]
         for name, goal in GOALS.items()
     ]

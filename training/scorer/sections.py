@@ -50,7 +50,7 @@ CALIBRATIONS = {
 METRIC_TITLES = {"auc": "AUC", "ece": "ECE", "fold_ece": "ECE within a fold", "fold_ece_by_chance": "by chance"}
 
 
-def formatted(metrics: Metrics, name: str) -> str:
+def format_metric(metrics: Metrics, name: str) -> str:
     """The metric with its interval, if it has one; empty where it was not measured."""
     if name not in metrics:
         return ""
@@ -63,7 +63,7 @@ def model_section(validation: CrossValidation, run: EvaluationRun, metrics: Metr
     target = validation.target
     drawn = [(chart(validation), caption) for chart, caption in CHARTS.items()]
     importance = charts.importance_chart(target.name, run.importance[target.name])
-    base_rate = formatted(metrics, f"{target.name}.base_rate")
+    base_rate = format_metric(metrics, f"{target.name}.base_rate")
     return (
         heading(TITLES[target.name])
         + paragraph(f"{len(target.labels):,} {DESCRIPTIONS[target.name]} Share of yes: {base_rate}.")
@@ -80,7 +80,7 @@ def reliability_table(validation: CrossValidation) -> str:
             f"{reliability_bin.number / BINS:.2f} to {(reliability_bin.number + 1) / BINS:.2f}",
             f"{reliability_bin.customers:,}",
             f"{reliability_bin.predicted:.4f}",
-            formatted({"observed": reliability_bin.observed}, "observed"),
+            format_metric({"observed": reliability_bin.observed}, "observed"),
         ]
         for reliability_bin in reliability(validation.probabilities["whole"][0], validation.target.labels)
     ]
@@ -94,7 +94,7 @@ def views_table(validation: CrossValidation, metrics: Metrics) -> str:
     rows = [
         [
             view_description(target, view),
-            *(formatted(metrics, f"{target.name}.{view}.{metric}") for metric in METRIC_TITLES),
+            *(format_metric(metrics, f"{target.name}.{view}.{metric}") for metric in METRIC_TITLES),
         ]
         for view in views
     ]
@@ -135,7 +135,7 @@ def time_section(evaluations: Sequence[TimeEvaluation], metrics: Metrics) -> str
         [
             TITLES[evaluation.name],
             description,
-            *(formatted(metrics, f"{evaluation.name}.{name}_{metric}") for metric in ("auc", "ece")),
+            *(format_metric(metrics, f"{evaluation.name}.{name}_{metric}") for metric in ("auc", "ece")),
         ]
         for evaluation in evaluations
         for name, description in CALIBRATIONS.items()
@@ -161,7 +161,7 @@ def time_section(evaluations: Sequence[TimeEvaluation], metrics: Metrics) -> str
         + table("The last fifth of the calls", ["model", "calibration", "AUC", "ECE"], rows)
         + bullet_list(
             f"{TITLES[evaluation.name]}: recalibrated, its AUC is higher than that of the share alone by "
-            f"{formatted(metrics, f'{evaluation.name}.time_gain_auc')}."
+            f"{format_metric(metrics, f'{evaluation.name}.time_gain_auc')}."
             for evaluation in evaluations
         )
     )

@@ -26,13 +26,13 @@ from training.scorer.artifact import (
     SCORES,
     ModelPart,
     is_metric_of,
-    kept_customers,
-    kept_part,
     manifest_metrics,
+    read_customers,
+    read_part,
     write_artifact,
 )
 from training.scorer.card import CARD_FILE, TELCO_CUSTOMERS, ModelName, markdown_text, user_data_summary
-from training.scorer.data import CHECKSUMS, joined, public_table, public_tables
+from training.scorer.data import CHECKSUMS, join_splits, public_table, public_tables
 from training.scorer.evaluate import evaluate
 from training.scorer.evaluation import (
     REPEATS,
@@ -40,7 +40,7 @@ from training.scorer.evaluation import (
     cross_validate,
     evaluate_in_time,
     exact,
-    merged_metrics,
+    merge_metrics,
 )
 from training.scorer.fit import fit
 from training.scorer.metrics import auc, ece, ece_by_chance
@@ -96,7 +96,7 @@ def train(args: ScorerArgs) -> Manifest:
 def train_one(name: ModelName, args: ScorerArgs) -> Manifest:
     """One model from the public data; the other one of the artifact is kept."""
     other: ModelName = "accept" if name == "risk" else "risk"
-    kept_model = kept_part(other, args.out)
+    kept_model = read_part(other, args.out)
     table = sample(public_table(SOURCES[name].name, args.mirror, args.data), args.sample_size)
     trained = public_part(name, table, public_metrics(name, table, args.repeats))
     if name == "risk":
@@ -104,7 +104,7 @@ def train_one(name: ModelName, args: ScorerArgs) -> Manifest:
             {"risk": trained, "accept": kept_model}, args.out, "make train-risk", markdown_text(TELCO_CUSTOMERS)
         )
     return write_artifact(
-        {"risk": kept_model, "accept": trained}, args.out, "make train-accept", kept_customers(args.out)
+        {"risk": kept_model, "accept": trained}, args.out, "make train-accept", read_customers(args.out)
     )
 
 
@@ -113,7 +113,7 @@ def public_metrics(name: ModelName, table: pd.DataFrame, repeats: int) -> Metric
     if name == "risk":
         return cross_validate(risk_target(table), repeats).metrics
     targets = accept_target(table), accept_all_target(table)
-    return merged_metrics(
+    return merge_metrics(
         *(cross_validate(target, repeats) for target in targets), *(evaluate_in_time(target) for target in targets)
     )
 
@@ -123,12 +123,12 @@ def train_on_user_data(customers: Path, mapping: Path, args: ScorerArgs) -> Mani
 
     Raises `SourceError`, `FloorError` and `ArtifactError`; the old artifact is kept then.
     """
-    other, data = kept_part("accept", args.out), read_user_data(customers, mapping)
+    other, data = read_part("accept", args.out), read_user_data(customers, mapping)
     summary = user_data_summary(data)
     print(*summary, sep="\n")
     for fact, values in data.examples.items():
         print(f"{fact}: unknown values are, for example, {', '.join(values)}: map them under [values.{fact}].")
-    table = joined(split_by_label(data.rows, "churned"))
+    table = join_splits(split_by_label(data.rows, "churned"))
     target = risk_target(table)
     rows = np.random.default_rng(target.recipe.seed).permutation(len(table))[:MAX_USER_ROWS]
     metrics = cross_validate(subset(target, rows), args.repeats).metrics
