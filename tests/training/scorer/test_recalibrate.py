@@ -11,7 +11,7 @@ import pytest
 from services.scorer.model import INPUTS, ScorerModel
 from shared.artifacts import ARTIFACTS, read_manifest
 from shared.messages import CustomerFacts, Message
-from tests.training.scorer.test_outcome_log import START, decision, outcome
+from tests.training.scorer.builders import START, decision, outcome
 from training.scorer import recalibrate as command
 from training.scorer.recalibrate import TooFewOutcomesError, recalibrate
 

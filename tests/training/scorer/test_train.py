@@ -3,7 +3,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,199 +17,27 @@ from services.scorer.features import RISK_FACTS
 from services.scorer.model import INPUTS, ScorerModel
 from shared.artifacts import ArtifactError, Manifest, read_manifest
 from shared.messages import CustomerFacts
+from tests.training.scorer.builders import TARGET, numbered, synthetic
 from training.data.sources import SourceError
 from training.scorer import evaluate as evaluate_command
-from training.scorer import evaluation, targets
+from training.scorer import targets
 from training.scorer import train as train_command
 from training.scorer.card import ModelName, markdown_text
 from training.scorer.data import public_tables
-from training.scorer.evaluation import cross_validate, evaluate_in_time
 from training.scorer.fit import (
     CalibratedModel,
-    cross_validation_folds,
     fit,
-    fit_calibrator,
-    fit_isotonic,
-    fit_trees,
-    predict_uncalibrated,
 )
-from training.scorer.logistic_recalibration import WINDOW_SIZE, rolling_recalibration
-from training.scorer.metrics import auc, ece, ece_by_chance
+from training.scorer.metrics import auc, ece
 from training.scorer.targets import (
-    ModelRecipe,
     Target,
     accept_all_target,
-    with_known_facts,
-    with_masked_facts,
 )
 from training.scorer.train import FloorError, ScorerArgs, check_floors, train, train_on_user_data, train_part
 from training.statistics import Estimate
 
 SAMPLE_SIZE = 2500
 """Rows of each set that a small run is trained on."""
-SMALL_RECIPE = ModelRecipe(trees=5, parameters={"max_depth": 2, "min_child_weight": 1}, copies=1)
-TARGET = Target(
-    name="accept",
-    features=("age", "job=a", "job=b", "offer_level"),
-    rows=np.tile(np.array([40, 1, 0, 3], np.float32), (2000, 1)),
-    labels=np.zeros(2000, int),
-    recipe=SMALL_RECIPE,
-    monotone={},
-    auc_floor=0.7,
-)
-
-
-def synthetic(rows: int = 2000) -> Target:
-    """Labels whose probability rises with the age."""
-    rng = np.random.default_rng(0)
-    values = rng.random((rows, 4), np.float32)
-    labels = (rng.random(rows) < 0.1 + 0.5 * values[:, 0]).astype(int)
-    return replace(TARGET, rows=values, labels=labels, views={"id_only": ()})
-
-
-def test_ece_is_the_mean_distance_between_prediction_and_observed_share() -> None:
-    assert ece(np.full(10, 0.5), np.array([1] * 5 + [0] * 5)) == 0
-    assert ece(np.array([0.9] * 4 + [0.1] * 4), np.array([1, 1, 0, 0, 0, 0, 0, 0])) == pytest.approx(0.25)
-
-
-def test_perfectly_calibrated_probabilities_show_an_ece_by_chance() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.random(1000)
-    by_chance = ece_by_chance(p, seed=1)
-    assert 0.01 < by_chance < 0.05
-    assert ece_by_chance(p[:100], seed=1) > 2 * by_chance
-
-
-def test_all_features_of_an_unknown_fact_are_missing_and_the_offer_level_never_is() -> None:
-    row = with_known_facts(TARGET, np.array([[True, False, False]]))[0]
-    np.testing.assert_array_equal(row, [40, np.nan, np.nan, 3])
-
-
-def test_masking_leaves_between_all_and_no_facts_and_the_offer_level() -> None:
-    rows = with_masked_facts(TARGET, np.random.default_rng(0))
-    known = ~np.isnan(rows)
-    assert (known[:, 1] == known[:, 2]).all()
-    assert known[:, 3].all()
-    assert {1, 2, 3, 4} == set(known.sum(axis=1).tolist())
-    assert known[:, 0].mean() == pytest.approx(0.5, abs=0.05)
-
-
-def test_an_isotonic_curve_rises_strictly_between_its_ends() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.random(3000)
-    curve = fit_isotonic(p, (rng.random(3000) < p**2).astype(int), np.ones(3000))
-    inside = np.linspace(curve.x[0], curve.x[-1], 500)
-    assert (np.diff(curve(inside)) > 0).all()
-    assert np.abs(curve(inside) - inside**2).mean() < 0.05
-
-
-def test_an_isotonic_curve_is_not_more_certain_than_its_sample() -> None:
-    """Twenty of twenty positives at the top make a probability of 20 in 21."""
-    p = np.concatenate([np.linspace(0.1, 0.2, 500), np.full(20, 0.9)])
-    curve = fit_isotonic(p, np.concatenate([np.arange(500) % 10 == 0, np.ones(20)]).astype(int), np.ones(520))
-    assert curve(np.array([1.0]))[0] == pytest.approx(20 / 21)
-    assert curve(np.array([0.0]))[0] > 0
-
-
-def test_customers_with_complete_and_with_missing_facts_have_curves_of_their_own() -> None:
-    rng = np.random.default_rng(0)
-    rows = np.ones((6000, 4), np.float32)
-    rows[3000:, 1:] = np.nan
-    raw = rng.random(6000)
-    labels = (rng.random(6000) < np.where(np.arange(6000) < 3000, raw, 0.3)).astype(int)
-    calibrated = fit_calibrator([0, 1, 2, 3], rows, raw, labels)(rows[[0, -1]], np.full(2, 0.8))
-    assert calibrated == pytest.approx([0.8, 0.3], abs=0.06)
-
-
-def test_the_same_rows_give_the_same_trees() -> None:
-    target = synthetic()
-    assert fit_trees(target).save_raw("ubj") == fit_trees(target).save_raw("ubj")
-
-
-def test_masked_copies_do_not_give_customers_more_weight() -> None:
-    """With no fact to mask a copy is the same row again, and changes nothing."""
-    target = replace(synthetic(), rows=synthetic().rows[:, :1], features=("offer_level",))  # a level is never masked
-    recipe = ModelRecipe(trees=5, parameters={"max_depth": 2, "min_child_weight": 30, "reg_lambda": 5})
-    once, thrice = (fit_trees(replace(target, recipe=replace(recipe, copies=n))) for n in (0, 2))
-    first, second = (predict_uncalibrated(booster, target.rows) for booster in (once, thrice))
-    np.testing.assert_allclose(first, second, rtol=1e-3)
-
-
-def test_folds_are_shuffled_anew_and_cover_everyone_once() -> None:
-    first, second = cross_validation_folds(synthetic(), 2)
-    for tests in (first, second):
-        assert sorted(np.concatenate(tests)) == list(range(2000))
-    assert not np.array_equal(first[0], second[0])
-
-
-def numbered(target: Target) -> Target:
-    """The first feature of each row is its number."""
-    return replace(target, rows=np.column_stack([np.arange(len(target.rows)), target.rows[:, 1:]]).astype(np.float32))
-
-
-def test_no_model_or_baseline_predicts_a_customer_it_was_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[set[float], set[float]]] = []
-
-    def predict(train: Target, rows: np.ndarray) -> np.ndarray:
-        calls.append(({*train.rows[:, 0].tolist()}, {*rows[:, 0].tolist()}))
-        return np.random.default_rng(0).random(len(rows))
-
-    monkeypatch.setattr(evaluation, "fit", lambda train: partial(predict, train))
-    monkeypatch.setattr(evaluation, "BASELINES", {"baseline": predict})
-    cross_validate(numbered(replace(synthetic(), recipe=replace(SMALL_RECIPE, copies=0), views={})), repeats=1)
-    evaluate_in_time(numbered(replace(synthetic(6000), recipe=replace(SMALL_RECIPE, copies=0), views={})))
-    assert len(calls) == 5 * 2 + 2
-    assert all(not fitted_on & predicted for fitted_on, predicted in calls)
-    fixed, first_window = calls[-2:]
-    assert (max(fixed[0]), min(fixed[1])) == (4799, 4800)
-    window_start = 4800 - WINDOW_SIZE
-    assert (max(first_window[0]), min(first_window[1]), max(first_window[1])) == (window_start - 1, window_start, 4799)
-
-
-def test_a_calibrator_is_fitted_on_out_of_fold_predictions() -> None:
-    """Where labels are random, trees are certain of those that they were fitted on; out of fold they are not."""
-    rng = np.random.default_rng(1)
-    target = replace(synthetic(), labels=rng.integers(2, size=2000), recipe=replace(SMALL_RECIPE, trees=100))
-    model = fit(target)
-    assert auc(predict_uncalibrated(model.booster, target.rows), target.labels) > 0.6
-    assert np.abs(model(target.rows) - 0.5).mean() < 0.05
-
-
-def test_cross_validation_measures_the_model_its_views_and_the_baselines_on_the_same_folds() -> None:
-    result = cross_validate(synthetic(), repeats=2)
-    assert set(result.probabilities) == {"whole", "masked", "id_only", "logistic", "sklearn_xgboost"}
-    assert all(p.shape == (2, 2000) for p in result.probabilities.values())
-    assert result.metrics["accept.auc"].mean > 0.6
-    assert result.metrics["accept.logistic.auc"].mean > 0.6
-    assert result.metrics["accept.ece"].mean < 0.05
-    assert "accept.id_only.auc" not in result.metrics
-    assert result.metrics["accept.base_rate"].mean == pytest.approx(synthetic().labels.mean())
-
-
-def test_each_block_is_recalibrated_by_the_outcomes_before_it() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.uniform(0.02, 0.2, 6000)
-    rate = np.where(np.arange(6000) < 3000, 1, 3)
-    labels = (rng.random(6000) < p * rate).astype(int)
-    recalibrated = rolling_recalibration(p, labels)
-    assert len(recalibrated) == 6000 - WINDOW_SIZE
-    assert ece(recalibrated[-1500:], labels[-1500:]) < 0.05 < ece(p[-1500:], labels[-1500:])
-    other_future = np.where(np.arange(6000) < 4000, labels, 1 - labels)
-    unchanged = slice(4000 - WINDOW_SIZE)
-    np.testing.assert_array_equal(rolling_recalibration(p, other_future)[unchanged], recalibrated[unchanged])
-
-
-def test_the_last_fifth_in_order_of_time_is_predicted_by_a_model_of_what_came_before() -> None:
-    target = synthetic(6000)
-    late = np.arange(6000) >= 4800
-    changed = replace(
-        target, labels=np.where(late, np.random.default_rng(2).random(6000) < 0.9, target.labels).astype(int)
-    )
-    result = evaluate_in_time(changed)
-    assert len(result.labels) == 1200
-    assert all(len(p) == 1200 for p in result.probabilities.values())
-    assert result.metrics["accept.time_fixed_ece"].mean > 0.3
-    assert result.metrics["accept.time_ece"].mean < result.metrics["accept.time_fixed_ece"].mean
 
 
 @pytest.mark.parametrize(("name", "value"), [("auc", 0.6999), ("ece", 0.0501)])
@@ -369,15 +196,27 @@ def test_the_acceptance_model_for_comparison_has_more_features_than_an_event_car
 
 
 MAPPING = """
+
+
 label = "gone"
+
+
 churned = "left"
 
 [facts]
+
+
 tenure = "months"
+
+
 contract = "plan"
 
 [values.contract]
+
+
 monthly = "Month-to-month"
+
+
 yearly = "One year"
 """
 CUSTOMERS = pd.DataFrame({"months": np.tile(np.arange(60), 20), "plan": ["monthly", "yearly"] * 600})
