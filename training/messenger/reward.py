@@ -64,7 +64,7 @@ class RewardModel(nn.Module):
         return cls.frozen(lm, lm.model.get_output_embeddings().weight[:1])
 
     def as_lm(self) -> LM:
-        """As a language model, which CTranslate2 can serve: the score is logit 0 of the next token, plus mean / std."""
+        """As a language model, which CTranslate2 can serve: logit 0 of the next token is the score plus mean / std."""
         model = deepcopy(self.lm)
         model.config.tie_word_embeddings = False
         head = nn.Linear(self.head.in_features, model.config.vocab_size, bias=False)

@@ -36,9 +36,10 @@ def update_chart(ppo: Mapping[str, Any]) -> str:
     """Diagnostics of the updates: needs `approx_kl`, which older histories lack."""
     figure, axes = new_figure()
     axes.plot(ppo["update"], ppo["clipped"], color=BLUE, label="clip fraction")
-    axes.plot(ppo["update"], ppo["approx_kl"], color=ORANGE, label="approximate KL to the rollout's policy")
+    right = axes.twinx()
+    right.plot(ppo["update"], ppo["approx_kl"], color=ORANGE, label="approximate KL (right)")
     axes.set_xlabel("update")
-    axes.legend()
+    axes.legend(handles=[*axes.get_lines(), *right.get_lines()])
     return svg(figure, "Clip fraction, and approximate KL to the policy of the rollout in nats per token, by update")
 
 
