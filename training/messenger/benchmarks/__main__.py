@@ -58,12 +58,14 @@ def benchmark(options: Namespace, args: TextPPOArgs) -> Iterator[BenchmarkRun]:
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.messenger.benchmarks", description="Compare with TRL's PPO.")
     parser.add_argument("--sft", type=Path, default=Path("models/messenger/sft"), help="folder of the SFT model")
-    parser.add_argument("--reward", type=Path, default=Path("models/messenger/reward"), help="of the reward model")
+    parser.add_argument(
+        "--reward", type=Path, default=Path("models/messenger/reward"), help="folder of the reward model"
+    )
     parser.add_argument("--updates", type=int, default=10, help="rollouts, and updates by them")
     parser.add_argument("--texts", type=int, default=TextPPOArgs.batch_size, help="texts of a rollout")
-    parser.add_argument("--learning-rate", type=float, default=TextPPOArgs.learning_rate)
+    parser.add_argument("--learning-rate", type=float, default=TextPPOArgs.learning_rate, help="of the adapters")
     parser.add_argument("--beta", type=float, default=TextPPOArgs.kl_coef, help="coefficient of the KL divergence")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each learner")
     parser.add_argument("--fresh", type=int, default=512, help="held-out prompts of the evaluation")
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
