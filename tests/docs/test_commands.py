@@ -23,6 +23,8 @@ from shared.settings import Settings
 from tests.docs.commands import PYTHON, ROOT, shown
 from tests.support.emulators import free_port
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_SECONDS = 120
 LINKED = (
     "services",

@@ -1,11 +1,13 @@
-"""The command line: the whole system in one process, as a new user meets it."""
+"""The command line: the whole system in one process."""
 
 import asyncio
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +16,7 @@ from services import local
 from services.__main__ import main
 from services.gateway.app import create
 from shared.bus import LocalBus
-from shared.messages import Decision
+from shared.messages import Decision, Message
 from shared.service import Service
 from tests.support.emulators import free_port
 from tests.support.processes import process, wait_until_ready
@@ -27,10 +29,12 @@ def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings}, timeout=120)
 
 
-def test_replay_writes_one_decision_an_event_and_says_what_it_rejected(
+def test_replay_writes_a_decision_for_each_event_and_reports_rejected_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    events = [{"event_id": f"e{n}", "customer_id": f"c{n}", "monthly_charges": 80.0, "tenure": 1} for n in range(700)]
+    events: list[dict[str, Any]] = [
+        {"event_id": f"e{n}", "customer_id": f"c{n}", "monthly_charges": 80.0, "tenure": 1} for n in range(700)
+    ]
     lines = [json.dumps(e) for e in (*events, events[0])]
     (tmp_path / "in.jsonl").write_text("\n".join([*lines[:10], "not JSON", "", *lines[10:]]) + "\n")
     monkeypatch.setattr(sys, "argv", ["services", "replay", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl")])
@@ -39,13 +43,13 @@ def test_replay_writes_one_decision_an_event_and_says_what_it_rejected(
     assert sorted(d.event_id for d in decisions) == sorted(e["event_id"] for e in events)
     [rejected] = (tmp_path / "out.rejected.jsonl").read_text().splitlines()
     assert json.loads(rejected)["line"] == "line 11"
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     for words in ("decisions  700", "rejected  1", "events per second", "p99 ms", "budget left"):
-        assert words in told.out
-    assert "702/702" in told.err  # the progress bar
+        assert words in output.out
+    assert "702/702" in output.err  # the progress bar
 
 
-def test_replay_of_nothing_is_nothing(
+def test_replay_of_an_empty_file_writes_no_decisions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.jsonl").touch()
@@ -55,7 +59,7 @@ def test_replay_of_nothing_is_nothing(
     assert "decisions  0" in capsys.readouterr().out
 
 
-def test_replay_says_what_is_wrong_with_its_arguments(
+def test_replay_names_a_file_that_does_not_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["services", "replay", "nowhere.jsonl", str(tmp_path / "out.jsonl")])
@@ -71,7 +75,7 @@ def test_replay_says_what_is_wrong_with_its_arguments(
         ("ARTIFACTS", "/nowhere", "Train the model first"),
     ],
 )
-def test_a_wrong_setting_is_said_plainly(
+def test_an_invalid_setting_is_named(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -87,17 +91,19 @@ def test_a_wrong_setting_is_said_plainly(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TELCO.is_dir(), reason="the Telco file is not here")
-def test_all_telco_customers_come_out_as_decisions(tmp_path: Path) -> None:
+def test_every_telco_customer_gets_a_decision(tmp_path: Path) -> None:
     assert run("training.data", "telco-events", tmp_path / "in.jsonl").returncode == 0
-    done = run("services", "replay", tmp_path / "in.jsonl", tmp_path / "out.jsonl")
-    assert "decisions  7043" in done.stdout
-    assert "violations  0" in done.stdout
+    replay = run("services", "replay", tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert "decisions  7043" in replay.stdout
+    assert "violations  0" in replay.stdout
     decisions = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len({d["customer_id"] for d in decisions}) == 7043
 
 
-def test_make_ups_process_serves_and_remembers(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_process_of_make_up_serves_and_keeps_its_state(tmp_path: Path) -> None:
     port, state = free_port(), tmp_path / "state.sqlite"
     environment = {**os.environ, "RETENTION_PORT": str(port), "RETENTION_STATE": str(state)}
     url = f"http://127.0.0.1:{port}"
@@ -142,7 +148,7 @@ def test_a_customer_is_erased_at_the_command_line(
     assert "opt-outs would be lost" in capsys.readouterr().err
 
 
-async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_periodic_work_continues_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "TICK_INTERVAL_SECONDS", 0.001)
     ticks = asyncio.Queue[str]()
 
@@ -154,13 +160,17 @@ async def test_the_calendar_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPa
         ticks.put_nowait("working")
         return {}
 
-    services = [Service("gateway", LocalBus(), {Decision: print}, tick=tick) for tick in (fail, work)]
+    async def ignore(decisions: Sequence[Decision]) -> list[list[Message]]:
+        return [[] for _ in decisions]
+
+    services = [Service("gateway", LocalBus(), {Decision: ignore}, tick=tick) for tick in (fail, work)]
     ticking = asyncio.create_task(local.tick_forever(services))
     assert [await asyncio.wait_for(ticks.get(), 10) for _ in range(4)] == ["failing", "working"] * 2
     ticking.cancel()
 
 
-def test_a_busy_port_is_said_plainly(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     import socket
 
     with socket.socket() as taken:
