@@ -15,7 +15,7 @@ from services.policy.handlers.settle import settle
 from services.policy.policies.base import Exploration, Policy
 from services.policy.policies.index_policy import IndexPolicy
 from services.policy.policies.network import Network
-from services.policy.policies.one_step import BaselinePolicy
+from services.policy.policies.one_step import OneStepPolicy
 from services.policy.policies.ppo import PPOPolicy
 from shared import telemetry, web
 from shared.bus import Bus
@@ -27,17 +27,22 @@ from shared.store import SQLiteStore, Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
-    """Raises `ArtifactError`, `BudgetError` or `HashKeyError` if the settings do not fit the artifacts or the store."""
+    """The policy service by these settings.
+
+    Raises `ArtifactError`, `BudgetError` or `HashKeyError` if the settings do not fit the artifacts or the store.
+    """
     policy = load_policy(settings)
     explores = f"explores in {settings.explore:.0%} of decisions" if settings.explore else "does not explore"
     telemetry.log(f"the policy is {policy.name} and {explores}", version=policy.version)
     if settings.hash_key == LOCAL_HASH_KEY:
-        telemetry.log("customers are hashed with the local key, which everybody knows: set RETENTION_HASH_KEY")
-    # SQLite has one writer at a time, so more shards would not let more decisions be made at once.
+        telemetry.log(
+            "customer ids are hashed with the default key, which is public: set RETENTION_HASH_KEY to a secret"
+        )
+    # SQLite has one writer at a time, so more shards would not allow more decisions at the same time.
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
     limits, offer_duration = limits_of(settings), timedelta(days=settings.offer_days)
-    keep = timedelta(days=settings.keep_days)
+    keep_duration = timedelta(days=settings.keep_days)
     context = PolicyContext(
         store=store,
         ledger=ledger,
@@ -47,7 +52,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
         offer_duration=offer_duration,
         clock=clock,
         pseudonyms=await Pseudonyms.open(store, settings.hash_key),
-        retention_period=max(keep, limits.cooldown, limits.fatigue_window, offer_duration + GRACE_PERIOD),
+        retention_period=max(keep_duration, limits.cooldown, limits.fatigue_window, offer_duration + GRACE_PERIOD),
     )
     handlers: dict[type[Message], Handler] = {
         ScoredCustomer: partial(decide, context=context),
@@ -67,7 +72,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def load_policy(settings: Settings) -> Policy:
-    """The policy that the settings name. Raises `ArtifactError` if it is the trained one and has no artifact."""
+    """The policy that the settings name. Raises `ArtifactError` if that is `ppo` and it has no valid artifact."""
     exploration = Exploration(settings.explore)
     match settings.policy:
         case "ppo":
@@ -75,7 +80,7 @@ def load_policy(settings: Settings) -> Policy:
         case "index":
             return IndexPolicy(exploration, contact_rules(limits_of(settings)))
         case "baseline":
-            return BaselinePolicy(exploration)
+            return OneStepPolicy(exploration)
 
 
 def create(connect: web.Connect = web.google_cloud) -> FastAPI:
@@ -83,8 +88,11 @@ def create(connect: web.Connect = web.google_cloud) -> FastAPI:
 
     @app.post("/reviews", dependencies=[Depends(web.authenticate_push)])
     async def reviews(request: Request) -> dict[str, int]:
-        """Do what is due by now. A scheduler calls this, authenticated like a push; repeating it does nothing twice."""
-        done: dict[str, int] = await request.app.state.service.tick()
-        return done
+        """Review customers, expire offers and delete old data, all that is due by now; return how many of each.
+
+        A scheduler calls this, authenticated like a push. Repeating the call repeats no work.
+        """
+        counts: dict[str, int] = await request.app.state.service.tick()
+        return counts
 
     return app

@@ -1,4 +1,4 @@
-"""What the handlers share: the parts of the service, and the keys of the documents that a message is about."""
+"""What the handlers share: the dependencies of the service, and the keys of the documents of a decision."""
 
 from datetime import datetime, timedelta
 from math import ceil
@@ -16,11 +16,12 @@ from shared.service import Clock
 from shared.store import CUSTOMERS, PLANS, Key, Store
 
 GRACE_PERIOD = timedelta(days=2)
-"""After an offer's last day, which ends later in the customer's time zone; and an answer takes time to arrive."""
+"""Time after an offer's last day (UTC) in which an acceptance still counts: the day ends later in some time zones, and
+an answer takes time to arrive."""
 
 
 class PolicyContext(NamedTuple):
-    """The parts of the service."""
+    """Dependencies of the handlers."""
 
     store: Store
     ledger: Ledger
@@ -28,7 +29,7 @@ class PolicyContext(NamedTuple):
     policy: Policy
     limits: Limits
     offer_duration: timedelta
-    """For which a customer may accept an offer."""
+    """How long a customer may accept an offer."""
     clock: Clock
     pseudonyms: Pseudonyms
     retention_period: timedelta = timedelta(days=365)
@@ -38,7 +39,7 @@ class PolicyContext(NamedTuple):
 class BatchContext(NamedTuple):
     """What the decisions of one batch have in common."""
 
-    service: PolicyContext
+    context: PolicyContext
     now: datetime
     price: float
     """Shadow price of the budget."""
@@ -47,17 +48,17 @@ class BatchContext(NamedTuple):
     rules: Rules
 
     @classmethod
-    async def begin(cls, service: PolicyContext) -> Self:
-        now = service.clock()
-        price = await service.pacer.price(now)
-        return cls(service, now, price, service.pacer.day(now), contact_rules(service.limits))
+    async def begin(cls, context: PolicyContext) -> Self:
+        now = context.clock()
+        price = await context.pacer.price(now)
+        return cls(context, now, price, context.pacer.day(now), contact_rules(context.limits))
 
     def decision_context(self, customer: ScoredCustomer, allowed: ActionMask, state: CustomerState) -> DecisionContext:
         return DecisionContext(
             customer,
             allowed,
             days_since_contact=state.days_since_contact(self.now),
-            contacts=len(state.contacts_since(self.now - self.service.limits.fatigue_window)),
+            contacts=len(state.contacts_since(self.now - self.context.limits.fatigue_window)),
             offer_days_left=state.offer_days_left(self.now),
             price=self.price,
             day=self.day,
@@ -66,22 +67,23 @@ class BatchContext(NamedTuple):
 
 
 def contact_rules(limits: Limits) -> Rules:
-    """The limits in whole days, as policies use them. At a cap of 0 the gate masks everything, so 1 does no harm."""
+    """The limits in whole days, as policies use them. A cap of 0 becomes 1: the gate masks every contact anyway."""
     return Rules(cooldown=ceil(limits.cooldown / DAY), cap=max(limits.fatigue_cap, 1))
 
 
 class DecisionKeys(NamedTuple):
-    """The documents of a decision."""
+    """Keys of the documents that a decision reads and writes."""
 
     plan: Key
-    """What was decided for the event, and what became of the money reserved for it."""
+    """What was decided for the event, and whether its money is reserved, committed or released."""
     customer: Key
+    """The state of the customer."""
     suppression: Key
     """Exists if the customer has opted out."""
     shard: Key
     """The customer's shard of the budget."""
 
     @classmethod
-    def of(cls, event_id: str, customer_id: str, service: PolicyContext) -> Self:
-        suppression = service.pseudonyms.suppression_key(customer_id)
-        return cls((PLANS, event_id), (CUSTOMERS, customer_id), suppression, service.ledger.shard_of(customer_id))
+    def of(cls, event_id: str, customer_id: str, context: PolicyContext) -> Self:
+        suppression = context.pseudonyms.suppression_key(customer_id)
+        return cls((PLANS, event_id), (CUSTOMERS, customer_id), suppression, context.ledger.shard_of(customer_id))

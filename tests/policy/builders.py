@@ -12,7 +12,7 @@ from services.policy.context import PolicyContext
 from services.policy.customer.gate import ActionMask, Limits
 from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
-from services.policy.policies.one_step import BaselinePolicy
+from services.policy.policies.one_step import OneStepPolicy
 from shared.messages import ID_NAMESPACE, OFFERS, Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
@@ -114,7 +114,7 @@ async def context(
         store=store,
         ledger=ledger,
         pacer=await BudgetPacer.open(store, ledger, 90, NOON),
-        policy=policy or BaselinePolicy(),
+        policy=policy or OneStepPolicy(),
         limits=LIMITS._replace(**limits),
         offer_duration=timedelta(days=14),
         clock=clock,

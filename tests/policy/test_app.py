@@ -69,7 +69,7 @@ async def test_the_policy_is_chosen_by_name_and_logged_with_its_exploration(
     await bus.drain()
 
     assert f"the policy is {name} and explores in 20% of decisions" in caplog.text
-    assert "the local key, which everybody knows: set RETENTION_HASH_KEY" in caplog.text
+    assert "the default key, which is public: set RETENTION_HASH_KEY" in caplog.text
     [envelope] = decided
     message = MESSAGE_TYPES[envelope.topic].parse(envelope.data, "")
     assert isinstance(message, Decision | PlannedContact)

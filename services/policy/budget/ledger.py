@@ -2,8 +2,8 @@
 
 The budget is split into shards when it is set up. A decision spends only what its customer's shard has free, in the
 commit that makes the decision. A shard that runs short borrows from the others in a commit of its own, which moves
-allotment and creates none. So what is reserved and committed never exceeds the budget, at any instant and under any
-concurrency. (O'Neil, "The escrow transactional method", ACM TODS 11(4), 1986.)
+allotment and creates none. So what is reserved and committed never exceeds the budget, at any instant, however many
+processes decide at the same time. (O'Neil, "The escrow transactional method", ACM TODS 11(4), 1986.)
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,13 +19,15 @@ from shared.service import Clock, utc_now
 from shared.store import Document, Documents, Key, Store
 
 SHARDS = "budget-shards"
+"""Collection of the shards' documents."""
 TOTAL: Key = ("budget", "total")
+"""Key of the document with the budget in cents and its number of shards."""
 EXHAUSTED_TTL = timedelta(seconds=5)
-"""How long the other shards are not asked again for what they could not lend. Money released meanwhile waits too."""
+"""Time before the other shards are asked again for an amount that they could not lend, even if money is released."""
 
 
 class BudgetError(Exception):
-    """The budget asked for is less than what is promised or spent."""
+    """The budget cannot be set up: less is asked for than is reserved or spent, or its shards have changed."""
 
 
 class Shard(FrozenModel):
@@ -43,7 +45,7 @@ class Shard(FrozenModel):
     @model_validator(mode="after")
     def _solvent(self) -> Self:
         if self.free < 0:
-            raise ValueError(f"overdrawn by {-self.free} cents")
+            raise ValueError(f"reserved and committed exceed the allotment by {-self.free} cents")
         return self
 
     @classmethod
@@ -95,7 +97,7 @@ class Ledger:
     async def open(cls, store: Store, budget: float, shards: int, clock: Clock = utc_now) -> Self:
         """Set up the budget, or change it to `budget` (money). The number of shards stays what it was at first.
 
-        Raises `BudgetError` if more than `budget` is promised or spent already.
+        Raises `BudgetError` if more than `budget` is reserved or spent already.
         """
         total = (await store.read([TOTAL]))[TOTAL]
         ledger = cls(store, total["shards"] if total else shards, clock)
@@ -106,7 +108,7 @@ class Ledger:
 
     @classmethod
     async def load(cls, store: Store) -> Self | None:
-        """The budget as it was set up; None if there is none."""
+        """The ledger of the budget that was set up in `store`; None if there is none."""
         total = (await store.read([TOTAL]))[TOTAL]
         return cls(store, total["shards"]) if total else None
 
@@ -114,25 +116,25 @@ class Ledger:
         return self.keys[crc32(customer_id.encode()) % len(self.keys)]
 
     async def borrow(self, shard_key: Key, need: int) -> None:
-        """Move free allotment from the other shards, richest first, until the shard has `need` cents free.
+        """Move free allotment from the other shards, those with most free first, until the shard has `need` cents free.
 
-        Moves less if all shards together do not have as much.
+        Moves less if all shards together have less free.
         """
         if self.exhausted(need):
             return
         shards = {key: Shard.from_document(document) for key, document in (await self._store.read(self.keys)).items()}
         if shards.pop(shard_key).free >= need:
             return
-        for lender in sorted(shards, key=lambda key: -shards[key].free):
-            if shards[lender].free == 0:
+        for lender_key in sorted(shards, key=lambda key: -shards[key].free):
+            if shards[lender_key].free == 0:
                 break
-            change = partial(transfer, lender=lender, borrower=shard_key, need=need)
-            if await self._store.update([shard_key, lender], change) >= need:
+            change = partial(transfer, lender_key=lender_key, borrower_key=shard_key, need=need)
+            if await self._store.update([shard_key, lender_key], change) >= need:
                 return
         self._unmet_need, self._exhausted_until = need, self._clock() + EXHAUSTED_TTL
 
     def exhausted(self, need: int) -> bool:
-        """Whether borrowing is pointless: there is one shard only, or the others could not meet as much just now."""
+        """Whether borrowing is pointless: there is one shard only, or the others recently had less."""
         return len(self.keys) == 1 or (need >= self._unmet_need and self._clock() < self._exhausted_until)
 
     async def balance(self) -> Shard:
@@ -146,36 +148,43 @@ def sum_of(shards: Iterable[Shard]) -> Shard:
     return Shard(**{name: sum(amount[name] for amount in amounts) for name in Shard.model_fields})
 
 
-def transfer(documents: Documents, *, lender: Key, borrower: Key, need: int) -> tuple[Mapping[Key, Document], int]:
+def transfer(
+    documents: Documents, *, lender_key: Key, borrower_key: Key, need: int
+) -> tuple[Mapping[Key, Document], int]:
     """Move allotment so that the borrower has `need` cents free, if the lender has them.
 
-    At least half of what the lender has free moves, so that the borrower need not come again at once. Returns the
-    writes, and what the borrower then has free.
+    At least half of what the lender has free moves, so that the borrower need not borrow again soon. Returns the
+    writes, and the cents that the borrower then has free.
     """
-    rich, poor = Shard.from_document(documents[lender]), Shard.from_document(documents[borrower])
-    cents = min(rich.free, max(need - poor.free, rich.free // 2))
-    if cents <= 0 or poor.free >= need:
-        return {}, poor.free
-    poor = poor.allot(cents)
-    return {lender: rich.allot(-cents).to_document(), borrower: poor.to_document()}, poor.free
+    lender, borrower = Shard.from_document(documents[lender_key]), Shard.from_document(documents[borrower_key])
+    cents = min(lender.free, max(need - borrower.free, lender.free // 2))
+    if cents <= 0 or borrower.free >= need:
+        return {}, borrower.free
+    lender, borrower = lender.allot(-cents), borrower.allot(cents)
+    return {lender_key: lender.to_document(), borrower_key: borrower.to_document()}, borrower.free
 
 
 def resize(documents: Documents, keys: list[Key], cents: int) -> Mapping[Key, Document]:
     """The shards of a budget of `cents` in all: more is spread evenly, less is taken where it is free.
 
-    Raises `BudgetError` if less is free than is to be taken, or another process has split the budget otherwise.
+    Raises `BudgetError` if less is free than is to be taken, or another process has changed the number of shards.
     """
     if (total := documents[TOTAL]) and total["shards"] != len(keys):
         raise BudgetError(
-            f"The budget was split into {total['shards']} shards meanwhile, not {len(keys)}: start again."
+            f"Another process changed the number of budget shards from {len(keys)} to {total['shards']}. "
+            "Restart the service."
         )
     shards = {key: Shard.from_document(documents[key]) for key in keys}
     change = cents - sum(shard.allotment for shard in shards.values())
     writes: dict[Key, Document] = {TOTAL: {"cents": cents, "shards": len(keys)}}
     for shards_left, (key, shard) in zip(range(len(keys), 0, -1), shards.items(), strict=True):
-        part = change // shards_left if change >= 0 else max(change, -shard.free)
-        writes[key] = shard.allot(part).to_document()
-        change -= part
+        shard_change = change // shards_left if change >= 0 else max(change, -shard.free)
+        writes[key] = shard.allot(shard_change).to_document()
+        change -= shard_change
     if change:
-        raise BudgetError(f"The budget cannot be {cents / 100:.2f}: {(cents - change) / 100:.2f} is promised or spent.")
+        used = (cents - change) / 100
+        raise BudgetError(
+            f"RETENTION_BUDGET: the budget cannot be {cents / 100:.2f}, because {used:.2f} is reserved or spent. "
+            f"Set it to {used:.2f} or more."
+        )
     return writes

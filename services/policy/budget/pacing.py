@@ -1,8 +1,9 @@
 """Budget pacing: a PID controller moves the budget's shadow price so that spend follows the calendar.
 
 The price is stored with the budget and moves once an hour, by whichever process decides first then; the others read
-it. If much is promised within the hour it moves earlier, so that a burst of events is not decided at one price. When
-the calendar is over, a new one begins at once, for what is then left of the budget.
+it. If much is reserved within the hour it moves earlier, so that a burst of events is not decided at one price. The
+calendar is the period over which the budget is to last (RETENTION_BUDGET_DAYS). When it is over, a new one begins at
+once, for what is then left of the budget.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from functools import partial
 from math import ceil, expm1, log1p
 from typing import NamedTuple, Self
 
-from pydantic import AwareDatetime
+from pydantic import AliasChoices, AwareDatetime, Field
 
 from services.policy.budget.ledger import Ledger, Shard, sum_of
 from services.policy.customer.state import DAY
@@ -21,17 +22,20 @@ from shared.messages import FrozenModel
 from shared.store import Document, Documents, Key, Store
 
 PACING: Key = ("budget", "pace")
+"""Key of the document with the state of the controller."""
 STEP_INTERVAL = timedelta(hours=1)
+"""Time between two steps of the controller."""
 BURST_SHARE = 0.02
-"""Share of the calendar's money: when as much more is promised or spent, the price moves within the hour, too."""
+"""Share of the calendar's budget: when as much more is reserved or spent, the price moves before the hour is over."""
 FRONT_LOADING = 3.3
 """Exponent of the planned spend: higher spends more at first. Tuned through the service: 3 left 2 % of a large budget,
 4 gained less from a small one."""
 INITIAL_PRICE = 1.0
+"""Shadow price when the first calendar begins."""
 KP, KI, KD = 5.0, 0.5, 0.25
-"""Gains on log(1 + price): of the error, of its integral over days, and of its change a day."""
+"""Gains on log(1 + price): of the error, of its integral over days, and of its change per day."""
 MIN_SHARE_LEFT = 0.02
-"""Share of the budget that is always taken to be left, so that a cent too much at the end is no infinite error."""
+"""Least share of the budget that the error is divided by; otherwise it would be infinite at the calendar's end."""
 
 
 class PID(NamedTuple):
@@ -63,57 +67,66 @@ def planned_share(elapsed: float) -> float:
     return float(1 - (1 - elapsed) ** FRONT_LOADING)
 
 
-def pacing_error(budget: Shard, elapsed: float, before: int = 0) -> float:
+def pacing_error(budget: Shard, elapsed: float, spent_at_start: int = 0) -> float:
     """How far spend is ahead of the plan, as a share of what is planned to be left then; from −1 to 1.
 
-    Open offers count by their expected cost. `before` is what was spent when the calendar began, in cents.
+    Open offers count by their expected cost. `spent_at_start` is what was spent when the calendar began, in cents.
     """
-    cents, spent = budget.allotment - before, budget.committed + budget.expected_cost - before
-    planned = cents * planned_share(elapsed)
-    left = max(cents - planned, cents * MIN_SHARE_LEFT, 1)
-    return min(max((spent - planned) / left, -1.0), 1.0)
+    to_spend = budget.allotment - spent_at_start
+    spent = budget.committed + budget.expected_cost - spent_at_start
+    planned = to_spend * planned_share(elapsed)
+    planned_left = max(to_spend - planned, to_spend * MIN_SHARE_LEFT, 1)
+    return min(max((spent - planned) / planned_left, -1.0), 1.0)
 
 
 class PacingState(FrozenModel):
-    """The stored state of the controller."""
+    """The stored state of the controller. Three fields are stored under other names, their aliases."""
 
     start: AwareDatetime
     """When the calendar began."""
-    before: int = 0
-    """Cents that were spent by then, or expected to be."""
-    at: AwareDatetime
+    spent_at_start: int = Field(
+        default=0, validation_alias=AliasChoices("before", "spent_at_start"), serialization_alias="before"
+    )
+    """Cents that were spent when the calendar began, or expected to be."""
+    stepped_at: AwareDatetime = Field(validation_alias=AliasChoices("at", "stepped_at"), serialization_alias="at")
     """When the controller last made a step."""
     price: float = INITIAL_PRICE
+    """Shadow price of the budget."""
     integral: float = PID().integral
+    """Of the controller, after its last step."""
     error: float = 0.0
-    burst: int = 0
+    """Of the last step."""
+    burst_threshold: int = Field(
+        default=0, validation_alias=AliasChoices("burst", "burst_threshold"), serialization_alias="burst"
+    )
     """Cents reserved and committed from which the price moves before the hour is over."""
 
     @classmethod
     def begin(cls, budget: Shard, now: datetime) -> Self:
         """The state of a calendar that begins now."""
         spent = budget.committed + budget.expected_cost
-        return cls(start=now, at=now, before=spent, burst=_burst_threshold(budget, spent))
+        return cls(start=now, stepped_at=now, spent_at_start=spent, burst_threshold=_burst_threshold(budget, spent))
 
     def to_document(self) -> Document:
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", by_alias=True)
 
 
-def _burst_threshold(budget: Shard, before: int) -> int:
-    return budget.used + max(1, round(BURST_SHARE * (budget.allotment - before)))
+def _burst_threshold(budget: Shard, spent_at_start: int) -> int:
+    return budget.used + max(1, round(BURST_SHARE * (budget.allotment - spent_at_start)))
 
 
 class PacingSnapshot(NamedTuple):
-    """What one read of the store says."""
+    """The controller's state and all shards, from one read of the store."""
 
     state: PacingState
     shards: Mapping[Key, Shard]
 
 
 class BudgetPacer:
-    """The shadow price of one budget that is to last for a calendar of `days`, from its first opening on.
+    """The shadow price of a budget that is to last for a calendar of `days`.
 
-    When the calendar is over a new one of as many days begins, for what is neither spent nor expected to be.
+    The calendar begins when the budget is first opened. When it is over, another of as many days begins, for what is
+    neither spent nor expected to be.
     """
 
     def __init__(self, store: Store, ledger: Ledger, days: int, snapshot: PacingSnapshot) -> None:
@@ -122,7 +135,7 @@ class BudgetPacer:
 
     @classmethod
     async def open(cls, store: Store, ledger: Ledger, days: int, now: datetime) -> Self:
-        """Begin the calendar, or go on with the one that has begun."""
+        """Begin the calendar, or continue the one that has begun."""
 
         def begin(documents: Documents) -> tuple[dict[Key, Document], PacingSnapshot]:
             shards = _shards(documents, ledger)
@@ -139,11 +152,13 @@ class BudgetPacer:
             start = self._state.start
             self._load(await self._store.update([PACING, *self._ledger.keys], partial(self._step, now=now)))
             if self._state.start > start:
-                telemetry.log("the budget's calendar was over, and a new one began for what is left", start=now)
+                telemetry.log(
+                    "the budget's calendar was over; a new one began for what is left of the budget", start=now
+                )
         return self._state.price
 
     def observe(self, shards: Mapping[Key, Shard]) -> None:
-        """Take note of shards that were read anyway, to detect a burst without a read of its own."""
+        """Remember shards that a decision has read, so that a burst is detected without another read of the store."""
         self._used |= {key: shard.used for key, shard in shards.items()}
 
     def day(self, now: datetime) -> int:
@@ -151,15 +166,19 @@ class BudgetPacer:
 
         It is the first day while more than a quarter is left, and the last once the calendar is over.
         """
-        left = ceil((self._state.start + self._calendar - now) / DAY)
-        return RULES.quarter - min(max(left, 1), RULES.quarter)
+        days_left = ceil((self._state.start + self._calendar - now) / DAY)
+        return RULES.quarter - min(max(days_left, 1), RULES.quarter)
 
     def _load(self, snapshot: PacingSnapshot) -> None:
         self._state, self._used = snapshot.state, dict[Key, int]()
         self.observe(snapshot.shards)
 
     def _is_due(self, state: PacingState, now: datetime, used: int) -> bool:
-        return now - state.at >= STEP_INTERVAL or used >= state.burst or now >= state.start + self._calendar
+        return (
+            now - state.stepped_at >= STEP_INTERVAL
+            or used >= state.burst_threshold
+            or now >= state.start + self._calendar
+        )
 
     def _step(self, documents: Documents, now: datetime) -> tuple[dict[Key, Document], PacingSnapshot]:
         state, shards = PacingState.model_validate(documents[PACING]), _shards(documents, self._ledger)
@@ -172,12 +191,13 @@ class BudgetPacer:
     def _next_state(self, state: PacingState, budget: Shard, now: datetime) -> PacingState:
         if now >= state.start + self._calendar:
             return PacingState.begin(budget, now)
-        error = pacing_error(budget, (now - state.start) / self._calendar, state.before)
-        pid, price = PID(state.integral, state.error).step(error, (now - state.at) / DAY)
-        moved = state.model_copy(update={"price": price, "burst": _burst_threshold(budget, state.before)})
-        if now - state.at < STEP_INTERVAL:  # only the price moves: a burst leaves no trace in the next hour's step
-            return moved
-        return moved.model_copy(update={"at": now, **pid._asdict()})
+        error = pacing_error(budget, (now - state.start) / self._calendar, state.spent_at_start)
+        pid, price = PID(state.integral, state.error).step(error, (now - state.stepped_at) / DAY)
+        threshold = _burst_threshold(budget, state.spent_at_start)
+        updated = state.model_copy(update={"price": price, "burst_threshold": threshold})
+        if now - state.stepped_at < STEP_INTERVAL:  # only the price moves: a burst does not change the next hour's step
+            return updated
+        return updated.model_copy(update={"stepped_at": now, **pid._asdict()})
 
 
 def _shards(documents: Documents, ledger: Ledger) -> dict[Key, Shard]:

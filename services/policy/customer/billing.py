@@ -1,4 +1,4 @@
-"""What a customer pays a month, and what an offer may cost."""
+"""The monthly bill of a customer, and the cost of an offer."""
 
 from functools import lru_cache
 from math import ceil

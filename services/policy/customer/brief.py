@@ -1,4 +1,4 @@
-"""The facts that a message may mention. A text that is not plainly a name or a plan is left out."""
+"""The facts that a message may mention. A name or a plan that may be something else is left out."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import date
 from shared.messages import Brief, Concern, Customer, Reason
 
 MAX_LENGTH = 30
-"""Characters of a name or a plan."""
+"""Most characters of a name or a plan."""
 
 CONCERNS: Mapping[str, Concern] = {
     **dict.fromkeys("monthly_charges total_charges payment_method paperless_billing".split(), "price"),
@@ -18,7 +18,7 @@ CONCERNS: Mapping[str, Concern] = {
     ),
     **dict.fromkeys("contract tenure".split(), "contract"),
 }
-"""The concern that a fact is about. Personal facts, such as age and family, are no concern that a message may touch."""
+"""The concern that a fact is about. Personal facts, such as age and family, have none: no message may refer to them."""
 
 
 def brief(customer: Customer, offer_percentage: int, expires_on: date | None, reasons: Sequence[Reason] = ()) -> Brief:

@@ -1,4 +1,4 @@
-"""The rules that no policy can override: opt-out, holdout, cooldown, fatigue cap and budget.
+"""The rules that no policy can override: opt-out, holdout, cooldown, open offer, fatigue cap and budget.
 
 The same functions mask actions in training and in serving.
 """
@@ -15,24 +15,26 @@ from shared.messages import OFFERS, ScoredCustomer
 
 class Limits(NamedTuple):
     cooldown: timedelta
-    """From one contact to the next."""
+    """Least time from one contact to the next."""
     fatigue_cap: int
-    """Contacts within the `fatigue_window`."""
+    """Most contacts within the `fatigue_window`."""
     fatigue_window: timedelta
     holdout_share: float
     """Share of the customers who are never contacted."""
     holdout_salt: str
+    """Text that the choice of the holdout depends on."""
 
 
-PERMANENT = {"opted-out", "holdout"}
-"""Reasons that do not pass with time."""
+PERMANENT_REASONS = {"opted-out", "holdout"}
+"""Reasons to mask all contact that do not pass with time."""
 
 
 class ActionMask(NamedTuple):
-    """Whether a contact is allowed at each offer level; all False means no contact. `reasons` say what is masked."""
+    """Whether a contact is allowed at each offer level; all False means no contact."""
 
     offers: tuple[bool, ...]
     reasons: tuple[str, ...] = ()
+    """Codes of the rules that mask all contact (`cooldown`, …) or, for each masked offer, a text that names it."""
 
     @property
     def contact(self) -> bool:
@@ -43,13 +45,13 @@ NO_CONTACT = (False,) * len(OFFERS)
 
 
 def action_mask(
-    customer: ScoredCustomer, state: CustomerState, opted_out: bool, funds: int, now: datetime, limits: Limits
+    customer: ScoredCustomer, state: CustomerState, opted_out: bool, free_cents: int, now: datetime, limits: Limits
 ) -> ActionMask:
-    """The actions allowed for a customer whose shard of the budget has `funds` cents free."""
+    """The actions allowed for a customer whose shard of the budget has `free_cents` free."""
     if blocking := _blocking_reasons(customer.customer_id, state, opted_out, now, limits):
         return ActionMask(NO_CONTACT, blocking)
     costs = [offer_cost(level, customer.monthly_charges) for level in range(len(OFFERS))]
-    offers = tuple(cost is not None and cost <= funds for cost in costs)
+    offers = tuple(cost is not None and cost <= free_cents for cost in costs)
     reasons = [
         _offer_prefix(percent) + ("its cost is unknown without monthly_charges" if cost is None else "over budget")
         for percent, cost, is_allowed in zip(OFFERS, costs, offers, strict=True)
@@ -75,34 +77,42 @@ def cooldown_over(days_since_contact: Any, cooldown: Any) -> Any:
     return days_since_contact >= cooldown
 
 
+class SatisfiedRules(NamedTuple):
+    """Whether one more contact would satisfy each rule; numbers or arrays."""
+
+    cooldown_over: Any
+    no_active_offer: Any
+    below_contact_cap: Any
+
+
 def rules_satisfied(
     days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any
-) -> dict[str, Any]:
+) -> SatisfiedRules:
     """Whether one more contact would satisfy each rule; for numbers or arrays."""
-    return {
-        "cooldown": cooldown_over(days_since_contact, cooldown),
-        "offer-holds": offer_days_left <= 0,
-        "fatigue": contacts < cap,
-    }
+    return SatisfiedRules(cooldown_over(days_since_contact, cooldown), offer_days_left <= 0, contacts < cap)
 
 
 def is_eligible(days_since_contact: Any, offer_days_left: Any, contacts: Any, cooldown: Any, cap: Any) -> Any:
     """Whether one more contact would satisfy all rules; for numbers or arrays."""
     rules = rules_satisfied(days_since_contact, offer_days_left, contacts, cooldown, cap)
-    return rules["cooldown"] & rules["offer-holds"] & rules["fatigue"]
+    return rules.cooldown_over & rules.no_active_offer & rules.below_contact_cap
 
 
 def _blocking_reasons(
     customer_id: str, state: CustomerState, opted_out: bool, now: datetime, limits: Limits
 ) -> tuple[str, ...]:
+    """Codes of the rules that mask all contact."""
     contacts = len(state.contacts_since(now - limits.fatigue_window))
     history = state.days_since_contact(now), state.offer_days_left(now), contacts
-    satisfied = {
-        "opted-out": not opted_out,
-        "holdout": not is_held_out(customer_id, limits),
-        **rules_satisfied(*history, limits.cooldown / DAY, limits.fatigue_cap),
+    rules = rules_satisfied(*history, limits.cooldown / DAY, limits.fatigue_cap)
+    violated = {
+        "opted-out": opted_out,
+        "holdout": is_held_out(customer_id, limits),
+        "cooldown": not rules.cooldown_over,
+        "offer-holds": not rules.no_active_offer,
+        "fatigue": not rules.below_contact_cap,
     }
-    return tuple(reason for reason, is_satisfied in satisfied.items() if not is_satisfied)
+    return tuple(reason for reason, is_violated in violated.items() if is_violated)
 
 
 def is_held_out(customer_id: str, limits: Limits) -> bool:

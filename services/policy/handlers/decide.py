@@ -1,7 +1,7 @@
 """Decide what to do about a customer, once per event.
 
 A decision is stored under its event's id, in the commit that spends the budget and records the contact. A redelivered
-event finds it there and publishes the same message again, word for word.
+event is answered with the stored message, byte for byte.
 """
 
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ from shared.service import UnprocessableError
 from shared.store import Document, Documents, Key
 
 MAX_FACTS_AGE = timedelta(days=90)
-"""A customer whose facts are older is not reviewed again."""
+"""Age of the facts about a customer from which no further review is planned."""
 
 
-class Decided(NamedTuple):
-    """The result of a decision's change."""
+class DecisionResult(NamedTuple):
+    """The result of the change that makes a decision."""
 
     message: Message | None
-    """None if the shard is short and may still borrow."""
+    """The decision or planned contact; None if the shard has too little free and may still borrow."""
     shard: Shard
     """The customer's shard of the budget after the decision."""
 
@@ -53,7 +53,7 @@ async def decide(customers: Sequence[ScoredCustomer], *, context: PolicyContext)
 
 
 async def _borrow_and_decide(customer: ScoredCustomer, batch: BatchContext) -> Message:
-    ledger = batch.service.ledger
+    ledger = batch.context.ledger
     await ledger.borrow(ledger.shard_of(customer.customer_id), max_offer_cost(customer))
     [message] = await _commit([customer], batch, may_borrow=False)
     assert message
@@ -63,49 +63,51 @@ async def _borrow_and_decide(customer: ScoredCustomer, batch: BatchContext) -> M
 async def _commit(
     customers: Sequence[ScoredCustomer], batch: BatchContext, *, may_borrow: bool
 ) -> list[Message | None]:
-    """Decide about each, or find what was decided; None for those whose shard is short and may borrow."""
+    """The message of each decision, new or stored; None where the shard has too little free and may borrow."""
     updates = []
     for customer in customers:
-        keys = DecisionKeys.of(customer.event_id, customer.customer_id, batch.service)
+        keys = DecisionKeys.of(customer.event_id, customer.customer_id, batch.context)
         updates.append((keys, partial(_decide, customer=customer, keys=keys, batch=batch, may_borrow=may_borrow)))
-    results = await batch.service.store.update_all(updates)
-    batch.service.pacer.observe({keys.shard: result.shard for (keys, _), result in zip(updates, results, strict=True)})
+    results = await batch.context.store.update_all(updates)
+    batch.context.pacer.observe({keys.shard: result.shard for (keys, _), result in zip(updates, results, strict=True)})
     return [result.message for result in results]
 
 
 def _decide(
     documents: Documents, *, customer: ScoredCustomer, keys: DecisionKeys, batch: BatchContext, may_borrow: bool
-) -> tuple[dict[Key, Document], Decided]:
-    service, shard = batch.service, Shard.from_document(documents[keys.shard])
+) -> tuple[dict[Key, Document], DecisionResult]:
+    context, shard = batch.context, Shard.from_document(documents[keys.shard])
     if plan := documents[keys.plan]:
         if plan["customer_id"] != customer.customer_id:
-            raise UnprocessableError(f"event {customer.event_id!r} is of another customer")
-        return {}, Decided(MESSAGE_TYPES[plan["topic"]].model_validate_json(plan["message"]), shard)
+            raise UnprocessableError(
+                f"event_id {customer.event_id!r} already belongs to another customer; use a unique id for each event"
+            )
+        return {}, DecisionResult(MESSAGE_TYPES[plan["topic"]].model_validate_json(plan["message"]), shard)
     state = CustomerState.from_document(documents[keys.customer])
     opted_out = bool(customer.opted_out or documents[keys.suppression])
-    allowed = gate.action_mask(customer, state, opted_out, shard.free, batch.now, service.limits)
+    allowed = gate.action_mask(customer, state, opted_out, shard.free, batch.now, context.limits)
     max_cost = max_offer_cost(customer)
-    if may_borrow and allowed.contact and shard.free < max_cost and not service.ledger.exhausted(max_cost):
-        return {}, Decided(None, shard)
+    if may_borrow and allowed.contact and shard.free < max_cost and not context.ledger.exhausted(max_cost):
+        return {}, DecisionResult(None, shard)
     decision = batch.decision_context(customer, allowed, state)
-    action = service.policy.choose(decision)
+    action = context.policy.choose(decision)
     cost = (action.level and offer_cost(action.level, customer.monthly_charges)) or 0
     expected_cost = round(cost * customer.accept_probs[action.level or 0])
     message = _message(decision, action, cost, batch)
     writes = {keys.plan: _plan(message, cost, expected_cost, batch)}
-    if document := _next_customer(state, decision, action, batch):
+    if document := _customer_document(state, decision, action, batch):
         writes[keys.customer] = document
-    if customer.opted_out and not documents[keys.suppression]:  # the shield reads it for messages still on their way
+    if customer.opted_out and not documents[keys.suppression]:  # the shield reads it for messages not sent yet
         writes[keys.suppression] = {"at": batch.now.isoformat()}
     if cost:
         shard = shard.reserve(cost, expected_cost)
         writes[keys.shard] = shard.to_document()
-    return writes, Decided(message, shard)
+    return writes, DecisionResult(message, shard)
 
 
 def _plan(message: Message, cost: int, expected_cost: int, batch: BatchContext) -> Document:
-    """What was decided, and the status of the money reserved for it. It is due when the offer has ended."""
-    until = batch.now + batch.service.offer_duration + GRACE_PERIOD
+    """The stored decision, with the status of its money. It is due when the offer has ended."""
+    accepted_until = batch.now + batch.context.offer_duration + GRACE_PERIOD
     return {
         "topic": message.topic,
         "message": message.data.decode(),
@@ -114,36 +116,36 @@ def _plan(message: Message, cost: int, expected_cost: int, batch: BatchContext) 
         "awaited": expected_cost,
         "status": "reserved" if cost else "free",
         "outcomes": [],
-        "until": until.timestamp(),
-        "due": (until if cost else batch.now + batch.service.retention_period).timestamp(),
+        "until": accepted_until.timestamp(),
+        "due": (accepted_until if cost else batch.now + batch.context.retention_period).timestamp(),
     }
 
 
-def _next_customer(
+def _customer_document(
     state: CustomerState, decision: DecisionContext, action: PolicyAction, batch: BatchContext
 ) -> Document | None:
-    """What is remembered of the customer after the action; None if nothing changes."""
-    customer, limits, now = decision.customer, batch.service.limits, batch.now
+    """The state of the customer after the action, as it is stored; None if it is unchanged."""
+    customer, limits, now = decision.customer, batch.context.limits, batch.now
     if action.level is not None:
         contact = Contact(event_id=customer.event_id, at=now, level=action.level)
         state = state.with_contact(contact, max(limits.fatigue_window, limits.cooldown))
     review = _review(decision, action, now)
     if action.level is None and not review and not state.review:
         return None
-    return state.with_review(review).to_document(customer.customer_id, now + batch.service.retention_period)
+    return state.with_review(review).to_document(customer.customer_id, now + batch.context.retention_period)
 
 
 def _review(decision: DecisionContext, action: PolicyAction, now: datetime) -> Review | None:
     """The review that the action asks for, if a contact may be possible then and the facts are not too old."""
     customer = decision.customer
-    if not action.delay_days or gate.PERMANENT & set(decision.allowed.reasons):
+    if not action.delay_days or gate.PERMANENT_REASONS & set(decision.allowed.reasons):
         return None
     known_at = customer.times.get("occurred_at") or customer.times.get("scored_at") or now
     if now - known_at > MAX_FACTS_AGE:
         return None
     facts = customer.model_dump(mode="json", include=set(CustomerFacts.model_fields), exclude_none=True)
     if customer.churn_risk_source == "model":
-        del facts["churn_risk"]  # the scorer predicts it anew
+        del facts["churn_risk"]  # the scorer predicts it again at the review
     facts["occurred_at"] = known_at.isoformat()
     return Review(at=now + action.delay_days * DAY, event_id=customer.event_id, facts=facts)
 
@@ -158,13 +160,13 @@ def _message(decision: DecisionContext, action: PolicyAction, cost: int, batch: 
             delay_days=action.delay_days,
             estimated_retention_prob=action.retention_prob,
         ),
-        "metadata": _metadata(decision, action, cost, batch.service.policy.name),
-        "versions": {**customer.versions, "policy": batch.service.policy.version},
+        "metadata": _metadata(decision, action, cost, batch.context.policy.name),
+        "versions": {**customer.versions, "policy": batch.context.policy.version},
         "times": {**customer.times, "decided_at": batch.now},
     }
     if action.level is None:
         return Decision.caused_by(customer, **draft)
-    expires_on = (batch.now + batch.service.offer_duration).date() if OFFERS[level] else None
+    expires_on = (batch.now + batch.context.offer_duration).date() if OFFERS[level] else None
     return PlannedContact.caused_by(
         customer,
         **draft,
@@ -173,7 +175,7 @@ def _message(decision: DecisionContext, action: PolicyAction, cost: int, batch: 
     )
 
 
-def _metadata(decision: DecisionContext, action: PolicyAction, cost: int, policy: str) -> Metadata:
+def _metadata(decision: DecisionContext, action: PolicyAction, cost: int, policy_name: str) -> Metadata:
     customer, reasons = decision.customer, decision.allowed.reasons
     return Metadata(
         churn_risk=customer.churn_risk,
@@ -184,7 +186,7 @@ def _metadata(decision: DecisionContext, action: PolicyAction, cost: int, policy
         propensity=action.propensity,
         action_probs=action.action_probs,
         observation=decision.observation,
-        policy=policy,
+        policy=policy_name,
         price=decision.price,
         gate=reasons,
         holdout="holdout" in reasons,

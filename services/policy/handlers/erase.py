@@ -1,4 +1,4 @@
-"""Erase a customer: delete all that is stored of them, but for the pseudonym that says that they opted out."""
+"""Erase a customer: delete all their data, except the pseudonym that records an opt-out."""
 
 from services.policy.budget.ledger import Ledger, Shard
 from shared import telemetry
@@ -10,7 +10,10 @@ BATCH_SIZE = 100
 
 
 async def erase(customer_id: str, store: Store, ledger: Ledger, pseudonyms: Pseudonyms) -> int:
-    """Number of documents deleted. Money reserved for the customer is released; money spent stays spent."""
+    """Erase a customer; returns the number of documents deleted.
+
+    Money reserved for the customer is released; money spent stays spent.
+    """
     shard_key, erased = ledger.shard_of(customer_id), 0
 
     def delete(documents: Documents) -> tuple[dict[Key, Document | None], None]:

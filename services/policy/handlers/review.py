@@ -1,6 +1,6 @@
-"""Do what is due by the calendar: review customers, expire offers, and delete what is older than it may be kept.
+"""Do what is due by now: review customers, expire offers, and delete documents older than the retention period.
 
-Each document is found by when it is due, and handled once, however often and by however many processes.
+Documents are found by the time they are due. Each is handled once, even if several processes do this at the same time.
 """
 
 from datetime import datetime
@@ -23,7 +23,10 @@ BATCH_SIZE = 100
 
 
 async def review(*, context: PolicyContext, bus: Bus) -> dict[str, int]:
-    """Do all that is due; returns the number of customers, offers and documents."""
+    """Do all that is due by now.
+
+    Returns the number of customers reviewed, of offers expired, and of other documents deleted (`forgotten`).
+    """
     now = context.clock()
     return {
         "reviewed": await _review_customers(context, bus, now),
@@ -35,14 +38,14 @@ async def review(*, context: PolicyContext, bus: Bus) -> dict[str, int]:
 
 
 async def _review_customers(context: PolicyContext, bus: Bus, now: datetime) -> int:
-    """Publish an event for each customer whose review is due; delete those of whom nothing was heard for long."""
+    """Publish an event for each customer whose review is due; delete those whose retention period is over."""
     reviewed = 0
     while keys := await context.store.due(CUSTOMERS, now, BATCH_SIZE):
         documents = await context.store.read(keys)
         events = [
-            _event(customer_id, due)
+            _review_event(customer_id, due_review)
             for (_, customer_id), document in documents.items()
-            if (due := CustomerState.from_document(document).review)
+            if (due_review := CustomerState.from_document(document).review)
         ]
         # Published first: a customer sent twice is decided once, but one whose review is cleared unsent would be lost.
         await bus.publish([Envelope(event.topic, event.data, attributes(event)) for event in events])
@@ -53,16 +56,16 @@ async def _review_customers(context: PolicyContext, bus: Bus, now: datetime) -> 
     return reviewed
 
 
-def _event(customer_id: str, due: Review) -> CustomerEvent:
-    """The event of a review; the same each time it is made."""
-    event_id = str(uuid5(ID_NAMESPACE, f"review of {due.event_id}"))
-    return CustomerEvent.parse(to_json({**due.facts, "customer_id": customer_id, "event_id": event_id}), "")
+def _review_event(customer_id: str, due_review: Review) -> CustomerEvent:
+    """The event that a review publishes. Its id follows from the review, so a repetition is decided once."""
+    event_id = str(uuid5(ID_NAMESPACE, f"review of {due_review.event_id}"))
+    return CustomerEvent.parse(to_json({**due_review.facts, "customer_id": customer_id, "event_id": event_id}), "")
 
 
 def _clear_review(
     documents: Documents, *, key: Key, context: PolicyContext, now: datetime
 ) -> tuple[dict[Key, Document | None], None]:
-    """The review is done; without one, the customer is deleted."""
+    """Clear the due review of a customer; delete the customer if there is none."""
     if not _is_due(documents[key], now):
         return {}, None
     state = CustomerState.from_document(documents[key])
@@ -72,7 +75,10 @@ def _clear_review(
 
 
 async def _expire_plans(context: PolicyContext, now: datetime) -> int:
-    """Release what ended offers had reserved; delete decisions that were settled long ago."""
+    """Release the money reserved for ended offers; delete decisions whose retention period is over.
+
+    Returns the number of offers that ended.
+    """
     expired = 0
     while keys := await context.store.due(PLANS, now, BATCH_SIZE):
         plans = {key: plan for key, plan in (await context.store.read(keys)).items() if plan}
@@ -91,7 +97,7 @@ async def _expire_plans(context: PolicyContext, now: datetime) -> int:
 def _expire_plan(
     documents: Documents, *, plan_key: Key, shard_key: Key, context: PolicyContext, now: datetime
 ) -> tuple[dict[Key, Document | None], bool]:
-    """The result is whether an offer has expired."""
+    """Expire or delete a plan that is due. The result is whether an offer has expired."""
     plan = documents[plan_key]
     if plan is None or not _is_due(plan, now):
         return {}, False
@@ -115,5 +121,5 @@ async def _delete_due(collection: str, context: PolicyContext, now: datetime) ->
 
 
 def _is_due(document: Document | None, now: datetime) -> bool:
-    """Whether it is still due; an event or an outcome may have come meanwhile."""
+    """Whether the document is still due: an event or an outcome may have changed it since it was found."""
     return document is not None and document["due"] <= now.timestamp()

@@ -1,7 +1,7 @@
 """Settle a decision by its outcomes: commit or release the money, update the customer, and record opt-outs.
 
-Outcomes of one decision may arrive in any order and any number of times: the result depends only on which there are.
-An opt-out needs no decision; any other outcome waits until its decision is there.
+Outcomes of one decision may arrive in any order and any number of times: the result depends only on the set of them.
+An opt-out needs no decision; any other outcome waits until its decision is stored.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,23 +21,23 @@ from shared.messages import Message, Outcome
 from shared.service import NotReadyError, UnprocessableError
 from shared.store import CUSTOMERS, EARLY_OUTCOMES, Document, Documents, Key
 
-REFUSALS = {"declined", "churned", "opted-out", "bounced", "expired"}
-"""Outcomes that release the money reserved; `expired` comes from the calendar, not from a message."""
-MAX_LEAD = timedelta(hours=1)
-"""How long an outcome may wait for its decision."""
+RELEASING_OUTCOMES = {"declined", "churned", "opted-out", "bounced", "expired"}
+"""Outcomes that release the money reserved; `expired` comes from a review, not from a message."""
+MAX_WAIT_FOR_DECISION = timedelta(hours=1)
+"""How long an outcome is retried until its decision is stored; then it becomes a dead letter."""
 
 
 class ParsedOutcome(NamedTuple):
-    """An outcome, its text read and its event known."""
+    """An outcome whose text has been classified and whose event has been looked up."""
 
     id: UUID
     event_id: str
-    """Empty if it is about no event."""
+    """Empty if no event is known."""
     customer_id: str
-    words: frozenset[str]
-    """The outcomes that it reports."""
+    outcomes: frozenset[str]
+    """The outcomes that it reports: the one it names, and what the text means (accepted or opted-out)."""
     keep_written_at: datetime | None
-    """When the customer wrote KEEP, if that is the only sign that they accept."""
+    """When the customer wrote KEEP, if only this text reports the acceptance; it may be too late."""
 
 
 class Unsettled(NamedTuple):
@@ -45,7 +45,7 @@ class Unsettled(NamedTuple):
 
     outcome: ParsedOutcome
     shortage: int = 0
-    """Cents that its shard would need free; 0 if the decision is missing."""
+    """Cents that the customer's shard must have free and has not; 0 if the decision is missing."""
 
 
 def status_of(outcomes: Collection[str]) -> str:
@@ -57,14 +57,14 @@ def status_of(outcomes: Collection[str]) -> str:
         return "released"
     if "accepted" in outcomes:
         return "committed"
-    return "released" if REFUSALS & set(outcomes) else "reserved"
+    return "released" if RELEASING_OUTCOMES & set(outcomes) else "reserved"
 
 
 async def settle(outcomes: Sequence[Outcome], *, context: PolicyContext) -> list[list[Message]]:
-    """Settle what can be settled.
+    """Settle all outcomes that can be settled.
 
-    Raises `NotReadyError` if a decision is not there yet, and `UnprocessableError` if one outcome can never be settled.
-    The service then tries them one by one.
+    Raises `NotReadyError` if a decision is not stored yet, and `UnprocessableError` if an outcome can never be settled.
+    The service then retries them one by one.
     """
     now = context.clock()
     for outcome in outcomes:
@@ -72,25 +72,28 @@ async def settle(outcomes: Sequence[Outcome], *, context: PolicyContext) -> list
             await erase(outcome.customer_id, context.store, context.ledger, context.pseudonyms)
     parsed = await _parse([outcome for outcome in outcomes if outcome.outcome != "erased"], context, now)
     unsettled = await _commit(parsed, context, now)
-    for short in [item for item in unsettled if item.shortage]:
-        unsettled += await _borrow_and_settle(short, context, now)
-    for early in [item for item in unsettled if not item.shortage]:
-        await _wait_for_decision(early.outcome, context, now)
+    for item in [item for item in unsettled if item.shortage]:
+        unsettled += await _borrow_and_settle(item, context, now)
+    for item in [item for item in unsettled if not item.shortage]:
+        await _wait_for_decision(item.outcome, context, now)
     return [[] for _ in outcomes]
 
 
-async def _borrow_and_settle(short: Unsettled, context: PolicyContext, now: datetime) -> list[Unsettled]:
-    """Try again after the shard has borrowed. Raises `UnprocessableError` if it is still short."""
-    outcome = short.outcome
-    await context.ledger.borrow(context.ledger.shard_of(outcome.customer_id), short.shortage)
-    unsettled = await _commit([outcome], context, now)
-    if any(item.shortage for item in unsettled):
-        raise UnprocessableError(f"the money for event {outcome.event_id!r}, given back before, is spent meanwhile")
-    return unsettled
+async def _borrow_and_settle(unsettled: Unsettled, context: PolicyContext, now: datetime) -> list[Unsettled]:
+    """Try again after the shard has borrowed. Raises `UnprocessableError` if it still has too little free."""
+    outcome = unsettled.outcome
+    await context.ledger.borrow(context.ledger.shard_of(outcome.customer_id), unsettled.shortage)
+    remaining = await _commit([outcome], context, now)
+    if any(item.shortage for item in remaining):
+        raise UnprocessableError(
+            f"late acceptance: the budget released for event {outcome.event_id!r} has since been spent. Raise "
+            "RETENTION_BUDGET and replay this message to count it."
+        )
+    return remaining
 
 
 async def _parse(outcomes: Sequence[Outcome], context: PolicyContext, now: datetime) -> list[ParsedOutcome]:
-    """An outcome without an event is taken to be about the customer's last contact, if there was one."""
+    """Classify the texts of outcomes. One without an event is taken to be about the customer's last contact, if any."""
     keys = [(CUSTOMERS, outcome.customer_id) for outcome in outcomes if not outcome.event_id]
     customers = await context.store.read(keys) if keys else {}
     return [
@@ -100,14 +103,14 @@ async def _parse(outcomes: Sequence[Outcome], context: PolicyContext, now: datet
 
 
 def _parse_one(outcome: Outcome, state: CustomerState, now: datetime) -> ParsedOutcome:
-    text, words = outcome.text or "", {outcome.outcome}
+    text, reported = outcome.text or "", {outcome.outcome}
     keep_written_at = (outcome.occurred_at or now) if means_keep(text) and outcome.outcome != "accepted" else None
     if says_stop(text):
-        words |= {"opted-out"}
+        reported |= {"opted-out"}
     elif keep_written_at:
-        words |= {"accepted"}
+        reported |= {"accepted"}
     event_id = outcome.event_id or (state.contacts[-1].event_id if state.contacts else "")
-    return ParsedOutcome(outcome.id, event_id, outcome.customer_id, frozenset(words), keep_written_at)
+    return ParsedOutcome(outcome.id, event_id, outcome.customer_id, frozenset(reported), keep_written_at)
 
 
 async def _commit(outcomes: Sequence[ParsedOutcome], context: PolicyContext, now: datetime) -> list[Unsettled]:
@@ -122,13 +125,16 @@ async def _commit(outcomes: Sequence[ParsedOutcome], context: PolicyContext, now
 def _settle(
     documents: Documents, *, outcome: ParsedOutcome, keys: DecisionKeys, now: datetime, expires_at: datetime
 ) -> tuple[dict[Key, Document], Unsettled | None]:
-    opts_out, plan = "opted-out" in outcome.words, documents.get(keys.plan)
+    opts_out, plan = "opted-out" in outcome.outcomes, documents.get(keys.plan)
     writes: dict[Key, Document] = {}
     if opts_out and not documents[keys.suppression]:
         writes[keys.suppression] = {"at": now.isoformat()}
     if plan is None or plan["customer_id"] != outcome.customer_id:
         if plan and not opts_out:
-            raise UnprocessableError(f"event {outcome.event_id!r} is of another customer")
+            raise UnprocessableError(
+                f"event_id {outcome.event_id!r} already belongs to another customer; use a unique id for each event, "
+                "and the customer_id of its decision"
+            )
         return writes, Unsettled(outcome) if outcome.event_id and not opts_out else None
     outcomes = _outcomes(outcome, plan)
     if outcomes == plan.get("outcomes"):
@@ -148,16 +154,16 @@ def _settle(
 
 
 def _outcomes(outcome: ParsedOutcome, plan: Document) -> list[str]:
-    """All outcomes of the plan by now. A KEEP that was written after the offer's end is none."""
-    words = outcome.words
+    """All outcomes of the plan by now. A KEEP that was written after the offer's end does not count."""
+    reported = outcome.outcomes
     if outcome.keep_written_at and plan["cents"] and outcome.keep_written_at.timestamp() > plan["until"]:
         telemetry.count("kept_too_late", event_id=outcome.event_id)
-        words -= {"accepted"}
-    return sorted({*plan.get("outcomes", ()), *words})
+        reported -= {"accepted"}
+    return sorted({*plan.get("outcomes", ()), *reported})
 
 
 def _updated_state(state: CustomerState, event_id: str, outcomes: Collection[str]) -> CustomerState:
-    """What is remembered of the customer after these outcomes of an event."""
+    """The state of the customer after these outcomes of an event."""
     if "withheld" in outcomes:
         state = state.without_contact(event_id)
     elif "accepted" in outcomes:
@@ -166,15 +172,19 @@ def _updated_state(state: CustomerState, event_id: str, outcomes: Collection[str
 
 
 async def _wait_for_decision(outcome: ParsedOutcome, context: PolicyContext, now: datetime) -> None:
-    """Raises `NotReadyError`, or `UnprocessableError` if it has waited for too long."""
+    """Raise `NotReadyError`, so that the outcome is retried; `UnprocessableError` if it has waited for too long."""
     key = EARLY_OUTCOMES, str(outcome.id)
 
-    def first_seen(documents: Documents) -> tuple[dict[Key, Document], float]:
+    def first_arrival(documents: Documents) -> tuple[dict[Key, Document], float]:
         if document := documents[key]:
             return {}, document["since"]
         since, due = now.timestamp(), (now + DAY).timestamp()
         return {key: {"since": since, "customer_id": outcome.customer_id, "due": due}}, since
 
-    if now.timestamp() - await context.store.update([key], first_seen) > MAX_LEAD.total_seconds():
-        raise UnprocessableError(f"no decision for event {outcome.event_id!r} of that customer")
+    if now.timestamp() - await context.store.update([key], first_arrival) > MAX_WAIT_FOR_DECISION.total_seconds():
+        minutes = MAX_WAIT_FOR_DECISION / timedelta(minutes=1)
+        raise UnprocessableError(
+            f"event_id: no decision for event {outcome.event_id!r} of this customer within {minutes:.0f} minutes. "
+            "Send the event_id and customer_id of the decision."
+        )
     raise NotReadyError(f"no decision for event {outcome.event_id!r} yet")

@@ -1,4 +1,4 @@
-"""The value of an action by the response model, in plain Python; tests hold it equal to the arrays."""
+"""The value of an action by the response model, in plain Python; tests hold it equal to the array form."""
 
 from math import exp
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class ActionValue(NamedTuple):
     incremental_value: float
     """Money that the action is expected to gain over no contact, if it is the last contact."""
     retention_prob: float
-    """Probability that the customer is still there after `risk_days`."""
+    """Probability that the customer stays for `risk_days`."""
 
 
 def action_value(

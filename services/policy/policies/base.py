@@ -12,7 +12,7 @@ from services.policy.response.dynamic_program import RULES, Rules
 from shared.messages import OFFERS, ScoredCustomer
 
 Probabilities = Sequence[float]
-"""Of the actions: no contact, then contact at each offer level."""
+"""Probability of each action: no contact, then contact at each offer level."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,13 @@ class PolicyAction(NamedTuple):
     expected_value: float
     """Money that the action is expected to gain over no contact."""
     retention_prob: float
+    """Probability that the customer stays after this action."""
     propensity: float
     """Probability with which the policy took this action."""
     delay_days: int = 0
-    """Days until the customer is reviewed without a new event; 0 is only at their next event."""
+    """Days until the customer is reviewed without a new event; 0 means only at their next event."""
     action_probs: tuple[float, ...] = ()
-    """Probability of each action."""
+    """Probability of no contact, then of contact at each offer level."""
 
 
 class Policy(Protocol):
@@ -99,10 +100,10 @@ def uniform(allowed: ActionMask) -> Probabilities:
 
 
 def _sample(event_id: str, probs: Probabilities, greedy: int) -> int:
-    """Inverse transform sampling by the hash of the id; the greedy action if rounding left a gap at the end."""
-    left = int.from_bytes(sha256(f"explore/{event_id}".encode()).digest()[:6]) / 2**48
+    """Inverse transform sampling by the hash of the id; the greedy action if the probabilities sum to just below 1."""
+    remaining = int.from_bytes(sha256(f"explore/{event_id}".encode()).digest()[:6]) / 2**48
     for action, prob in enumerate(probs):
-        left -= prob
-        if left < 0:
+        remaining -= prob
+        if remaining < 0:
             return action
     return greedy

@@ -1,4 +1,4 @@
-"""The index policy: the best action for a customer alone, at the budget's shadow price. It knows the response model."""
+"""The index policy: the best action for each customer alone at the budget's shadow price, under the response model."""
 
 import numpy as np
 
@@ -48,17 +48,18 @@ class SingleCustomerDP(DynamicProgram):
     """
 
     def action_values(self, price: float, day: int, contacts: int) -> tuple[list[float], float]:
-        """Money gained by a contact at each level on that day, and by waiting, after so many contacts."""
+        """Money gained by a contact at each level on `day`, and by waiting, after `contacts` contacts so far."""
         days, rules = np.arange(self.rules.quarter - day), self.rules
-        rest_days = self.response_model.value_days - day - days - self.longest_effect
-        rest = expected_revenue(self.customers, rest_days, 0, 0, 0, self.response_model)
-        at_once = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
-        # By days from now, after one more contact; nothing is gained at the cap.
+        remaining_days = self.response_model.value_days - day - days - self.longest_effect
+        remaining_revenue = expected_revenue(self.customers, remaining_days, 0, 0, 0, self.response_model)
+        immediate_value = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
+        # best: by days from now, after one more contact; at the cap no contact is left, so it starts at 0.
         best = np.zeros(len(days) + self._days_to_next.max() + 1)
-        for made in reversed(range(contacts, rules.cap)):
-            accepted = self._accepted_survival[:, :, made] * best[self._days_to_next[:, None] + days]
-            declined = self._declined_survival[:, :, made] * best[rules.cooldown + days]
-            contact = at_once[:, :, made] + self._survival_change[:, :, made] * rest + accepted + declined
+        for contacts_made in reversed(range(contacts, rules.cap)):
+            accepted = self._accepted_survival[:, :, contacts_made] * best[self._days_to_next[:, None] + days]
+            declined = self._declined_survival[:, :, contacts_made] * best[rules.cooldown + days]
+            later_revenue = self._survival_change[:, :, contacts_made] * remaining_revenue
+            contact = immediate_value[:, :, contacts_made] + later_revenue + accepted + declined
             best[: len(days)] = _best_from(contact.max(axis=0), self._daily_survival[0, 0])
         return contact[:, 0].tolist(), float(self._daily_survival[0, 0] * best[1])
 
@@ -69,5 +70,5 @@ def _best_from(gains: Floats, survival: float) -> Floats:
     `survival` is the probability of staying through a day, by which later gains are discounted.
     """
     discount = survival ** np.arange(len(gains))
-    latest: Floats = np.maximum.accumulate((gains * discount)[::-1])[::-1] / discount
-    return np.maximum(latest, 0)
+    best_later: Floats = np.maximum.accumulate((gains * discount)[::-1])[::-1] / discount
+    return np.maximum(best_later, 0)

@@ -25,12 +25,12 @@ The logits of `contact` are of no contact and of contact; those of `offer` by le
 """
 NUM_OUTPUTS = sum(HEADS.values())
 SLICES = {head: slice(stop - HEADS[head], stop) for head, stop in zip(HEADS, accumulate(HEADS.values()), strict=True)}
-"""Where each head stands in the outputs."""
+"""The columns of each head in the outputs."""
 CONTACT, OFFER, DELAY, VALUE = SLICES.values()
 
 
 class Network:
-    """From observations to the outputs of HEADS; `manifest` says how it was trained.
+    """From observations to the outputs of HEADS.
 
     Weights are the transpose of torch's: `w1` [observation, hidden], `b1` [hidden], `contact_w` [hidden, 2] and so on.
     The normalisation by `mean` and `std` [observation] is folded into the first layer.
@@ -47,7 +47,7 @@ class Network:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Raises `ArtifactError` if the file is damaged or was made for other observations."""
+        """The network of an artifact. Raises `ArtifactError` if it is damaged or takes other observations."""
         manifest = read_manifest(folder, INPUTS, [FILE])
         with np.load(folder / FILE, allow_pickle=False) as arrays:
             return cls(dict(arrays), manifest)
@@ -61,6 +61,7 @@ class Network:
         return outputs
 
 
-def _relu(z: Floats, bias: Floats) -> Floats:
-    z += bias
-    return np.maximum(z, 0, out=z)
+def _relu(values: Floats, bias: Floats) -> Floats:
+    """The rectifier of `values` + `bias`, computed in place."""
+    values += bias
+    return np.maximum(values, 0, out=values)

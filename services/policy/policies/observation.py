@@ -17,7 +17,12 @@ OBSERVATION = (
     "cooldown_active",
     "fatigue_count",
 )
-"""Names of the features, in order; each is from 0 to 1."""
+"""Names of the features, in order; each is from 0 to 1.
+
+Artifacts hold the names, so they stay, although two say less than the feature holds. `budget_remaining` is
+1 / (1 + shadow price of the budget): 1 where money is free, 0 where there is none. `cooldown_active` is 1 also while an
+accepted offer has an effect: it says that the gate allows no contact yet.
+"""
 MAX_DAYS_SINCE_CONTACT = 30
 """More days since the last contact count as this many."""
 
@@ -35,8 +40,7 @@ def observe(
 ) -> Numbers:
     """Write the observations of n customers into `out` [observation, n]; the facts are [n], and `accept` [levels, n].
 
-    churn_risk is at the present hazard: an accepted offer lowers it while it has an effect. budget_remaining is
-    1 / (1 + shadow price): 1 where money is free, 0 where there is none.
+    churn_risk is at the present hazard: an accepted offer lowers it while it has an effect.
     """
     relative_hazard = np.where(offer_days_left > 0, np.float32(1 - response_model.effect), np.float32(1))
     churn_risk, days = out[0], out[-3]

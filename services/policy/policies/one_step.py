@@ -1,4 +1,7 @@
-"""A one-step expected-value rule: the baseline that a trained policy has to beat."""
+"""The policy that maximises the expected value of one contact; the setting and the messages call it `baseline`.
+
+It is the baseline that a trained policy has to beat.
+"""
 
 from services.policy.customer.billing import monthly_bill
 from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, uniform
@@ -6,7 +9,7 @@ from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import OFFERS, ScoredCustomer
 
 
-class BaselinePolicy:
+class OneStepPolicy:
     """Contacts at the level of the highest value over the next bill V, if it is positive:
 
     value(level) = P(accept | level) · V · (risk · effect − discount) − cost of a contact.

@@ -37,9 +37,9 @@ class PPOPolicy:
 def greedy_action(outputs: list[float], allowed: ActionMask, can_wait: bool) -> tuple[int | None, int]:
     """The likeliest offer level, or None for no contact, and the likeliest delay in days.
 
-    If the likeliest level is masked and the policy `can_wait`, it makes no contact and looks again after a day at
-    least: the budget may hold the offer tomorrow, and a lesser offer would use up a contact. If the bill is unknown
-    it cannot wait, because the offer would stay masked; it then takes the likeliest level that is allowed.
+    If the likeliest level is masked and the policy `can_wait`, it makes no contact and reviews the customer after a day
+    at least: the budget may cover the offer tomorrow, and a lower offer would use up a contact. If the bill is unknown
+    the policy cannot wait, because the offer would stay masked; it then takes the likeliest level that is allowed.
     """
     delays = outputs[DELAY]
     delay = delays.index(max(delays))
@@ -70,5 +70,7 @@ def action_distribution(outputs: list[float], allowed: ActionMask, can_wait: boo
     weights = [exp(logit - max(logits)) for logit in logits]
     scale = contact_prob / sum(weights)
     probs = [scale * weight if is_allowed else 0.0 for weight, is_allowed in zip(weights, allowed.offers, strict=True)]
-    waiting = scale * sum(weight for weight, is_allowed in zip(weights, allowed.offers, strict=True) if not is_allowed)
-    return [1 - contact_prob + waiting, *probs]
+    masked_prob = scale * sum(
+        weight for weight, is_allowed in zip(weights, allowed.offers, strict=True) if not is_allowed
+    )
+    return [1 - contact_prob + masked_prob, *probs]

@@ -45,16 +45,16 @@ class DayValues(NamedTuple):
     contact: Floats
     """[levels, customers, contacts so far], value of a contact today."""
     best: Floats
-    """Value of the best of them."""
+    """Value of the best action."""
     spend: Floats
-    """Money expected to be spent on discounts from that day on by the best actions."""
+    """Money expected to be spent on discounts from that day on under the best actions."""
 
 
 class DynamicProgram:
-    """Solves each customer alone. What does not depend on the price and the day is computed once.
+    """Solves the problem of each customer alone. What does not depend on the price and the day is computed once.
 
     After `longest_effect` days a contact has no effect any more: expected_revenue(days) is
-    expected_revenue(longest_effect) + P(still there then) · the revenue of the other days, which is the same in every
+    expected_revenue(longest_effect) + P(not left by then) · the revenue of the other days, which is the same in every
     state.
 
     Raises ValueError for parameters for which the state is not sufficient.
@@ -67,38 +67,40 @@ class DynamicProgram:
         self.longest_effect = max(*response_model.effect_days, response_model.fatigue_days)
         if response_model.fatigue_days > rules.cooldown:
             raise ValueError(
-                f"fatigue_days {response_model.fatigue_days} is longer than the cooldown of {rules.cooldown} days"
+                f"fatigue_days: {response_model.fatigue_days} is longer than the cooldown of {rules.cooldown} days. "
+                "The state does not hold fatigue; use at most the cooldown."
             )
         if response_model.value_days < rules.quarter + self.longest_effect:
             raise ValueError(
-                f"within value_days {response_model.value_days} an offer of the quarter's last day does not end"
+                f"value_days: {response_model.value_days} is too short for an offer on the quarter's last day. "
+                f"Use at least {rules.quarter + self.longest_effect}."
             )
-        columns = Customers(customers.hazard[:, None], customers.accept, customers.bill[:, None])
-        contacts = np.arange(1, rules.cap + 1), response_model  # with the one that is made
+        column_vectors = Customers(customers.hazard[:, None], customers.accept, customers.bill[:, None])
+        after_contact = np.arange(1, rules.cap + 1), response_model
         offer_days_left = np.array(response_model.effect_days)[:, None, None]
 
         def survival(days: Numbers, offer_days_left: Numbers, fatigue_days_left: Numbers) -> Floats:
-            exposure = hazard_exposure(days, offer_days_left, fatigue_days_left, *contacts)
-            return np.asarray(np.exp(-columns.hazard * exposure))
+            exposure = hazard_exposure(days, offer_days_left, fatigue_days_left, *after_contact)
+            return np.asarray(np.exp(-column_vectors.hazard * exposure))
 
-        def expected_change(accepted: Floats, declined: Floats, before: Floats) -> Floats:
-            return self._accept * accepted + (1 - self._accept) * declined - before
+        def expected_change(accepted: Floats, declined: Floats, without_contact: Floats) -> Floats:
+            return self._accept * accepted + (1 - self._accept) * declined - without_contact
 
         # [levels, customers, contacts so far], or what broadcasts to it
         fatigue_days = response_model.fatigue_days
         self._accept = customers.accept.T[:, :, None]
         self._cost = self._accept * (DISCOUNTS[:, None] * customers.bill)[:, :, None]
         self._immediate_gain = expected_change(
-            expected_revenue(columns, self.longest_effect, offer_days_left, fatigue_days, *contacts),
-            expected_revenue(columns, self.longest_effect, 0, fatigue_days, *contacts),
-            expected_revenue(columns, self.longest_effect, 0, 0, 0, response_model),
+            expected_revenue(column_vectors, self.longest_effect, offer_days_left, fatigue_days, *after_contact),
+            expected_revenue(column_vectors, self.longest_effect, 0, fatigue_days, *after_contact),
+            expected_revenue(column_vectors, self.longest_effect, 0, 0, 0, response_model),
         )
         self._survival_change = expected_change(
             survival(self.longest_effect, offer_days_left, fatigue_days),
             survival(self.longest_effect, 0, fatigue_days),
             survival(self.longest_effect, 0, 0),
         )
-        self._daily_survival = np.exp(-columns.hazard)
+        self._daily_survival = np.exp(-column_vectors.hazard)
         self._declined_survival = (1 - self._accept) * survival(rules.cooldown, 0, fatigue_days)
         self._days_to_next = np.maximum(rules.cooldown, response_model.effect_days)
         self._accepted_survival = self._accept * survival(
@@ -107,15 +109,17 @@ class DynamicProgram:
 
     def solve(self, price: float) -> Iterator[DayValues]:
         """Backward induction over the days of the quarter, last first; 1 unit of spend counts as 1 + `price`."""
-        at_once = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
+        immediate_value = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
         days = self.rules.quarter + max(self.longest_effect, self.rules.cooldown) + 1
-        best = np.zeros((days, len(self.customers.hazard), self.rules.cap + 1))  # nothing is gained at the cap
+        best = np.zeros((days, len(self.customers.hazard), self.rules.cap + 1))  # 0 at the cap: no contact is left
         spend = best.copy()
         for day in range(self.rules.quarter - 1, -1, -1):
-            rest = expected_revenue(
+            remaining_revenue = expected_revenue(
                 self.customers, self.response_model.value_days - day - self.longest_effect, 0, 0, 0, self.response_model
             )
-            contact = at_once + self._survival_change * rest[:, None] + self._continuation(best, day)
+            contact = (
+                immediate_value + self._survival_change * remaining_revenue[:, None] + self._continuation(best, day)
+            )
             wait = self._daily_survival * best[day + 1, :, :-1]
             level = contact.argmax(axis=0)[None]
             gained = np.take_along_axis(contact, level, axis=0)[0]

@@ -3,11 +3,11 @@ because no public data identify it.
 
 The daily hazard h of a customer is such that their churn risk comes true over `risk_days`. On any one day it is
 
-    h · (1 − effect · [offer] + fatigue · contacts · [tired])
+    h · (1 − effect · [offer] + fatigue · contacts · [fatigued])
 
-where [offer] is 1 for the `effect_days` of its level after an accepted offer, and [tired] is 1 for `fatigue_days` after
-each contact; `contacts` are those of the quarter so far. A customer who is there when a day begins pays 1/30 of the
-monthly bill for it.
+where [offer] is 1 for the `effect_days` of its level after an accepted offer, and [fatigued] is 1 for `fatigue_days`
+after each contact; `contacts` are those of the quarter so far. Effect and fatigue are shares of the hazard, without
+unit. A customer who has not left when a day begins pays 1/30 of the monthly bill for it.
 """
 
 from collections.abc import Iterator
@@ -31,17 +31,17 @@ DISCOUNTS = np.array(OFFERS) / 100
 
 class ResponseModel(NamedTuple):
     risk_days: int = 90
-    """Horizon of the scorer's churn risk. The Telco label has no dates; a campaign lasts a quarter."""
+    """Horizon of the scorer's churn risk, in days. The Telco label has no dates; a campaign lasts a quarter."""
     value_days: int = 365
-    """Horizon of the revenue that counts, from the first day of the quarter: a year, as for contracts and budgets."""
+    """Days from the first day of the quarter whose revenue counts: a year, as for contracts and budgets."""
     effect: float = 0.5
-    """Share of the hazard that an accepted offer removes for its `effect_days`: midway between none and all."""
+    """Share of the hazard that an accepted offer removes for its `effect_days`: midway between none (0) and all (1)."""
     effect_days: tuple[int, ...] = (15, 35, 50, 60)
-    """How long an accepted offer has an effect, by level: two weeks without a discount, two bills at 15 %, concave."""
+    """Days that an accepted offer has an effect, by level: two weeks without a discount, two bills at 15 %, concave."""
     fatigue: float = 0.05
-    """Share of the hazard that a contact adds, for each contact of the quarter so far: the first adds least."""
+    """Share of the hazard that a contact adds, per contact in the quarter so far: the first adds least."""
     fatigue_days: int = 14
-    """How long a contact adds to it; not longer than the cooldown, so it is over before the next contact."""
+    """Days that a contact adds to the hazard; not longer than the cooldown, so it ends before the next contact."""
     contact_cost: float = 0.05
     """Money to send one text message. It is not paid from the budget, which is for discounts."""
 
@@ -103,14 +103,14 @@ def expected_revenue(
     ends = np.minimum(offer_days_left, fatigue_days_left), np.maximum(offer_days_left, fatigue_days_left), days
     total: Floats = np.zeros(())
     start: Numbers = 0
-    before: Numbers = 0.0  # cumulative hazard at the start of the spell
+    cumulative_hazard: Numbers = 0.0  # at the start of the spell
     for end in ends:
         end = np.minimum(end, days)
         exposure = hazard_exposure(end, offer_days_left, fatigue_days_left, contacts, response_model)
-        after = exposure * customers.hazard
-        rate = (after - before) / np.maximum(end - start, 1)
-        total = total + np.exp(-before) * _geometric_sum(rate, end - start)
-        start, before = end, after
+        hazard_at_end = exposure * customers.hazard
+        rate = (hazard_at_end - cumulative_hazard) / np.maximum(end - start, 1)
+        total = total + np.exp(-cumulative_hazard) * _geometric_sum(rate, end - start)
+        start, cumulative_hazard = end, hazard_at_end
     return total * customers.bill / MONTH
 
 
@@ -134,12 +134,14 @@ def incremental_value(
     The cost is the expected discount, and the gain is net of it. `fatigue_days_left` is 0 for contacts that the gate
     allows.
     """
-    before = expected_revenue(customers, days, offer_days_left, fatigue_days_left, contacts, response_model)
+    without_contact = expected_revenue(customers, days, offer_days_left, fatigue_days_left, contacts, response_model)
     declined = expected_revenue(
         customers, days, offer_days_left, response_model.fatigue_days, contacts + 1, response_model
     )
     extended = np.maximum(offer_days_left, np.array(response_model.effect_days)[level])
     accepted = expected_revenue(customers, days, extended, response_model.fatigue_days, contacts + 1, response_model)
-    accept = np.take_along_axis(customers.accept, level[:, None], axis=1)[:, 0]
-    cost = accept * customers.bill * DISCOUNTS[level]
-    return accept * accepted + (1 - accept) * declined - before - cost - response_model.contact_cost, cost
+    accept_prob = np.take_along_axis(customers.accept, level[:, None], axis=1)[:, 0]
+    cost = accept_prob * customers.bill * DISCOUNTS[level]
+    return accept_prob * accepted + (
+        1 - accept_prob
+    ) * declined - without_contact - cost - response_model.contact_cost, cost

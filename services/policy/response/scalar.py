@@ -1,6 +1,6 @@
-"""`services.policy.response.model` for one customer in plain Python: NumPy takes ten times as long for one.
+"""The response model for one customer in plain Python: NumPy takes ten times as long for one.
 
-Tests hold each function equal to its array form.
+Tests hold each function equal to its array form in `services.policy.response.model`.
 """
 
 from math import exp, expm1, log1p

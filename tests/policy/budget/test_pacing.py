@@ -247,9 +247,9 @@ async def test_without_a_budget_the_price_does_not_move_at_once() -> None:
 def test_a_calendar_plans_only_what_was_not_spent_before_it() -> None:
     rest = spent(0.6 + 0.4 * planned_share(0.5))
 
-    assert pacing_error(rest, 0.5, before=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
+    assert pacing_error(rest, 0.5, spent_at_start=6 * ALL // 10) == pytest.approx(0, abs=1e-9)
     assert pacing_error(rest, 0.5) > 0
-    assert pacing_error(spent(0.6), 0.0, before=65 * ALL // 100) == pytest.approx(-5 / 35), (
+    assert pacing_error(spent(0.6), 0.0, spent_at_start=65 * ALL // 100) == pytest.approx(-5 / 35), (
         "less was accepted than expected"
     )
 

@@ -55,7 +55,9 @@ def test_the_cooldown_ends_after_its_days() -> None:
 def test_no_offer_is_made_while_an_accepted_one_has_an_effect() -> None:
     contact = contacted(50).contacts[0]
     open_offer, ended_offer = (
-        CustomerState(contacts=(contact.model_copy(update={"held_until": NOON + timedelta(seconds=seconds)}),))
+        CustomerState(
+            contacts=(contact.model_copy(update={"offer_effect_ends_at": NOON + timedelta(seconds=seconds)}),)
+        )
         for seconds in (1, 0)
     )
 

@@ -11,7 +11,7 @@ from services.policy.customer.billing import max_offer_cost
 from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import DecisionContext, Exploration, PolicyAction
-from services.policy.policies.one_step import BaselinePolicy
+from services.policy.policies.one_step import OneStepPolicy
 from shared.messages import Action, Decision, PlannedContact, ScoredCustomer
 from shared.service import UnprocessableError
 from shared.store import CUSTOMERS, Documents, Key, Result, SQLiteStore, Update
@@ -207,7 +207,7 @@ async def test_an_event_id_of_another_customer_is_rejected() -> None:
     service = await context()
     await decide_one(scored("customer-1", "event-1"), service)
 
-    with pytest.raises(UnprocessableError, match="'event-1' is of another customer"):
+    with pytest.raises(UnprocessableError, match="'event-1' already belongs to another customer"):
         await decide([scored("customer-2", "event-1")], context=service)
 
 
@@ -262,8 +262,8 @@ async def test_released_money_is_borrowed_again_after_a_while() -> None:
 
 
 async def test_a_sampled_action_is_logged_with_its_propensity_and_sampled_again_by_a_repeat() -> None:
-    service = await context(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
-    elsewhere = await context(policy=BaselinePolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
+    service = await context(policy=OneStepPolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
+    elsewhere = await context(policy=OneStepPolicy(Exploration(0.5)), cooldown=timedelta(0), fatigue_cap=1_000)
     events = [scored(event_id=str(n)) for n in range(60)]
     messages, repeats = await decided(events, service), await decided(events, elsewhere)
 

@@ -9,7 +9,7 @@ from services.policy.budget.ledger import Shard
 from services.policy.context import DecisionKeys, PolicyContext
 from services.policy.customer.state import CustomerState
 from services.policy.handlers.decide import decide
-from services.policy.handlers.settle import MAX_LEAD, settle, status_of
+from services.policy.handlers.settle import MAX_WAIT_FOR_DECISION, settle, status_of
 from services.policy.response.model import RESPONSE_MODEL
 from shared.messages import Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.service import NotReadyError, UnprocessableError
@@ -122,7 +122,7 @@ async def test_a_late_acceptance_is_unprocessable_if_the_released_money_is_spent
     await offered(service, scored("other"))  # for the same money
 
     with pytest.raises(
-        UnprocessableError, match="the money for event 'event of customer-1', given back before, is spent"
+        UnprocessableError, match="the budget released for event 'event of customer-1' has since been spent"
     ):
         await report(service, customer, "accepted")
     assert await service.ledger.balance() == Shard(allotment=1_000, reserved=1_000, expected_cost=600)
@@ -206,7 +206,7 @@ async def test_an_accepted_offer_has_an_effect_for_the_days_of_its_level_from_th
     clock.now += timedelta(days=3)
     await report(service, customer, *["accepted"] * times)
 
-    assert (await state_of(service)).offer_ends_at == decided_at + timedelta(days=RESPONSE_MODEL.effect_days[2])
+    assert (await state_of(service)).offer_effect_ends_at == decided_at + timedelta(days=RESPONSE_MODEL.effect_days[2])
     assert (await state_of(service)).offer_days_left(decided_at) == 50
     assert (await state_of(service)).offer_days_left(decided_at + timedelta(days=3, hours=1)) == 47
     assert (await state_of(service)).offer_days_left(decided_at + timedelta(days=50)) == 0
@@ -217,7 +217,7 @@ async def test_an_offer_that_was_not_accepted_or_never_sent_has_no_effect(words:
     service = await context()
     await report(service, await offered(service), *words)
 
-    assert (await state_of(service)).offer_ends_at is None
+    assert (await state_of(service)).offer_effect_ends_at is None
 
 
 async def test_without_a_contact_no_offer_has_an_effect() -> None:
@@ -225,7 +225,7 @@ async def test_without_a_contact_no_offer_has_an_effect() -> None:
     await decide([scored()], context=service)
     await report(service, scored(), "accepted")
 
-    assert (await state_of(service)).offer_ends_at is None
+    assert (await state_of(service)).offer_effect_ends_at is None
 
 
 async def test_an_offer_with_a_shorter_effect_does_not_end_a_longer_one() -> None:
@@ -238,7 +238,7 @@ async def test_an_offer_with_a_shorter_effect_does_not_end_a_longer_one() -> Non
     await report(service, first, "accepted")
     await report(service, second, "accepted")
 
-    assert (await state_of(service)).offer_ends_at == until
+    assert (await state_of(service)).offer_effect_ends_at == until
     assert [contact.level for contact in (await state_of(service)).contacts] == [3, 0]
 
 
@@ -291,12 +291,12 @@ async def test_an_outcome_of_an_unknown_event_is_unprocessable_after_an_hour() -
     service = await context(clock=clock)
     with pytest.raises(NotReadyError):
         await report(service, scored(), "accepted")
-    clock.now += MAX_LEAD - timedelta(minutes=1)
+    clock.now += MAX_WAIT_FOR_DECISION - timedelta(minutes=1)
     with pytest.raises(NotReadyError):
         await report(service, scored(), "accepted")
     clock.now += timedelta(minutes=1)
 
-    with pytest.raises(UnprocessableError, match="no decision for event 'event of customer-1' of that customer"):
+    with pytest.raises(UnprocessableError, match="no decision for event 'event of customer-1' of this customer"):
         await report(service, scored(), "accepted")
 
 
@@ -366,7 +366,7 @@ async def test_a_keep_accepts_the_last_offer(event: dict[str, str]) -> None:
     await reply_with(service, "Keep, please", **event)
 
     assert await service.ledger.balance() == Shard(allotment=100_000, committed=1_000)
-    assert (await state_of(service)).offer_ends_at is not None
+    assert (await state_of(service)).offer_effect_ends_at is not None
 
 
 @pytest.mark.parametrize("text", ["Who is this?", "I can't stop loving this", "don't keep it"])

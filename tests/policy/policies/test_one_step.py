@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.policy.customer.gate import NO_CONTACT, ActionMask
-from services.policy.policies.one_step import BaselinePolicy
+from services.policy.policies.one_step import OneStepPolicy
 from services.policy.response.model import RESPONSE_MODEL
 from tests.policy.builders import decision_context, scored
 
@@ -15,7 +15,7 @@ Share = st.floats(0, 1)
 def test_the_value_is_the_bill_saved_less_the_discount_and_the_cost_of_a_contact() -> None:
     customer = scored(churn_risk=0.8, accept_probs=(0.1, 0.3, 0.6, 0.7), monthly_charges=100)
 
-    action = BaselinePolicy().choose(decision_context(customer))
+    action = OneStepPolicy().choose(decision_context(customer))
 
     # 0 %: 0.1·100·0.40 = 4;  5 %: 0.3·100·0.35 = 10.5;  10 %: 0.6·100·0.30 = 18;  15 %: 0.7·100·0.25 = 17.5
     assert action.level == 2
@@ -26,7 +26,7 @@ def test_the_value_is_the_bill_saved_less_the_discount_and_the_cost_of_a_contact
 def test_the_best_allowed_level_is_chosen() -> None:
     customer = scored(churn_risk=0.8, accept_probs=(0.1, 0.3, 0.6, 0.7), monthly_charges=100)
 
-    action = BaselinePolicy().choose(decision_context(customer, ActionMask((True, True, False, False))))
+    action = OneStepPolicy().choose(decision_context(customer, ActionMask((True, True, False, False))))
 
     assert action.level == 1
     assert action.expected_value == pytest.approx(10.5 - RESPONSE_MODEL.contact_cost)
@@ -35,7 +35,7 @@ def test_the_best_allowed_level_is_chosen() -> None:
 def test_an_unknown_bill_is_taken_to_be_the_typical_one() -> None:
     customer = scored(churn_risk=0.5, accept_probs=(0.5, 0.5, 0.5, 0.5), monthly_charges=None)
 
-    action = BaselinePolicy().choose(decision_context(customer, ActionMask((True, False, False, False))))
+    action = OneStepPolicy().choose(decision_context(customer, ActionMask((True, False, False, False))))
 
     assert action.expected_value == pytest.approx(0.5 * 64.76 * 0.25 - RESPONSE_MODEL.contact_cost)
 
@@ -50,7 +50,7 @@ def test_an_unknown_bill_is_taken_to_be_the_typical_one() -> None:
     ],
 )
 def test_a_customer_is_not_contacted_if_no_level_has_a_positive_value(facts: dict[str, Any]) -> None:
-    action = BaselinePolicy().choose(decision_context(scored(**facts)))
+    action = OneStepPolicy().choose(decision_context(scored(**facts)))
 
     assert action.level is None
     assert action.expected_value == 0
@@ -58,7 +58,7 @@ def test_a_customer_is_not_contacted_if_no_level_has_a_positive_value(facts: dic
 
 
 def test_a_customer_is_not_contacted_if_the_gate_masks_all_levels() -> None:
-    assert BaselinePolicy().choose(decision_context(allowed=ActionMask(NO_CONTACT, ("cooldown",)))).level is None
+    assert OneStepPolicy().choose(decision_context(allowed=ActionMask(NO_CONTACT, ("cooldown",)))).level is None
 
 
 @given(
@@ -72,7 +72,7 @@ def test_only_allowed_levels_are_chosen_and_with_probability_one(
 ) -> None:
     customer = scored(churn_risk=risk, accept_probs=accept, monthly_charges=charges)
 
-    action = BaselinePolicy().choose(decision_context(customer, ActionMask(offers)))
+    action = OneStepPolicy().choose(decision_context(customer, ActionMask(offers)))
 
     assert action.level is None or offers[action.level]
     assert action.propensity == 1

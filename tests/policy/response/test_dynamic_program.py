@@ -143,8 +143,8 @@ def test_contacts_have_no_value_if_customers_do_not_leave_or_never_accept() -> N
 @pytest.mark.parametrize(
     ("response_model", "rules", "message"),
     [
-        (RESPONSE_MODEL, Rules(cooldown=13), "fatigue_days 14"),
-        (RESPONSE_MODEL._replace(value_days=149), RULES, "value_days 149"),
+        (RESPONSE_MODEL, Rules(cooldown=13), "fatigue_days: 14"),
+        (RESPONSE_MODEL._replace(value_days=149), RULES, "value_days: 149"),
     ],
 )
 def test_parameters_that_cannot_be_solved_exactly_are_rejected(

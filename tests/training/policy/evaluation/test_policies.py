@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from services.policy.customer.gate import ActionMask
+from services.policy.policies import one_step
 from services.policy.policies.base import DecisionContext
 from services.policy.policies.network import CONTACT, DELAY, NUM_DELAYS, NUM_OUTPUTS, OFFER
-from services.policy.policies.one_step import BaselinePolicy
 from services.policy.response.model import RESPONSE_MODEL, Customers, daily_hazard, incremental_value
 from tests.policy.builders import scored
 from training.policy.bound import LagrangianBound
@@ -106,7 +106,7 @@ def test_myopic_sends_a_message_where_no_discount_adds_value() -> None:
 
 def test_one_step_is_the_baseline_of_the_service() -> None:
     levels = first_actions(OneStepPolicy(), MANY).level
-    risk, policy = -np.expm1(-MANY.hazard * RESPONSE_MODEL.risk_days), BaselinePolicy()
+    risk, policy = -np.expm1(-MANY.hazard * RESPONSE_MODEL.risk_days), one_step.OneStepPolicy()
     for row, level in enumerate(levels):
         facts = {"churn_risk": risk[row], "accept_probs": tuple(MANY.accept[row])}
         customer = scored(**facts, monthly_charges=float(MANY.bill[row]))

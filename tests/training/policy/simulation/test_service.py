@@ -13,7 +13,7 @@ from services.policy.customer.gate import ActionMask
 from services.policy.policies.base import Policy
 from services.policy.policies.index_policy import IndexPolicy
 from services.policy.policies.network import Network
-from services.policy.policies.one_step import BaselinePolicy
+from services.policy.policies.one_step import OneStepPolicy
 from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.dynamic_program import RULES
 from services.policy.response.model import Customers, daily_hazard
@@ -46,7 +46,7 @@ def untrained() -> Network:
 @pytest.mark.parametrize(
     ("policy", "answer_days"),
     [
-        (BaselinePolicy(), 0),
+        (OneStepPolicy(), 0),
         (IndexPolicy(), 0),
         (PPOPolicy(untrained()), 0),
         (MaxOfferPolicy(), 0),
@@ -66,7 +66,7 @@ def test_every_policy_keeps_budget_and_rules_through_the_service(policy: Policy,
 @pytest.mark.parametrize(("hazard", "days"), [(1e-12, DAYS), (1e3, 1)])
 def test_every_active_customer_has_a_decision_a_day(hazard: float, days: int) -> None:
     _, accept, bill = customers()
-    run = simulate(BaselinePolicy(), Customers(np.full(N, hazard), accept, bill), 2, BUDGET, rules=SHORT)
+    run = simulate(OneStepPolicy(), Customers(np.full(N, hazard), accept, bill), 2, BUDGET, rules=SHORT)
 
     assert run.decisions == 2 * N * days
 
