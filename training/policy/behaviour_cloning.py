@@ -20,9 +20,8 @@ from services.policy.response.dynamic_program import DynamicProgram
 from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
 from training.data.sources import SourceError
-from training.policy import export
 from training.policy.customers import add_data_options, load_population
-from training.policy.network import ActorCritic, Heads
+from training.policy.network import PRETRAINED, ActorCritic, Heads, save_network
 from training.policy.ppo import value_loss
 from training.policy.simulation.dynamics import NEVER_CONTACTED
 
@@ -113,14 +112,14 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m training.policy.behaviour_cloning", description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the states")
     parser.add_argument("--num-steps", type=int, default=NUM_STEPS, help="steps of Adam")
-    parser.add_argument("--out", type=Path, default=export.PRETRAINED, help="file of the network")
+    parser.add_argument("--out", type=Path, default=PRETRAINED, help="file of the network")
     add_data_options(parser)
     args = parser.parse_args()
     try:
         customers = load_population(args.mirror, args.data, args.artifacts).training
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
-    export.save(pretrain(customers, args.seed, num_steps=args.num_steps), args.out)
+    save_network(pretrain(customers, args.seed, num_steps=args.num_steps), args.out)
     print(f"The network is in {args.out}; go on from it: python -m training.policy.ppo --pretrained {args.out}")
 
 

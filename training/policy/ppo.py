@@ -25,10 +25,19 @@ from services.policy.policies.observation import OBSERVATION
 from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
 from training.data.sources import SourceError
-from training.policy import export
 from training.policy.bound import LagrangianBound
 from training.policy.lagrangian import PID, GradientAscent
-from training.policy.network import ActorCritic, Heads, entropy, log_probability, sample
+from training.policy.network import (
+    PRETRAINED,
+    TRAINED,
+    ActorCritic,
+    Heads,
+    entropy,
+    load_network,
+    log_probability,
+    sample,
+    save_network,
+)
 from training.policy.simulation.vector_env import RetentionVectorEnv
 
 VALIDATION_CUSTOMERS = 1_500
@@ -402,12 +411,12 @@ def options_parser() -> ArgumentParser:
         "--pretrained",
         nargs="?",
         type=Path,
-        const=export.PRETRAINED,
+        const=PRETRAINED,
         metavar="FILE",
         help="go on from this network, which python -m training.policy.behaviour_cloning makes "
-        f"({export.PRETRAINED} if no file is given); the defaults are then {smaller}",
+        f"({PRETRAINED} if no file is given); the defaults are then {smaller}",
     )
-    parser.add_argument("--out", type=Path, default=export.TRAINED, help=f"file of the network ({export.TRAINED})")
+    parser.add_argument("--out", type=Path, default=TRAINED, help=f"file of the network ({TRAINED})")
     for name, description in OPTIONS.items():
         default = getattr(PPOArgs, name)
         parser.add_argument(option_of(name), type=type(default), help=f"{description} ({default})")
@@ -437,14 +446,14 @@ def main() -> None:
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     args = replace(FINE_TUNING if pretrained else PPOArgs(), **given)
     try:
-        network = export.load(pretrained) if pretrained else None
+        network = load_network(pretrained) if pretrained else None
         customers = load_population(*folders).training
     except (SourceError, ArtifactError) as error:
         sys.exit(str(error))
     prices = optimal_prices(customers, args.budgets) if pretrained else None
     with progress_bar("PPO", args) as bar:
         trained = Trainer(args, customers, network, prices).train(partial(show_progress, bar))
-    export.save(trained.network, out)
+    save_network(trained.network, out)
     metrics = trained.history[-1]
     print(
         f"{metrics.steps:,} decisions in {metrics.seconds:.0f} s; incremental value {metrics.incremental_value:.2f} a "

@@ -31,8 +31,7 @@ from training.policy.customers import Population, add_data_options, load_populat
 from training.policy.evaluation.benchmark import BUDGETS, SEEDS, Benchmark, baselines
 from training.policy.evaluation.card import card
 from training.policy.evaluation.policies import NetworkPolicy, SpendForecast
-from training.policy.export import pack, serving_network
-from training.policy.network import ActorCritic
+from training.policy.network import ActorCritic, pack, serving_network
 from training.policy.ppo import (
     FINE_TUNING,
     VALIDATION_CUSTOMERS,

@@ -13,8 +13,7 @@ from services.policy.response.model import Customers, daily_hazard
 from training.policy import behaviour_cloning
 from training.policy.behaviour_cloning import dataset, policy_loss, pretrain
 from training.policy.customers import Population
-from training.policy.export import load
-from training.policy.network import ActorCritic, Heads
+from training.policy.network import ActorCritic, Heads, load_network
 
 pytestmark = pytest.mark.torch
 
@@ -138,5 +137,5 @@ def test_the_script_leaves_the_network_where_ppo_finds_it(
     monkeypatch.setattr("sys.argv", ["behaviour_cloning", "--num-steps", "2", "--out", str(out)])
     behaviour_cloning.main()
 
-    assert torch.equal(load(out).first.weight, pretrain(CUSTOMERS, seed=0, num_steps=2).first.weight)
+    assert torch.equal(load_network(out).first.weight, pretrain(CUSTOMERS, seed=0, num_steps=2).first.weight)
     assert f"training.policy.ppo --pretrained {out}" in capsys.readouterr().out

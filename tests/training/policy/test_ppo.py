@@ -17,8 +17,7 @@ from services.policy.response.model import Customers, incremental_value
 from training.policy import customers, ppo
 from training.policy.bound import LagrangianBound
 from training.policy.customers import Population
-from training.policy.export import load, save
-from training.policy.network import ActorCritic, Heads, entropy, log_probability
+from training.policy.network import ActorCritic, Heads, entropy, load_network, log_probability, save_network
 from training.policy.ppo import (
     Batch,
     PPOArgs,
@@ -414,10 +413,10 @@ def test_the_script_trains_from_the_pretrained_network_it_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretrained, out = ActorCritic(), tmp_path / "made" / "ppo.npz"
-    save(pretrained, tmp_path / "pretrained.npz")
+    save_network(pretrained, tmp_path / "pretrained.npz")
     run_script(monkeypatch, "--pretrained", str(tmp_path / "pretrained.npz"), "--out", str(out), "--budgets", "0.5")
 
-    difference = load(out).first.weight - pretrained.first.weight
+    difference = load_network(out).first.weight - pretrained.first.weight
     assert 0 < difference.abs().max() < 1e-3
     assert f"service --network {out}" in capsys.readouterr().out
 

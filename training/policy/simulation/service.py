@@ -257,9 +257,9 @@ def _limits(rules: Rules) -> Limits:
 
 def _trained_policy(network: Path) -> Policy:
     """The policy of a network that training left. Raises `ArtifactError`."""
-    from training.policy import export  # imports torch, which nothing else here needs
+    from training.policy.network import load_network, serving_network  # imports torch, which nothing else here needs
 
-    return PPOPolicy(export.serving_network(export.load(network)))
+    return PPOPolicy(serving_network(load_network(network)))
 
 
 def main() -> None:

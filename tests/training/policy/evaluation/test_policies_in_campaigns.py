@@ -14,8 +14,7 @@ from training.policy.evaluation.policies import (
     SpendForecast,
     TopRiskPolicy,
 )
-from training.policy.export import serving_network
-from training.policy.network import ActorCritic
+from training.policy.network import ActorCritic, serving_network
 from training.policy.ppo import PPOArgs, Trainer
 from training.policy.simulation.campaign import NO_CONTACT, CampaignActions, CampaignSimulator, Policy
 

@@ -21,9 +21,8 @@ from shared.artifacts import Manifest
 from shared.messages import OFFERS
 from tests.policy.builders import MaxOfferPolicy
 from tests.policy.networks import arrays
-from training.policy import export
 from training.policy.customers import Population
-from training.policy.network import ActorCritic
+from training.policy.network import ActorCritic, save_network
 from training.policy.simulation import service
 from training.policy.simulation.audit import AUDITED_RULES
 from training.policy.simulation.service import ServiceRun, simulate
@@ -129,7 +128,7 @@ def run_script(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_the_script_simulates_a_network_that_ppo_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    export.save(ActorCritic(), tmp_path / "ppo.npz")
+    save_network(ActorCritic(), tmp_path / "ppo.npz")
     run_script(monkeypatch, "--network", str(tmp_path / "ppo.npz"))
 
     assert "violations   cooldown 0, offer-holds 0, cap 0, budget 0" in capsys.readouterr().out

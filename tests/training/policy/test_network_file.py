@@ -8,8 +8,7 @@ import torch
 
 from services.policy.policies.network import CONTACT, DELAY, FILE, INPUTS, OFFER, VALUE, Network
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest, content_version, write_manifest
-from training.policy.export import load, pack, save, serving_network
-from training.policy.network import ActorCritic
+from training.policy.network import ActorCritic, load_network, pack, save_network, serving_network
 
 pytestmark = pytest.mark.torch
 
@@ -73,8 +72,8 @@ def test_a_network_is_served_alike_before_and_after_it_is_written(tmp_path: Path
 
 
 def test_a_saved_network_is_loaded_with_the_same_weights(tmp_path: Path) -> None:
-    save(network(), tmp_path / "stage" / "network.npz")
-    saved, loaded = network().state_dict(), load(tmp_path / "stage" / "network.npz").state_dict()
+    save_network(network(), tmp_path / "stage" / "network.npz")
+    saved, loaded = network().state_dict(), load_network(tmp_path / "stage" / "network.npz").state_dict()
 
     assert saved.keys() == loaded.keys()
     assert all(torch.equal(saved[name], loaded[name]) for name in saved)
@@ -91,7 +90,7 @@ def test_a_file_without_a_policy_network_is_refused(kind: str, tmp_path: Path) -
     (tmp_path / "network.npz").write_bytes(contents[kind])
 
     with pytest.raises(ArtifactError, match="holds no policy network"):
-        load(tmp_path / "network.npz")
+        load_network(tmp_path / "network.npz")
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_shipped_network_computes_the_same_in_torch_in_cooldowns_too() -> None:
-    in_torch = load(ARTIFACTS / "policy" / FILE)
+    in_torch = load_network(ARTIFACTS / "policy" / FILE)
     observations = OBSERVATIONS.clone()
     observations[:, 7] = observations[:, 7].round()  # a cooldown is, or is not
     with torch.no_grad():
