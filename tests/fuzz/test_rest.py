@@ -70,6 +70,7 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
+@pytest.mark.slow
 def test_any_request_to_the_documented_paths_is_answered(url: str, session: requests.Session) -> None:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     results = list(schema.get_all_operations())
@@ -118,6 +119,7 @@ async def without_subscribers(settings: Settings) -> AsyncIterator[tuple[Bus, St
     store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=lambda s: s.name)
 def test_any_push_is_accepted_or_refused(subscription: Subscription) -> None:
     app = web.create_app(BUILDS[subscription.service], without_subscribers)

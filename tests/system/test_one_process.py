@@ -29,6 +29,7 @@ def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings}, timeout=120)
 
 
+@pytest.mark.slow
 def test_replay_writes_a_decision_for_each_event_and_reports_rejected_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

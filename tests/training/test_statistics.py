@@ -126,6 +126,7 @@ def test_the_interval_of_cross_validation_is_wider_than_that_of_independent_fold
     assert mean - low == pytest.approx(high - mean)
 
 
+@pytest.mark.slow
 def test_a_bootstrap_interval_holds_its_metric() -> None:
     rng = np.random.default_rng(0)
     p = rng.random((2, 500))

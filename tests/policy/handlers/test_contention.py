@@ -48,6 +48,7 @@ def check(balance: Shard, reserved: Sequence[int]) -> None:
     assert balance.free < 30 + 10 * SHARDS, "only remainders are left"
 
 
+@pytest.mark.slow
 async def test_on_a_file_the_last_euro_is_spent_once(tmp_path: Path) -> None:
     path, per_process = tmp_path / "state.sqlite", WRITERS // PROCESSES
     store = SQLiteStore(path)

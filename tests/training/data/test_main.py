@@ -55,6 +55,7 @@ def test_all_sets_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert prepared == list(SOURCES)
 
 
+@pytest.mark.slow
 def test_a_set_that_fails_is_reported_and_does_not_stop_the_others(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

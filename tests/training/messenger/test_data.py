@@ -19,6 +19,7 @@ def test_demonstrations_continue_their_prompts_and_repeat_with_their_seed() -> N
     assert all(example.prompt.endswith("Message:") and example.text.startswith(" ") for example in examples)
 
 
+@pytest.mark.slow
 def test_labels_agree_with_the_rubric_as_often_as_the_accuracy_ceiling() -> None:
     rng = np.random.default_rng(0)
     briefs = sample_briefs(rng, 2_000)

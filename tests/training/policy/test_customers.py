@@ -35,6 +35,7 @@ def population(data: Path, prepared: Path) -> Population:
     return load_population(data, prepared, ARTIFACTS)
 
 
+@pytest.mark.slow
 def test_no_customer_is_both_in_training_and_held_out(population: Population, data: Path, prepared: Path) -> None:
     telco, _ = public_tables(data, prepared)
     is_test = telco["split"].eq("test")

@@ -28,6 +28,8 @@ from training.scorer.drift_tests import (
 from training.scorer.fit import CalibratedModel, fit
 from training.scorer.targets import Target, accept_target, subset
 
+pytestmark = pytest.mark.slow
+
 TRAINED_AUC = 0.75
 """The lower end of training's interval, for the customers below."""
 

@@ -13,6 +13,8 @@ from training.scorer.targets import (
     Target,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_ece_is_the_mean_distance_between_prediction_and_observed_share() -> None:
     assert ece(np.full(10, 0.5), np.array([1] * 5 + [0] * 5)) == 0

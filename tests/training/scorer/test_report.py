@@ -14,6 +14,8 @@ from training.scorer.report import GOALS, status
 from training.scorer.targets import ACCEPT_RECIPE, DEMO_FACTS, Target
 from training.statistics import Estimate
 
+pytestmark = pytest.mark.slow
+
 SIZE = 300
 
 

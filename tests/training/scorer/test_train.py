@@ -36,6 +36,8 @@ from training.scorer.targets import (
 from training.scorer.train import FloorError, ScorerArgs, check_floors, train, train_on_user_data, train_part
 from training.statistics import Estimate
 
+pytestmark = pytest.mark.slow
+
 SAMPLE_SIZE = 2500
 """Rows of each set that a small run is trained on."""
 

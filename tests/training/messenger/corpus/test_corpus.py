@@ -19,6 +19,8 @@ from training.messenger.corpus.grammar import compose, sample_phrase, sample_sen
 from training.messenger.evaluation import rubric
 from training.messenger.evaluation.safety import broken_rules
 
+pytestmark = pytest.mark.slow
+
 ALL_SLOTS = ("[NAME]", "[OFFER]", "[MONTHS]", "[PLAN]", "[EXPIRY]")
 
 

@@ -64,6 +64,7 @@ def test_the_score_of_any_text_is_the_mean_of_its_traits() -> None:
     assert all(0 <= score(SERVICE, text) <= 1 for text in ("", ".", "?!", "李"))
 
 
+@pytest.mark.slow
 def test_the_held_out_rubric_correlates_with_the_training_rubric_and_shares_no_trait() -> None:
     rng = np.random.default_rng(1)
     briefs = sample_briefs(rng, 1_500)

@@ -159,6 +159,7 @@ def test_the_accuracy_ceiling_is_that_of_a_predictor_that_knows_the_probabilitie
     assert accuracy_ceiling(np.array([0.9, 0.2, 0.5])) == pytest.approx((0.9 + 0.8 + 0.5) / 3)
 
 
+@pytest.mark.slow
 def test_the_accuracy_ceiling_on_pairs_of_the_corpus_is_80_percent() -> None:
     rng = np.random.default_rng(2)
     briefs = sample_briefs(rng, 4_000)

@@ -9,6 +9,8 @@ from training.policy.evaluation.benchmark import BUDGETS, Benchmark, BenchmarkRe
 from training.policy.evaluation.policies import IndexPolicy, MyopicPolicy, NoContactPolicy, ThresholdPolicy
 from training.policy.simulation.campaign import CampaignResult
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(12)
 CUSTOMERS = Customers(
     RNG.uniform(0.0005, 0.012, 60), np.sort(RNG.beta(2, 10, (60, 4)), axis=1), RNG.uniform(20, 115, 60)

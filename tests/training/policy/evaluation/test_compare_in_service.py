@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 
 from services.policy.response.model import Customers
 from training.policy.evaluation.compare_in_service import Run, compare, table
 from training.policy.simulation.service import ServiceRun
+
+pytestmark = pytest.mark.slow
 
 RUN = ServiceRun(
     decisions=1,

@@ -27,6 +27,8 @@ from training.policy.evaluation.policies import (
 )
 from training.policy.simulation.campaign import NO_CONTACT, CampaignActions, CampaignSimulator, Policy
 
+pytestmark = pytest.mark.slow
+
 RISK = np.array([0.9, 0.1, 0.5, 0.7])
 FOUR = Customers(
     daily_hazard(RISK),

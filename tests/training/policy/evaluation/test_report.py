@@ -26,6 +26,8 @@ from training.policy.evaluation.sections import (
 from training.policy.evaluation.sensitivity import ALTERNATIVES
 from training.policy.simulation.campaign import CampaignResult
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("index", "index, fixed price", "never", "random_legal", "top_risk", "threshold", "myopic", "one_step")
 SMALL = EvaluationSize(copies=2, seeds=(1, 2), service_copies={0.3: 1}, sensitivity_copies=1, sensitivity_seeds=(4, 5))
 

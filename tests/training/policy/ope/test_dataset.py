@@ -193,6 +193,7 @@ async def simulated(policy: PPOPolicy, n: int, seed: int) -> ServiceRun:
     return ServiceRun(customers, decisions, outcomes)
 
 
+@pytest.mark.slow
 async def test_the_value_of_another_network_is_estimated_from_the_log_of_a_service_that_explores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,8 @@ from training.policy.ope.estimators import (
 )
 from training.policy.ope.ope import OPEResult, OverlapError, estimate
 
+pytestmark = pytest.mark.slow
+
 ACTIONS = 5
 RUNS = 320
 ESTIMATORS = ("ips", "snips", "dr", "gain")

@@ -27,6 +27,8 @@ from training.policy.simulation import service
 from training.policy.simulation.audit import AUDITED_RULES
 from training.policy.simulation.service import ServiceRun, simulate
 
+pytestmark = pytest.mark.slow
+
 N, BUDGET, DAYS = 12, 30.0, 45
 SHORT = RULES._replace(quarter=DAYS)
 
