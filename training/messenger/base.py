@@ -1,4 +1,4 @@
-"""Base model: an OPT of 3.5 million parameters with its own tokenizer, trained from scratch on the corpus.
+"""Base model: an OPT of 3.5 million parameters with its own tokenizer, trained from scratch on the synthetic corpus.
 
 It learns the narrow language of retention messages, good and bad ones. A pretrained model such as `facebook/opt-350m`
 replaces it where one can be downloaded.
@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
 from services.messenger.prompt import SLOTS, build_prompt
+from training import command_line
 from training.messenger import stages
 from training.messenger.corpus.corpus import sample_briefs, write_message
 from training.messenger.lm import LM, bf16_autocast, save
@@ -30,25 +31,25 @@ class BaseArgs:
     seed: int = 0
     """Seed of weights and corpus."""
     vocab_size: int = 1024
-    """Tokens of the vocabulary; CTranslate2 needs a multiple of 8 for an OPT."""
+    """Size of the vocabulary; CTranslate2 needs a multiple of 8 for an OPT."""
     hidden_size: int = 256
-    """Width of the transformer."""
+    """Width of the hidden states."""
     num_hidden_layers: int = 4
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     num_attention_heads: int = 4
-    """Attention heads of a block."""
+    """Attention heads in each block."""
     max_position_embeddings: int = 256
-    """Longest sequence of tokens."""
+    """Length of the longest sequence, in tokens."""
     steps: int = 3000
     """Optimizer steps."""
     batch_size: int = 16
-    """Rows of a batch."""
+    """Sequences in a batch."""
     block_size: int = 128
-    """Tokens of a row; documents follow one another in it, as one stream."""
+    """Tokens of a sequence; documents follow one another in it, as one stream."""
     learning_rate: float = 2e-3
     """Peak learning rate, with warm-up and cosine decay."""
     flawed_share: float = 0.5
-    """Share of the messages with a flaw: the model learns bad messages, too."""
+    """Share of the messages with a flaw: the model sees bad messages, too."""
 
 
 class BaseMetrics(NamedTuple):
@@ -58,7 +59,7 @@ class BaseMetrics(NamedTuple):
 
 
 def documents(seed: int, flawed_share: float) -> Iterator[str]:
-    """Endless documents: a message after its prompt, or with probability 1/2 the message alone."""
+    """An endless stream of documents: a message after its prompt, or with probability 1/2 the message alone."""
     rng = np.random.default_rng(seed)
     while True:
         for brief in sample_briefs(rng, 256):
@@ -97,7 +98,7 @@ def build_model(args: BaseArgs) -> OPTForCausalLM:
         max_position_embeddings=args.max_position_embeddings,
         dropout=0.0,
         attention_dropout=0.0,
-        attn_implementation="eager",  # 1.2 times as fast as the fused one, on a CPU and rows this short
+        attn_implementation="eager",  # on a CPU, 1.2 times as fast as the fused one for sequences this short
     )
     return OPTForCausalLM(config)
 
@@ -144,7 +145,7 @@ def warmup_cosine(progress: float) -> float:
 
 
 def run(args: BaseArgs, models: Path) -> LM:
-    """Train the base model and leave it in `models`/base."""
+    """Train the base model and save it to `models`/base."""
     with (progress := stages.Progress("base", args.steps)) as on_step:
         lm, _ = train(args, on_step)
     save(lm, models / "base")
@@ -154,10 +155,10 @@ def run(args: BaseArgs, models: Path) -> LM:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = stages.stage_parser("base", "Train the base model from scratch.")
-    stages.add_options(parser, BaseArgs)
+    command_line.add_options(parser, BaseArgs)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    run(stages.parsed(BaseArgs, options), options.models)
+    run(command_line.from_options(BaseArgs, options), options.models)
     print(f"the base model is in {options.models / 'base'}; next: python -m training.messenger.sft")
 
 

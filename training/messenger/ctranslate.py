@@ -1,4 +1,4 @@
-"""CTranslate2, which serves the models without torch: conversion, and fast sampling while training."""
+"""Conversion to CTranslate2, which serves the models without torch, and fast sampling with it in training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from shared.messages import Brief
 from training.messenger.lm import LM, save
 
 BATCH_SIZE = 32
-"""Texts that are sampled at once: their activations stay in the processor's cache."""
+"""Texts sampled together: few enough for their activations to stay in the processor's cache."""
 
 
 def convert(lm: LM, folder: Path, quantization: str | None = "int8") -> None:
-    """Write `model.bin`, `config.json` and `vocabulary.json`; None keeps the weights as they are."""
+    """Write `model.bin`, `config.json` and `vocabulary.json`; with None, weights are not quantized."""
     with TemporaryDirectory() as weights:
         save(lm, Path(weights))
         TransformersConverter(weights).convert(str(folder), quantization=quantization, force=True)

@@ -15,7 +15,7 @@ from training.messenger.corpus.corpus import sample_briefs, write_message
 from training.messenger.evaluation import rubric
 
 FLAWED_SHARE = 0.3
-"""Share of the demonstrations with a flaw, as human demonstrations have them."""
+"""Share of the demonstrations with a flaw, as in demonstrations by people."""
 
 
 class Example(NamedTuple):

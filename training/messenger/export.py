@@ -1,4 +1,4 @@
-"""Export: write the artifact that serves from the models that the stages left.
+"""Export: write the artifact that the messenger service loads, from the models of the stages.
 
 The policy and the reward model in 8 bits for CTranslate2; samples of the SFT model, to compare with; the histories, a
 model card and a manifest.
@@ -17,6 +17,7 @@ import torch
 
 from services.messenger.artifact import INPUTS, REWARD_FOLDER, TOKENIZER_FILE, WRITER_FOLDER
 from shared.artifacts import ARTIFACTS, Manifest, content_version, write_manifest
+from training import command_line
 from training.data.sources import HH_RLHF
 from training.messenger import stages
 from training.messenger.corpus.corpus import sample_briefs
@@ -37,13 +38,13 @@ class ExportArgs:
     eval_prompts: int = 1_000
     """Held-out prompts on which PPO is compared with SFT."""
     max_new_tokens: int = 64
-    """Tokens of a sample, its end included."""
+    """Tokens of a sample, its end-of-text token included."""
     customers: int = CUSTOMERS
     """Customers whose messages go through messenger and shield."""
 
 
 def run(args: ExportArgs, models: Path, artifacts: Path = ARTIFACTS, pretrained: bool = False) -> Manifest:
-    """Write the artifact; of a `pretrained` model there is no base stage to report. Raises `MissingStageError`."""
+    """Write the artifact; a `pretrained` model has no base stage to report. Raises `MissingStageError`."""
     history = {stage: stages.load_history(models, stage) for stage in STAGES[pretrained:]}
     policy, reward_model, sft = (stages.load_model(models, stage) for stage in ("ppo", "reward", "sft"))
     briefs = sample_briefs(np.random.default_rng(args.seed + 32), args.eval_prompts, held_out=True)
@@ -66,8 +67,8 @@ def run(args: ExportArgs, models: Path, artifacts: Path = ARTIFACTS, pretrained:
         metrics=training_metrics(history),
     )
     write_manifest(folder, manifest)
-    measured = report.manifest_metrics(assess(artifacts, args.customers))
-    manifest = manifest.model_copy(update={"metrics": manifest.metrics | measured})
+    quality = report.manifest_metrics(assess(artifacts, args.customers))
+    manifest = manifest.model_copy(update={"metrics": manifest.metrics | quality})
     (folder / "MODEL_CARD.md").write_text(card(manifest))
     return write_manifest(folder, manifest)
 
@@ -93,14 +94,20 @@ def print_summary(manifest: Manifest, artifacts: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = stages.stage_parser("export", "Write the artifact that serves from the models of the stages.")
+    parser = stages.stage_parser(
+        "export", "Write the artifact that the messenger service loads, from the models of the stages."
+    )
     parser.add_argument("--artifacts", type=Path, default=ARTIFACTS, help="folder of the artifacts")
-    parser.add_argument("--pretrained", action="store_true", help="SFT began with a pretrained model, not with a base")
-    stages.add_options(parser, ExportArgs)
+    parser.add_argument(
+        "--pretrained", action="store_true", help="SFT began with a pretrained model, not with a base model"
+    )
+    command_line.add_options(parser, ExportArgs)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     try:
-        manifest = run(stages.parsed(ExportArgs, options), options.models, options.artifacts, options.pretrained)
+        manifest = run(
+            command_line.from_options(ExportArgs, options), options.models, options.artifacts, options.pretrained
+        )
     except stages.MissingStageError as error:
         sys.exit(str(error))
     print_summary(manifest, options.artifacts)

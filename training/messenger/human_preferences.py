@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from training import command_line
 from training.data.sources import SourceError
 from training.messenger import reward, stages
 from training.messenger.data import load_preferences
@@ -23,23 +24,23 @@ STAGE = "people"
 @dataclass(frozen=True)
 class HumanPreferenceArgs(RewardArgs):
     epochs: int = 1
-    """Passes over the pairs."""
+    """Passes over the training pairs."""
     max_length: int = 96
     """Tokens of prompt and text."""
     pairs: int = 2_000
-    """Pairs to learn from."""
+    """Training pairs."""
 
 
 def run(lm: LM, args: HumanPreferenceArgs, models: Path, mirror: Path | None, data: Path) -> None:
-    """Train from a copy of `lm`, and leave the history. Raises `SourceError` where HH-RLHF is unavailable."""
-    learning, held_out = (
+    """Train from a copy of `lm`, and save the history. Raises `SourceError` where HH-RLHF is unavailable."""
+    training, held_out = (
         load_preferences("hh-rlhf", mirror, data, *splits).pairs for splits in (("train", "valid"), ("test",))
     )
-    learning = learning[: args.pairs]
-    with (progress := stages.Progress(STAGE, args.steps(len(learning)))) as on_step:
-        model, _ = reward.train(lm, learning, args, on_step)
+    training = training[: args.pairs]
+    with (progress := stages.Progress(STAGE, args.steps(len(training)))) as on_step:
+        model, _ = reward.train(lm, training, args, on_step)
     report = stages.with_history_keys(reward.evaluate(model, held_out, args.max_length)._asdict())
-    counts = {"pairs": len(learning), "tested": len(held_out)}
+    counts = {"pairs": len(training), "tested": len(held_out)}
     stages.save_history(models, STAGE, progress.history() | report | counts)
 
 
@@ -47,12 +48,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = stages.stage_parser("human_preferences", "Measure a reward model of human preferences (HH-RLHF).")
     stages.add_initial_model_options(parser)
     stages.add_data_set_options(parser)
-    stages.add_options(parser, HumanPreferenceArgs)
+    command_line.add_options(parser, HumanPreferenceArgs)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     try:
         lm = stages.load_initial_model(options)
-        run(lm, stages.parsed(HumanPreferenceArgs, options), options.models, options.mirror, options.data_folder)
+        run(
+            lm,
+            command_line.from_options(HumanPreferenceArgs, options),
+            options.models,
+            options.mirror,
+            options.data_folder,
+        )
     except (stages.MissingStageError, SourceError) as error:
         sys.exit(str(error))
     history = stages.load_history(options.models, STAGE)

@@ -1,6 +1,6 @@
 """Language-model code that all stages share: loading, LoRA adapters, batches, log-probabilities and sampling.
 
-It knows no stage and nothing of what the texts are about.
+It depends on no stage, and not on what the texts are about.
 """
 
 import warnings
@@ -21,7 +21,7 @@ LORA_RANK, LORA_ALPHA = 16, 32
 LORA_TARGETS = "all-linear"
 """Adapted layers: all but the output layer (Hu et al. 2021 adapt attention alone; Dettmers et al. 2023 adapt all)."""
 MICRO_BATCH_SIZE = 16
-"""Texts in one forward pass, of about one length: little padding, and the activations stay in the processor's cache."""
+"""Texts of a forward pass, of similar length: little padding, and the activations stay in the processor's cache."""
 
 
 class LM(NamedTuple):
@@ -31,10 +31,10 @@ class LM(NamedTuple):
 
 
 def load(name: str | Path, eight_bit: bool = False) -> LM:
-    """Load from a folder or the hub, in evaluation mode, as no stage uses dropout; `eight_bit` by bitsandbytes."""
+    """Load a model from a folder or the hub, without dropout; `eight_bit` quantizes it by bitsandbytes."""
     config = BitsAndBytesConfig(load_in_8bit=True) if eight_bit else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    attention = "sdpa" if device == "cuda" else "eager"  # on a CPU and rows this short, eager attention is faster
+    attention = "sdpa" if device == "cuda" else "eager"  # on a CPU, eager attention is faster for sequences this short
     model = AutoModelForCausalLM.from_pretrained(
         name, quantization_config=config, dtype=torch.float32, device_map=device, attn_implementation=attention
     )
@@ -42,11 +42,11 @@ def load(name: str | Path, eight_bit: bool = False) -> LM:
 
 
 def add_adapters(model: Any, seed: int) -> Any:
-    """Freeze the model and add LoRA adapters, the only weights that learn. B is 0, so they begin without effect."""
+    """Freeze the model and add trainable LoRA adapters. Their matrix B is 0, so that they begin without effect."""
     torch.manual_seed(seed)
     config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, target_modules=LORA_TARGETS, bias="none")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an old name
+        warnings.simplefilter("ignore", FutureWarning)  # peft uses a deprecated name of transformers
         return get_peft_model(model, config).eval()
 
 
@@ -56,7 +56,7 @@ def merge_adapters(model: Any) -> Any:
 
 
 def trainable_copy(model: Any, seed: int) -> Any:
-    """A copy of which all weights learn; of an 8-bit model, adapters do."""
+    """A copy whose weights are all trainable; of an 8-bit model, only new adapters are."""
     copy = deepcopy(model)
     return add_adapters(copy, seed) if is_eight_bit(model) else copy.requires_grad_(True)
 
@@ -123,7 +123,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], texts: Se
 def encode_joined(
     tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], texts: Sequence[str], max_length: int
 ) -> Batch:
-    """The same as one response each, padded on the right alone: shorter, where the prompt need not be told apart."""
+    """As `encode`, but prompt and text form one response, padded on the right only: shorter rows, for scoring."""
     prompt_ids, text_ids = _token_ids(tokenizer, prompts, texts, max_length)
     joined_ids = [before + after for before, after in zip(prompt_ids, text_ids, strict=True)]
     return pad([[]] * len(joined_ids), joined_ids, int(tokenizer.pad_token_id))

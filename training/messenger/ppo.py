@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from services.messenger.prompt import build_prompt
 from shared.messages import Brief
+from training import command_line
 from training.messenger import stages
 from training.messenger.corpus.corpus import sample_briefs
 from training.messenger.evaluation.safety import broken_rules
@@ -40,8 +41,7 @@ from training.messenger.lm import (
 )
 from training.messenger.reward import RewardModel
 
-PROMPT_TOKENS = 64
-"""No prompt is longer."""
+MAX_PROMPT_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,21 @@ class TextPPOArgs:
     seed: int = 0
     """Seed of prompts, adapters and sampling."""
     num_updates: int = 80
-    """Rollouts, and updates by them."""
+    """Number of rollouts; after each, policy and critic are updated."""
     prompts: int = 4_096
-    """Prompts that rollouts draw from."""
+    """Number of different prompts that rollouts sample from."""
     batch_size: int = 128
     """Texts of a rollout."""
     minibatch_size: int = 32
     """Texts of an optimizer step."""
     update_epochs: int = 2
-    """Passes over a rollout."""
+    """Passes over a rollout in an update."""
     max_new_tokens: int = 64
-    """Tokens of a text, its end included."""
+    """Tokens of a text, its end-of-text token included."""
     learning_rate: float = 1e-3
     """Initial learning rate of the policy's adapters; falls linearly to 0, as the critic's does."""
     critic_learning_rate: float = 1e-3
-    """Initial learning rate of the critic; 1e-5 suits a pretrained model of which all weights learn."""
+    """Initial learning rate of the critic; 1e-5 suits a pretrained model of which all weights are trained."""
     clip_coef: float = 0.2
     """ε of the clipped surrogate: the probability ratio counts up to 1 ± ε."""
     max_grad_norm: float = 1.0
@@ -71,15 +71,15 @@ class TextPPOArgs:
     gae_lambda: float = 0.95
     """λ of generalised advantage estimation; there is no discount, γ = 1, as a text is short."""
     kl_coef: float = 0.05
-    """Initial β: what a nat of divergence from the reference model costs."""
+    """Initial β: the penalty for a nat of divergence from the reference model."""
     kl_target: float = 4.0
     """Divergence that the KL controller steers to, nats per text."""
     kl_controller: Literal["proportional", "factor", "raw"] = "proportional"
-    """Rule that changes β: of Ziegler et al. (2019), or × 1.5 and ÷ 1.5, with bounds and smoothing or raw."""
+    """Rule that changes β: proportional to the error (Ziegler et al. 2019); or by a factor of 1.5, smoothed or raw."""
     rule_penalty: float = 4.0
-    """Penalty for each rule of the shield that a text breaks; the reward model's scores have standard deviation 1."""
+    """Penalty for each rule of the shield that a text breaks; scores of the reward model have standard deviation 1."""
     missing_eos_penalty: float = 8.0
-    """A text without an end gets this penalty in place of its score."""
+    """Penalty of a text without an end-of-text token, in place of its score."""
 
 
 class KLController(Protocol):
@@ -90,7 +90,7 @@ class KLController(Protocol):
 
 
 class TokenStatistics(NamedTuple):
-    """Of the responses' tokens, [n, width] each; 0 at padding."""
+    """Statistics of the responses' tokens, [n, width] each; 0 at padding."""
 
     logprobs: Tensor
     """Under the policy."""
@@ -101,16 +101,17 @@ class TokenStatistics(NamedTuple):
     kl: Tensor
     """KL(policy ‖ reference) over the whole vocabulary, in nats."""
     entropy: Tensor
-    """Of the policy, in nats."""
+    """Entropy of the policy, in nats."""
 
 
 class RolloutBuffer(NamedTuple):
-    """The rollout buffer: sampled texts, and [n, width] of their tokens, 0 at padding."""
+    """Sampled texts, and arrays [n, width] about their tokens, 0 at padding."""
 
     batch: Batch
     logprobs: Tensor
-    """Under the policy that sampled them."""
+    """Log-probabilities of the tokens under the policy that sampled them."""
     values: Tensor
+    """The critic's estimate before the token is chosen."""
     advantages: Tensor
     """Whitened."""
     returns: Tensor
@@ -144,9 +145,9 @@ class PPOMetrics(NamedTuple):
 
     update: int
     seconds: float
-    """Since the start of training."""
+    """Seconds since the start of training."""
     tokens: int
-    """Sampled since the start of training."""
+    """Tokens sampled since the start of training."""
     score: float
     violation_rate: float
     kl: float
@@ -238,7 +239,7 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
 
 class Trainer:
     def __init__(self, lm: LM, reward_model: RewardModel, briefs: Sequence[Brief], args: TextPPOArgs) -> None:
-        """`lm` is frozen and gets adapters; `briefs` are what rollouts draw their prompts from."""
+        """`lm` is frozen and gets adapters; rollouts sample their prompts from `briefs`."""
         self.args, self.reward_model, self.briefs = args, reward_model, briefs
         self.critic = Critic(reward_model, args.seed)
         self.policy = LM(add_adapters(lm.model, args.seed), lm.tokenizer)
@@ -254,7 +255,7 @@ class Trainer:
         self.kl_controller: KLController = (
             AdaptiveKL(args.kl_target, args.kl_coef)
             if args.kl_controller == "proportional"
-            else FactorKL(args.kl_target, args.kl_coef, raw=args.kl_controller == "raw")
+            else FactorKL(args.kl_target, args.kl_coef, unsmoothed=args.kl_controller == "raw")
         )
 
     def train(self, on_update: Callable[[PPOMetrics], object] = lambda metrics: None) -> tuple[LM, list[PPOMetrics]]:
@@ -292,15 +293,16 @@ class Trainer:
         batch = sample(self.policy, prompts, args.max_new_tokens)
         mask, statistics = batch.response_mask, self.token_statistics(batch)
         texts = decode(tokenizer, batch)
-        max_length = args.max_new_tokens + PROMPT_TOKENS
+        max_length = args.max_new_tokens + MAX_PROMPT_TOKENS
         scores = torch.from_numpy(self.reward_model.score(prompts, [f" {text}" for text in texts], max_length))
         violations = torch.tensor([len(broken_rules(brief, text)) for brief, text in zip(briefs, texts, strict=True)])
 
         # Ziegler et al. 2019, equation 2: the score at the last token, less β · log(π / π_ref) at every token.
-        final = scores.to(mask.device) - args.rule_penalty * violations.to(mask.device)
-        final = torch.where(has_eos(tokenizer, batch), final, torch.full_like(final, -args.missing_eos_penalty))
+        text_rewards = scores.to(mask.device) - args.rule_penalty * violations.to(mask.device)
+        missing_eos = torch.full_like(text_rewards, -args.missing_eos_penalty)
+        text_rewards = torch.where(has_eos(tokenizer, batch), text_rewards, missing_eos)
         rewards = -beta * (statistics.logprobs - statistics.ref_logprobs)
-        rewards[torch.arange(len(briefs)), batch.last_index - batch.response_start] += final
+        rewards[torch.arange(len(briefs)), batch.last_index - batch.response_start] += text_rewards
 
         rewards = whiten(rewards, mask, shift_mean=False)
         advantages = compute_gae(rewards, statistics.values, mask, args.gae_lambda)
@@ -316,18 +318,18 @@ class Trainer:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def token_statistics(self, batch: Batch) -> TokenStatistics:
-        """What policy, reference model and critic make of the tokens, in micro-batches of about one length."""
+        """Statistics of the tokens by policy, reference model and critic, in micro-batches of similar length."""
         statistics = TokenStatistics(*torch.zeros(5, *batch.response_mask.shape, device=batch.ids.device))
         for rows in batch.length_buckets(torch.arange(len(batch.ids)), MICRO_BATCH_SIZE):
-            micro = batch.select(rows)
-            policy = vocabulary_logprobs(self.policy.model, micro)
-            reference = reference_logprobs(self.policy.model, micro)
+            micro_batch = batch.select(rows)
+            policy = vocabulary_logprobs(self.policy.model, micro_batch)
+            reference = reference_logprobs(self.policy.model, micro_batch)
             columns = TokenStatistics(
-                logprobs=token_logprobs(policy, micro),
-                ref_logprobs=token_logprobs(reference, micro),
-                values=self.critic(micro),
-                kl=exact_kl(policy, reference, micro),
-                entropy=token_entropies(policy, micro),
+                logprobs=token_logprobs(policy, micro_batch),
+                ref_logprobs=token_logprobs(reference, micro_batch),
+                values=self.critic(micro_batch),
+                kl=exact_kl(policy, reference, micro_batch),
+                entropy=token_entropies(policy, micro_batch),
             )
             for target, column in zip(statistics, columns, strict=True):
                 target[rows, : column.shape[1]] = column
@@ -340,7 +342,7 @@ class Trainer:
             for minibatch in torch.randperm(len(rollout.returns)).split(args.minibatch_size):
                 self.optimizer.zero_grad()
                 tokens = rollout.batch.response_mask[minibatch].sum()
-                clipped, divergence = 0, 0.0
+                clipped_tokens, kl_sum = 0, 0.0
                 for rows in rollout.batch.length_buckets(minibatch, MICRO_BATCH_SIZE):
                     batch = rollout.batch.select(rows)
                     mask = batch.response_mask
@@ -353,22 +355,22 @@ class Trainer:
                     (share * policy_loss(log_ratio, advantages, mask, args.clip_coef)).backward()
                     (share * value_loss(self.critic(batch), returns, mask)).backward()
                     log_ratio = log_ratio.detach()
-                    clipped += int((((log_ratio.exp() - 1).abs() > args.clip_coef) & mask).sum())
-                    divergence += float((approximate_kl(log_ratio) * mask).sum())
+                    clipped_tokens += int((((log_ratio.exp() - 1).abs() > args.clip_coef) & mask).sum())
+                    kl_sum += float((approximate_kl(log_ratio) * mask).sum())
                 for weights, _ in self.parameters:
                     nn.utils.clip_grad_norm_(weights, args.max_grad_norm)
                 self.optimizer.step()
-                metrics.append(UpdateMetrics(clipped / int(tokens), divergence / int(tokens)))
+                metrics.append(UpdateMetrics(clipped_tokens / int(tokens), kl_sum / int(tokens)))
         return UpdateMetrics(*(float(np.mean(column)) for column in zip(*metrics, strict=True)))
 
 
 def training_briefs(args: TextPPOArgs) -> list[Brief]:
-    """The briefs whose prompts rollouts draw from."""
+    """The briefs whose prompts rollouts sample from."""
     return sample_briefs(np.random.default_rng(args.seed + 31), args.prompts)
 
 
 def run(lm: LM, reward_model: RewardModel, args: TextPPOArgs, models: Path) -> LM:
-    """Train from the SFT model `lm`, and leave the policy, its adapters merged, in `models`/merged."""
+    """Train from the SFT model `lm`, and save the policy, its adapters merged, in `models`/merged."""
     with (progress := stages.Progress("ppo", args.num_updates)) as on_update:
         lm, history = Trainer(lm, reward_model, training_briefs(args), args).train(on_update)
     save(lm, models / "merged")
@@ -385,8 +387,8 @@ def run(lm: LM, reward_model: RewardModel, args: TextPPOArgs, models: Path) -> L
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = stages.stage_parser("ppo", "Train the SFT model by PPO against the reward model.")
-    parser.add_argument("--eight-bit", action="store_true", help="hold the models in 8 bits (bitsandbytes)")
-    stages.add_options(parser, TextPPOArgs)
+    parser.add_argument("--eight-bit", action="store_true", help="load the models in 8 bits (bitsandbytes)")
+    command_line.add_options(parser, TextPPOArgs)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     try:
@@ -394,7 +396,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         reward_model = RewardModel.load(options.models, options.eight_bit)
     except stages.MissingStageError as error:
         sys.exit(str(error))
-    run(lm, reward_model, stages.parsed(TextPPOArgs, options), options.models)
+    run(lm, reward_model, command_line.from_options(TextPPOArgs, options), options.models)
     history = stages.load_history(options.models, "ppo")
     print(f"score {history['score'][-1]:.2f} at a divergence of {history['kl'][-1]:.2f} nats per text")
     print(f"the policy is in {options.models / 'merged'}; next: python -m training.messenger.export")

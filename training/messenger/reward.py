@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training import command_line
 from training.messenger import stages
 from training.messenger.base import warmup_cosine
 from training.messenger.corpus.corpus import sample_briefs
@@ -32,7 +33,7 @@ from training.messenger.lm import (
     trainable_copy,
 )
 
-HEAD = "reward_head.safetensors"
+HEAD_FILE = "reward_head.safetensors"
 """The head and the normalisation, in full precision, beside the folder of the model."""
 
 
@@ -50,7 +51,7 @@ class RewardModel(nn.Module):
 
     @classmethod
     def frozen(cls, lm: LM, weight: Tensor, mean: float = 0.0, std: float = 1.0) -> Self:
-        """A reward model of these parts, which does not learn."""
+        """A reward model with these weights, none of them trainable."""
         model = cls.__new__(cls)
         nn.Module.__init__(model)
         model.tokenizer, model.lm, model.mean, model.std = lm.tokenizer, lm.model, mean, std
@@ -82,7 +83,7 @@ class RewardModel(nn.Module):
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def score(self, prompts: Sequence[str], texts: Sequence[str], max_length: int) -> np.ndarray:
-        """[n] scores of any number of texts, in micro-batches of about one length."""
+        """[n] scores of any number of texts, in micro-batches of similar length."""
         scores = np.zeros(len(texts), np.float32)
         order = np.argsort(
             [len(prompt) + len(text) for prompt, text in zip(prompts, texts, strict=True)], kind="stable"
@@ -102,20 +103,20 @@ class RewardModel(nn.Module):
         )
 
     def freeze(self) -> None:
-        """Merge the adapters; no weight learns any more."""
+        """Merge the adapters, and make no weight trainable."""
         self.lm = merge_adapters(self.lm).requires_grad_(False)
 
     def save(self, models: Path) -> None:
-        """Leave it in `models`/reward, as `as_lm`, and its head in full precision beside it."""
+        """Save `as_lm` to `models`/reward, and the head in full precision beside that folder."""
         save(self.as_lm(), models / "reward")
         normalisation = torch.tensor([self.mean, self.std], dtype=torch.float64)
         weight = self.head.weight.detach().cpu().contiguous()
-        save_file({"weight": weight, "normalisation": normalisation}, models / HEAD)
+        save_file({"weight": weight, "normalisation": normalisation}, models / HEAD_FILE)
 
     @classmethod
     def load(cls, models: Path, eight_bit: bool = False) -> Self:
-        """Raises `MissingStageError`."""
-        head = load_file(stages.require(models / HEAD, "reward"))
+        """The reward model that `save` wrote. Raises `MissingStageError`."""
+        head = load_file(stages.require(models / HEAD_FILE, "reward"))
         lm = stages.load_model(models, "reward", eight_bit)
         return cls.frozen(lm, head["weight"], *head["normalisation"].tolist())
 
@@ -125,40 +126,45 @@ class RewardArgs:
     seed: int = 0
     """Seed of the head, the data and their order."""
     epochs: int = 2
-    """Passes over the pairs."""
+    """Passes over the training pairs."""
     batch_size: int = 32
-    """Pairs of a step."""
+    """Pairs of an optimizer step."""
     group_size: int = 1
     """Adjacent pairs that share their texts and stay in one batch, which reads each text once (Ouyang et al. 2022)."""
     max_length: int = 128
     """Tokens of prompt and text."""
     learning_rate: float = 5e-4
-    """Peak learning rate; 1e-5 suits a pretrained model of which all weights learn."""
+    """Peak learning rate; 1e-5 suits a pretrained model of which all weights are trained."""
 
     def steps(self, pairs: int) -> int:
+        """Optimizer steps for this number of training pairs."""
         return self.epochs * -(-pairs // self.batch_size)
 
 
 @dataclass(frozen=True)
 class RewardStageArgs(RewardArgs):
     batch_size: int = 4 * 28
-    """Pairs of a step: those of four prompts."""
+    """Pairs of an optimizer step: those of four prompts."""
     group_size: int = 28
     """Pairs of a prompt, k (k − 1) / 2 of its k completions: its texts are read once (Ouyang et al. 2022)."""
     prompts: int = 14_000
-    """Prompts to learn from."""
+    """Training prompts."""
     completions: int = 8
     """Texts that the SFT model writes to each prompt, k."""
     eval_prompts: int = 1_000
     """Held-out prompts."""
     max_new_tokens: int = 64
-    """Tokens of a text, its end included."""
+    """Tokens of a text, its end-of-text token included."""
 
 
 class RewardMetrics(NamedTuple):
+    """Metrics of an optimizer step, on its pairs."""
+
     step: int
     loss: float
+    """Nats per pair."""
     accuracy: float
+    """Share of the pairs whose preferred text scores higher; a tie counts half."""
 
 
 class RewardReport(NamedTuple):
@@ -243,21 +249,21 @@ def evaluate(model: RewardModel, pairs: Sequence[Pair], max_length: int) -> Rewa
 
 
 def run(lm: LM, args: RewardStageArgs, models: Path) -> RewardModel:
-    """Train on pairs that the SFT model `lm` writes, normalise on its texts, and leave the model in `models`/reward."""
+    """Train on pairs that the SFT model `lm` writes, normalise on its texts, and save the model to `models`/reward."""
     seed = args.seed + 21
     briefs = sample_briefs(np.random.default_rng(seed), args.prompts + args.eval_prompts)
-    learning, held_out = (
+    training, held_out = (
         rubric_preferences(subset, generate(lm, subset, args.max_new_tokens, args.completions, seed), seed)
         for subset in (briefs[: args.prompts], briefs[args.prompts :])
     )
-    with (progress := stages.Progress("reward", args.steps(len(learning.pairs)))) as on_step:
-        model, _ = train(lm, learning.pairs, args, on_step)
+    with (progress := stages.Progress("reward", args.steps(len(training.pairs)))) as on_step:
+        model, _ = train(lm, training.pairs, args, on_step)
     report = evaluate(model, held_out.pairs, args.max_length)
     prompts, texts, *_ = unique_texts(held_out.pairs)
     model.normalise(model.score(prompts, texts, args.max_length))
     model.save(models)
-    data = {"ceiling": held_out.accuracy_ceiling, "pairs": len(learning.pairs), "mean": model.mean / model.std}
-    stages.save_history(models, "reward", progress.history() | stages.with_history_keys(report._asdict()) | data)
+    summary = {"ceiling": held_out.accuracy_ceiling, "pairs": len(training.pairs), "mean": model.mean / model.std}
+    stages.save_history(models, "reward", progress.history() | stages.with_history_keys(report._asdict()) | summary)
     return model
 
 
@@ -265,15 +271,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = stages.stage_parser(
         "reward", "Train the reward model on the rubric's preferences between texts of the SFT model."
     )
-    parser.add_argument("--eight-bit", action="store_true", help="hold the SFT model in 8 bits (bitsandbytes)")
-    stages.add_options(parser, RewardStageArgs)
+    parser.add_argument("--eight-bit", action="store_true", help="load the SFT model in 8 bits (bitsandbytes)")
+    command_line.add_options(parser, RewardStageArgs)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     try:
         lm = stages.load_model(options.models, "sft", options.eight_bit)
     except stages.MissingStageError as error:
         sys.exit(str(error))
-    run(lm, stages.parsed(RewardStageArgs, options), options.models)
+    run(lm, command_line.from_options(RewardStageArgs, options), options.models)
     history = stages.load_history(options.models, "reward")
     print(f"held-out accuracy {history['accuracy']:.3f}, of {history['ceiling']:.3f} possible")
     print(f"the reward model is in {options.models / 'reward'}; next: python -m training.messenger.ppo")

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: LoRA adapters (Hu et al. 2021) learn to continue prompts as the demonstrations do.
+"""Supervised fine-tuning by LoRA adapters (Hu et al. 2021): the model learns to continue prompts as demonstrations do.
 
 Takes the base model, or any causal language model by name:
 python -m training.messenger.sft --model facebook/opt-350m --data oasst1 [--eight-bit]
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from training import command_line
 from training.data.sources import SourceError
 from training.messenger import stages
 from training.messenger.base import warmup_cosine
@@ -28,7 +29,7 @@ from training.messenger.lm import (
 )
 
 EVAL_DIALOGUES = 64
-"""Held-out dialogues of OASST1; a large model cannot read more of them at once."""
+"""Held-out dialogues of OASST1: they form one batch, which a large model must hold in memory."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SFTArgs:
     steps: int = 250
     """Optimizer steps."""
     batch_size: int = 32
-    """Demonstrations of a step."""
+    """Demonstrations of an optimizer step."""
     max_length: int = 128
     """Tokens of prompt and text."""
     learning_rate: float = 1e-3
@@ -54,7 +55,7 @@ class SFTMetrics(NamedTuple):
     loss: float
     """Nats per token of the texts."""
     held_out_loss: float | None = None
-    """At the last step."""
+    """The same on held-out texts; measured after the last step only."""
 
 
 def train(
@@ -96,7 +97,7 @@ def token_loss(lm: LM, examples: Sequence[Example], max_length: int) -> torch.Te
 
 
 def run(lm: LM, args: SFTArgs, models: Path, examples: Sequence[Example] | None = None) -> LM:
-    """Fine-tune `lm` on the examples, or on demonstrations of the corpus, and leave the model in `models`/sft."""
+    """Fine-tune `lm` on the examples, or on demonstrations of the corpus, and save the model to `models`/sft."""
     examples = examples or demonstrations(args.demonstrations, args.seed + 11)
     held_out, examples = examples[: args.eval_examples], examples[args.eval_examples :]
     with (progress := stages.Progress("sft", args.steps)) as on_step:
@@ -111,10 +112,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     stages.add_initial_model_options(parser)
     parser.add_argument("--data", choices=("domain", "oasst1"), default="domain", help="demonstrations to learn from")
     stages.add_data_set_options(parser)
-    stages.add_options(parser, SFTArgs)
+    command_line.add_options(parser, SFTArgs)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    args = stages.parsed(SFTArgs, options)
+    args = command_line.from_options(SFTArgs, options)
     try:
         examples = None
         if options.data == "oasst1":

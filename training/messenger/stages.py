@@ -1,18 +1,14 @@
-"""What the stage scripts share: the folder that passes models from stage to stage, histories and command-line options.
+"""Shared by the scripts of all stages: folders of models and histories, progress, and command-line options.
 
 A stage leaves its model in `MODELS/STAGE` (PPO in `MODELS/merged`) and its history in `MODELS/STAGE.json`.
 """
 
-import ast
-import inspect
 import json
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
 from pathlib import Path
-from textwrap import dedent
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -32,13 +28,12 @@ HISTORY_KEYS = {
     "violation_rate": "broken",
 }
 """Keys of training.json that differ from the names of the metrics."""
-SCRIPTS = {"people": "human_preferences"}
-"""Scripts whose names differ from the key of their history."""
-FOLDERS = {"ppo": "merged"}
-"""Folders of models whose names differ from the stage."""
+SCRIPT_NAMES = {"people": "human_preferences"}
+"""Names of scripts, by the key of their history, where the two differ."""
+FOLDER_NAMES = {"ppo": "merged"}
+"""Names of model folders, by stage, where the two differ."""
 PROGRESS_METRICS = ("loss", "accuracy", "score", "violation_rate", "kl", "beta", "approx_kl")
-
-A = TypeVar("A")
+"""Metrics that the progress bar shows."""
 
 
 class MissingStageError(Exception):
@@ -53,14 +48,14 @@ def require(path: Path, stage: str) -> Path:
 
 
 def load_model(models: Path, stage: str, eight_bit: bool = False) -> LM:
-    """The model that a stage left. Raises `MissingStageError`."""
-    folder = models / FOLDERS.get(stage, stage)
+    """The model that a stage saved. Raises `MissingStageError`."""
+    folder = models / FOLDER_NAMES.get(stage, stage)
     return load(require(folder / "config.json", stage).parent, eight_bit)
 
 
 def load_history(models: Path, stage: str) -> dict[str, Any]:
-    """The history that a stage left. Raises `MissingStageError`."""
-    history: dict[str, Any] = json.loads(require(models / f"{stage}.json", SCRIPTS.get(stage, stage)).read_text())
+    """The history that a stage saved. Raises `MissingStageError`."""
+    history: dict[str, Any] = json.loads(require(models / f"{stage}.json", SCRIPT_NAMES.get(stage, stage)).read_text())
     return history
 
 
@@ -92,7 +87,7 @@ class Progress:
         self._bar.close()
 
     def history(self) -> dict[str, Any]:
-        """A column for each metric, and how many seconds the stage `took`."""
+        """A column for each metric; `took` is the duration of the stage in seconds."""
         points = min(HISTORY_POINTS, len(self.metrics))
         rows = [self.metrics[i] for i in np.linspace(0, len(self.metrics) - 1, points).astype(int)]
         columns = {name: [_rounded(getattr(row, name)) for row in rows] for name in rows[0]._fields}
@@ -118,53 +113,16 @@ def stage_parser(stage: str, description: str) -> ArgumentParser:
 
 def add_initial_model_options(parser: ArgumentParser) -> None:
     parser.add_argument("--model", help="a pretrained model, by folder or name on the hub (default: MODELS/base)")
-    parser.add_argument("--eight-bit", action="store_true", help="hold the model in 8 bits (bitsandbytes)")
+    parser.add_argument("--eight-bit", action="store_true", help="load the model in 8 bits (bitsandbytes)")
 
 
 def load_initial_model(options: Namespace) -> LM:
-    """The pretrained model of the options, or the base model. Raises `MissingStageError`."""
+    """The pretrained model that the options name, or else the base model. Raises `MissingStageError`."""
     if options.model:
         return load(options.model, options.eight_bit)
     return load_model(options.models, "base", options.eight_bit)
 
 
 def add_data_set_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
+    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of local copies of the data sets")
     parser.add_argument("--data-folder", type=Path, default=Path("data"), help="folder of the prepared data sets")
-
-
-def add_options(parser: ArgumentParser, args: type) -> None:
-    """Add an option for each field of the dataclass `args`; the field's docstring is its help."""
-    docstrings = _field_docstrings(args)
-    for field in fields(args):
-        choices = get_args(field.type) if get_origin(field.type) is Literal else None
-        default = field.default if field.default is not MISSING else None
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=str if choices else field.type,
-            choices=choices,
-            default=default,
-            help=f"{docstrings.get(field.name, '').replace('%', '%%')} (default: %(default)s)".strip(),
-        )
-
-
-def parsed(args: type[A], options: Namespace) -> A:
-    """The dataclass `args` as the options say."""
-    return args(**{field.name: getattr(options, field.name) for field in fields(args)})  # type: ignore[arg-type]
-
-
-def _field_docstrings(args: type) -> dict[str, str]:
-    """The docstring under each field, those of base classes included."""
-    docstrings: dict[str, str] = {}
-    for base in reversed([base for base in args.__mro__ if base is not object]):
-        [definition] = ast.parse(dedent(inspect.getsource(base))).body
-        assert isinstance(definition, ast.ClassDef)
-        for field, following in zip(definition.body, definition.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(following, ast.Expr)
-                and isinstance(following.value, ast.Constant)
-            ):
-                docstrings[field.target.id] = " ".join(str(following.value.value).split())
-    return docstrings

@@ -1,8 +1,8 @@
 """Train the message writer: run all stages in order (make train-messenger).
 
-A base model (or a pretrained one by name), a reward model of human preferences, SFT on demonstrations, a reward model
-of the rubric's preferences, PPO against it, and the export of what serves. Each stage also runs alone as a script; the
-weights, for vLLM and transformers, are left in `--models`.
+The stages: a base model (or a pretrained one by name), a reward model of human preferences, SFT on demonstrations, a
+reward model of the rubric's preferences, PPO against it, and the export of the artifact. Each stage also runs alone as
+a script. `--models` keeps the weights of every stage, for vLLM and transformers.
 """
 
 import sys
@@ -26,24 +26,27 @@ from training.messenger.reward import RewardModel, RewardStageArgs
 from training.messenger.sft import SFTArgs
 
 PRETRAINED_LEARNING_RATE = 1e-5
-"""Of reward model and critic where all weights of a pretrained model learn (Ouyang et al. 2022: 9e-6)."""
+"""Learning rate of reward model and critic if all weights of a pretrained model are trained (Ouyang et al.: 9e-6)."""
 
 
 @dataclass(frozen=True)
 class TrainArgs:
     model: str | None = None
-    """A pretrained model by name or folder; without one a base is trained."""
+    """A pretrained model, by folder or name on the hub; without one, a base model is trained."""
     eight_bit: bool = False
-    """Hold the pretrained model in 8 bits."""
+    """Load the pretrained model in 8 bits."""
     resume: bool = False
-    """Take the stages before PPO that an earlier run has finished from `models`."""
+    """Do not repeat the stages before PPO whose models and histories are in `models`."""
     mirror: Path | None = field(default_factory=lambda: Settings().data)
-    """Folder of copies of the data sets."""
+    """Folder of local copies of the data sets."""
     data: Path = Path("data")
     """Folder of the prepared data sets."""
     models: Path = stages.MODELS
+    """Folder of the models and histories of the stages."""
     artifacts: Path = ARTIFACTS
+    """Folder of the artifacts."""
     threads: int = 2
+    """Processor threads."""
     base: BaseArgs = field(default_factory=BaseArgs)
     human_preferences: HumanPreferenceArgs = field(default_factory=HumanPreferenceArgs)
     sft: SFTArgs = field(default_factory=SFTArgs)
@@ -57,7 +60,7 @@ class TrainArgs:
 
 
 def train(args: TrainArgs) -> Manifest:
-    """Raises `SourceError` where HH-RLHF is unavailable, and `MissingStageError` where a resumed run lacks a model."""
+    """Run all stages. Raises `SourceError` without HH-RLHF, and `MissingStageError` if a resumed run lacks a model."""
     torch.set_num_threads(args.threads)
     lm = _base(args)
     if not args.finished("people"):
@@ -84,12 +87,18 @@ def _base(args: TrainArgs) -> LM:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(prog="python -m training.messenger.train", description="Train the message writer.")
-    parser.add_argument("--model", help="a pretrained model, by folder or name on the hub (default: train a base)")
-    parser.add_argument("--eight-bit", action="store_true", help="hold that model in 8 bits (bitsandbytes)")
-    parser.add_argument("--resume", action="store_true", help="take the stages before PPO from an earlier run")
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
+    parser.add_argument(
+        "--model", help="a pretrained model, by folder or name on the hub (default: train a base model)"
+    )
+    parser.add_argument("--eight-bit", action="store_true", help="load the pretrained model in 8 bits (bitsandbytes)")
+    parser.add_argument(
+        "--resume", action="store_true", help="do not repeat the stages before PPO that an earlier run has finished"
+    )
+    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of local copies of the data sets")
     parser.add_argument("--data", type=Path, default=TrainArgs.data, help="folder of the prepared data sets")
-    parser.add_argument("--models", type=Path, default=TrainArgs.models, help="folder of the stages' models")
+    parser.add_argument(
+        "--models", type=Path, default=TrainArgs.models, help="folder of the models and histories of the stages"
+    )
     parser.add_argument("--artifacts", type=Path, default=ARTIFACTS, help="folder of the artifacts")
     parser.add_argument("--threads", type=int, default=TrainArgs.threads, help="processor threads")
     args = TrainArgs(**vars(parser.parse_args(argv)))

@@ -12,8 +12,8 @@ def test_an_adaptive_step_is_as_computed_by_hand() -> None:
     assert controller.step(0.0, 100) == pytest.approx(0.1 * 1.01 * 1.02 * 0.98)
 
 
-def test_the_raw_rule_multiplies_above_the_target_and_divides_below_half_of_it() -> None:
-    controller = FactorKL(target=4.0, beta=0.1, raw=True)
+def test_the_unsmoothed_rule_multiplies_above_the_target_and_divides_below_half_of_it() -> None:
+    controller = FactorKL(target=4.0, beta=0.1, unsmoothed=True)
 
     assert controller.step(4.1, 1) == pytest.approx(0.15)
     assert controller.step(3.0, 1) == pytest.approx(0.15), "constant between half of the target and the target"
@@ -46,13 +46,13 @@ def test_kl_of_a_policy_that_responds_with_delay_is_held_near_the_target(control
     assert 0.5 * 4 <= np.mean(history[150:]) <= 1.2 * 4
 
 
-def test_the_raw_rule_lowers_beta_before_the_policy_has_moved() -> None:
-    raw, smoothed = FactorKL(4.0, beta=0.1, raw=True), FactorKL(4.0, beta=0.1)
+def test_the_unsmoothed_rule_lowers_beta_before_the_policy_has_moved() -> None:
+    unsmoothed, smoothed = FactorKL(4.0, beta=0.1, unsmoothed=True), FactorKL(4.0, beta=0.1)
     for _ in range(10):
-        raw.step(0.1, 1)
+        unsmoothed.step(0.1, 1)
         smoothed.step(0.1, 1)
 
-    assert raw.beta < 0.002
+    assert unsmoothed.beta < 0.002
     assert smoothed.beta == 0.1
 
 

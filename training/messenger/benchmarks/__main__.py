@@ -1,8 +1,8 @@
-"""Compare with TRL's PPO: python -m training.messenger.benchmarks [--sft FOLDER] [--reward FOLDER] [--seeds N] ...
+"""Compare with TRL's PPO: python -m training.messenger.benchmarks [--seeds N] [--updates N] …
 
-All learners start with the same SFT model and equal adapters, and learn from the same reward model and prompts, in as
-many texts and updates, with a constant β; none gets the shield's rules. The seeds are run in turn, each with all
-learners, so that a busy minute of the machine affects them all. Writes messenger_rivals.json.
+All learners start with the same SFT model and equal adapters, and train with the same reward model, prompts, number of
+texts and of updates, and a constant β; none is penalised for breaking the shield's rules. All learners run with one
+seed before the next seed, so that other load on the machine affects them alike. Writes messenger_rivals.json.
 """
 
 import json
@@ -43,11 +43,11 @@ LIBRARIES = ("torch", "trl", "transformers", "peft", "accelerate", "numpy")
 
 
 def benchmark(options: Namespace, args: TextPPOArgs) -> Iterator[BenchmarkRun]:
-    """The runs, as they finish."""
+    """The runs, in the order in which they finish."""
     reward_model, sft = BenchmarkRewardModel.from_lm(load(options.reward)), load(options.sft)
     torch.manual_seed(0)
-    normalise(reward_model, sft, sample_briefs(np.random.default_rng(41), options.fresh), args.max_new_tokens)
-    eval_briefs = sample_briefs(np.random.default_rng(42), options.fresh, held_out=True)
+    normalise(reward_model, sft, sample_briefs(np.random.default_rng(41), options.eval_prompts), args.max_new_tokens)
+    eval_briefs = sample_briefs(np.random.default_rng(42), options.eval_prompts, held_out=True)
     for seed, (name, train) in product(range(options.seeds), LEARNERS.items()):
         seeded = replace(args, seed=seed)
         trained = train(load(options.sft), reward_model, training_briefs(seeded), seeded)
@@ -61,12 +61,23 @@ def main() -> None:
     parser.add_argument(
         "--reward", type=Path, default=Path("models/messenger/reward"), help="folder of the reward model"
     )
-    parser.add_argument("--updates", type=int, default=10, help="rollouts, and updates by them")
-    parser.add_argument("--texts", type=int, default=TextPPOArgs.batch_size, help="texts of a rollout")
-    parser.add_argument("--learning-rate", type=float, default=TextPPOArgs.learning_rate, help="of the adapters")
+    parser.add_argument("--updates", type=int, default=10, help="number of rollouts; each is followed by an update")
+    parser.add_argument("--texts", type=int, default=TextPPOArgs.batch_size, help="texts in a rollout")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=TextPPOArgs.learning_rate,
+        help="initial learning rate of the adapters, decayed linearly to 0",
+    )
     parser.add_argument("--beta", type=float, default=TextPPOArgs.kl_coef, help="coefficient of the KL divergence")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each learner")
-    parser.add_argument("--fresh", type=int, default=512, help="held-out prompts of the evaluation")
+    parser.add_argument(
+        "--fresh",
+        dest="eval_prompts",
+        type=int,
+        default=512,
+        help="new prompts to normalise the reward model on, and as many held-out prompts to evaluate on",
+    )
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
     options = parser.parse_args()
@@ -85,7 +96,7 @@ def main() -> None:
         print(f"{run.name}, seed {run.seed}: {speed}, score {run.score:.2f}, KL {run.kl:.2f}", flush=True)
     report: dict[str, Any] = {
         "threads": options.threads,
-        "fresh": options.fresh,
+        "fresh": options.eval_prompts,
         "seeds": options.seeds,
         "settings": settings(args),
         "versions": {library: version(library) for library in LIBRARIES},

@@ -1,4 +1,4 @@
-"""What all learners of the comparison share: reward model, timer, evaluation of their texts, and summary."""
+"""Shared by all learners of the comparison: reward model, timer, evaluation of their texts, and summary."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ from torch import nn
 from services.messenger.prompt import build_prompt
 from shared.messages import Brief
 from training.messenger.lm import LM, decode, has_eos, sample, vocabulary_logprobs
-from training.messenger.ppo import PROMPT_TOKENS, TextPPOArgs, exact_kl
+from training.messenger.ppo import MAX_PROMPT_TOKENS, TextPPOArgs, exact_kl
 from training.messenger.reward import RewardModel
 from training.statistics import interval_over_seeds
 
 BATCH_SIZE = 128
-"""Texts that are sampled at once."""
+"""Texts sampled together."""
 METRICS = ("tokens_per_second", "tokens_per_processor_second", "score", "kl", "objective", "ended")
 
 
@@ -34,7 +34,7 @@ class BenchmarkRewardModel(RewardModel):
 
 
 class TokenScorer(nn.Module):
-    """A score at each token, in the shape that TRL asks of reward and value models."""
+    """Scores each token, with the interface that TRL's PPO expects of reward and value models."""
 
     base_model_prefix = "backbone"
 
@@ -50,7 +50,7 @@ class TokenScorer(nn.Module):
 
 
 class TRLRewardModel(TokenScorer):
-    """Scores only end-of-text tokens: a text without one gets TRL's penalty alone, as in this project."""
+    """Scores end-of-text tokens only: a text without one gets TRL's penalty in place of a score, as in this project."""
 
     def __init__(self, reward_model: BenchmarkRewardModel) -> None:
         super().__init__(reward_model.lm.base_model, reward_model.linear())
@@ -66,13 +66,16 @@ class TRLRewardModel(TokenScorer):
 
 @dataclass
 class Duration:
+    """Set when the context of `timer` ends."""
+
     seconds: float = 0.0
     processor_seconds: float = 0.0
-    """Of all threads of this process; other processes do not count."""
+    """Processor time of all threads of this process."""
 
 
 @contextmanager
 def timer() -> Iterator[Duration]:
+    """Measure the duration of the context."""
     duration = Duration()
     start, processor = time.perf_counter(), time.process_time()
     yield duration
@@ -82,23 +85,23 @@ def timer() -> Iterator[Duration]:
 class TrainedModel(NamedTuple):
     lm: LM
     tokens: int
-    """Sampled while training, the ends of text included."""
+    """Number of tokens sampled in training, end-of-text tokens included."""
     duration: Duration
 
 
 class TextMetrics(NamedTuple):
-    """Of texts to held-out prompts."""
+    """Means over texts to held-out prompts; the field names are keys of the report."""
 
     score: float
     """Mean score of the reward model; texts of the SFT model have mean 0 and standard deviation 1."""
     kl: float
     """Divergence from the SFT model in nats per text, exact at each token."""
     ended: float
-    """Share of the texts with an end."""
+    """Share of the texts with an end-of-text token."""
 
 
 class BenchmarkRun(NamedTuple):
-    """One learner with one seed; the field names are keys of the report."""
+    """One run of a learner; the field names are keys of the report."""
 
     name: str
     seed: int
@@ -109,7 +112,7 @@ class BenchmarkRun(NamedTuple):
     kl: float
     ended: float
     objective: float
-    """What all learners maximise: score − β · KL."""
+    """The objective of all learners: score − β · KL."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -129,7 +132,7 @@ def normalise(reward_model: BenchmarkRewardModel, sft: LM, briefs: Sequence[Brie
     """Normalise the reward model on texts of the SFT model."""
     prompts = [build_prompt(brief) for brief in briefs]
     texts = [text for batch in _batches(prompts) for text in decode(sft.tokenizer, sample(sft, batch, max_new_tokens))]
-    scores = reward_model.score(prompts, [f" {text}" for text in texts], max_new_tokens + PROMPT_TOKENS)
+    scores = reward_model.score(prompts, [f" {text}" for text in texts], max_new_tokens + MAX_PROMPT_TOKENS)
     reward_model.normalise(scores)
 
 
@@ -137,13 +140,13 @@ def normalise(reward_model: BenchmarkRewardModel, sft: LM, briefs: Sequence[Brie
 def evaluate(
     lm: LM, sft: LM, reward_model: BenchmarkRewardModel, briefs: Sequence[Brief], max_new_tokens: int
 ) -> TextMetrics:
-    """Sample a text to each brief, with the same seed for all learners, and measure it."""
+    """Metrics of a text to each brief, sampled with the same seed for all learners."""
     torch.manual_seed(0)
     rows: list[tuple[float, ...]] = []
     for prompts in _batches([build_prompt(brief) for brief in briefs]):
         batch = sample(lm, prompts, max_new_tokens)
         texts = [f" {text}" for text in decode(lm.tokenizer, batch)]
-        scores = reward_model.score(prompts, texts, max_new_tokens + PROMPT_TOKENS)
+        scores = reward_model.score(prompts, texts, max_new_tokens + MAX_PROMPT_TOKENS)
         policy, reference = vocabulary_logprobs(lm.model, batch), vocabulary_logprobs(sft.model, batch)
         kl = exact_kl(policy, reference, batch).sum(dim=1)
         rows += zip(scores.tolist(), kl.tolist(), has_eos(lm.tokenizer, batch).tolist(), strict=True)
@@ -187,7 +190,7 @@ def summary(runs: Sequence[BenchmarkRun]) -> dict[str, Any]:
 
 
 def _relative(ours: Sequence[BenchmarkRun], others: Sequence[BenchmarkRun]) -> dict[str, Any]:
-    """Ratios of the speeds, differences of the rest."""
+    """Ratios of speeds, and differences of score and objective."""
 
     def paired(compare: Callable[[float, float], float], metric: str) -> dict[str, float | None]:
         pairs = zip(ours, others, strict=True)
@@ -200,22 +203,22 @@ def _relative(ours: Sequence[BenchmarkRun], others: Sequence[BenchmarkRun]) -> d
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """A line per learner; where there are several seeds, with 95 % intervals."""
-    head = ("", "tokens/second", "tokens/processor second", "score", "KL", "score - β KL", "ended")
+    """A line for each learner, with 95 % intervals if there are several seeds."""
+    header = ("", "tokens/second", "tokens/processor second", "score", "KL", "score - β KL", "ended")
     decimals = (0, 0, 2, 2, 2, 3)
     rows = [
         [name, *(_cell(metrics[metric], places) for metric, places in zip(METRICS, decimals, strict=True))]
         for name, metrics in report["learners"].items()
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)
     )
 
 
-def _cell(measured: Mapping[str, float | None], decimals: int) -> str:
+def _cell(estimate: Mapping[str, float | None], decimals: int) -> str:
     mean, low, high = (
-        None if measured[end] is None else f"{measured[end]:,.{decimals}f}" for end in ("mean", "low", "high")
+        None if estimate[name] is None else f"{estimate[name]:,.{decimals}f}" for name in ("mean", "low", "high")
     )
     return f"{mean}" if low is None else f"{mean} [{low}, {high}]"
 

@@ -1,4 +1,4 @@
-"""TRL's PPO: with this project's settings where TRL has them, and with value model and optimizer of its examples."""
+"""TRL's PPO as two learners: with this project's settings, and with the value model and optimizer of TRL's examples."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -25,7 +25,7 @@ from training.messenger.ppo import Critic, TextPPOArgs
 
 
 class ClippedAdam(torch.optim.Adam):
-    """Clips the gradient norm of each model, as this project does; TRL's PPO has no setting for it."""
+    """Adam that clips the gradient norm of each model, as this project does; TRL's PPO has no setting for it."""
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         for group in self.param_groups:
@@ -52,7 +52,7 @@ def train_with_equal_settings(
 def train_as_in_examples(
     sft: LM, reward_model: BenchmarkRewardModel, briefs: Sequence[Brief], args: TextPPOArgs
 ) -> TrainedModel:
-    """With TRL's own optimizer, and a value model that starts as the reward model and learns with all weights."""
+    """With TRL's own optimizer, and a value model that starts as the reward model and has only trainable weights."""
     value_model = TokenScorer(deepcopy(reward_model.lm.base_model), reward_model.linear()).requires_grad_(True)
     return _train(LM(add_adapters(sft.model, args.seed), sft.tokenizer), value_model, reward_model, briefs, args)
 
@@ -120,7 +120,7 @@ def _config(args: TextPPOArgs, folder: str, options: Mapping[str, Any]) -> PPOCo
 
 
 def _count_tokens(lm: LM) -> list[int]:
-    """A list that gets the number of sampled tokens at each call of `generate`; TRL does not count them."""
+    """A list to which each call of `generate` appends the number of sampled tokens; TRL does not count them."""
     token_counts: list[int] = []
     generate = lm.model.generate
 

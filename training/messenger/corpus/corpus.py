@@ -1,7 +1,6 @@
-"""The synthetic corpus: briefs of invented customers, and the messages that a good or a careless copywriter writes.
+"""The synthetic corpus: briefs of invented customers, and messages to them, good ones and flawed ones.
 
-A grammar generates it, so it says nothing about what people prefer; it is a narrow language that a small model can
-learn completely.
+A grammar generates it, so it says nothing about what people prefer; its language is narrow enough for a small model.
 """
 
 from collections.abc import Sequence
@@ -32,14 +31,14 @@ HELD_OUT_NAMES = (
 """Names of customers that no model is trained on."""
 PLANS = ["Basic", "Plus", "Pro", "Essential", "Family", "Fiber 600", "Fiber 1000", "Mobile M", "Starter", "Unlimited"]
 KNOWN_SHARE = 0.75
-"""Share of the customers for whom a fact is known, for each fact."""
+"""Share of the customers for whom a fact is known; the same for each fact."""
 OFFER_SHARE = 0.6
 """Share of the briefs with an offer."""
 FIRST_EXPIRY, EXPIRY_DAYS = date(2025, 1, 1), 730
-"""Offers expire within this many days from the first."""
+"""Offers expire within EXPIRY_DAYS from FIRST_EXPIRY."""
 
 MIN_LENGTH, MAX_LENGTH = 60, 160
-"""Characters of a text in slots. A slot is about as long as its value; the shield allows 200 with long names."""
+"""Characters of a text before slots are filled. A slot is about as long as its value; the shield allows 200."""
 FORMAL_SHARE = 0.3
 """Share of the messages in formal language."""
 
@@ -63,7 +62,7 @@ def _sample_brief(rng: np.random.Generator, names: Sequence[str]) -> Brief:
 
 
 def write_message(brief: Brief, rng: np.random.Generator, flawed_share: float = 0.0) -> str:
-    """A message in slots; with probability `flawed_share` it has one flaw."""
+    """A message with slots; with probability `flawed_share` it has one flaw."""
     flaw = pick(rng, flaws.applicable(brief)) if rng.random() < flawed_share else None
     formal = rng.random() < FORMAL_SHARE
     while True:

@@ -1,6 +1,6 @@
-"""Flaws of badly written messages: each is a function that spoils the sentences of a good message.
+"""Flaws of badly written messages: each is a function that adds a flaw to the sentences of a good message.
 
-Those in RULE_BREAKING violate a rule of the shield; those in LOW_QUALITY are permitted, but make the message worse.
+Those in RULE_BREAKING violate a rule of the shield; those in LOW_QUALITY break no rule, but make the message worse.
 """
 
 from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ def applicable(brief: Brief) -> Sequence[Flaw]:
 
 
 def insert_sentence(phrases: Sequence[str]) -> Flaw:
-    """The flaw of one sentence of these too many, as the last or before the last."""
+    """The flaw of a superfluous sentence of these, as the last or before the last."""
 
     def flaw(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
         inserted = sample_phrase(rng, phrases, slot_values(brief))
@@ -113,7 +113,7 @@ def omit_name(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> S
 
 
 def omit_instructions(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
-    """An offer without how to accept it, and often without its expiry; or no question at all."""
+    """An offer that does not say how to accept it or until when; or, without an offer, no question."""
     phrases = OFFERS_WITHOUT_INSTRUCTIONS if brief.offer_percentage else STATEMENTS_WITHOUT_QUESTION
     replacement = sample_phrase(rng, phrases, slot_values(brief))
     return _plain_greeting(brief) | {
@@ -132,7 +132,7 @@ def ignore_concern(sentences: Sentences, brief: Brief, rng: np.random.Generator)
 
 
 def impersonal_tone(sentences: Sentences, brief: Brief, rng: np.random.Generator) -> Sentences:
-    """Officialese in place of thanks and warmth."""
+    """Bureaucratic language in place of thanks and warmth."""
     remaining = {
         role: sentence
         for role, sentence in _without_name(sentences).items()

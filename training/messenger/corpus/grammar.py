@@ -1,4 +1,4 @@
-"""The grammar of the corpus: the sentences of a message, their order, and how they become a text in slots."""
+"""The grammar of the corpus: the sentences of a message, their order, and how they become a text with slots."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -33,7 +33,7 @@ CALLS_TO_ACTION = ("offer", "concern_offer", "concern_question", "question")
 
 T = TypeVar("T")
 _choice = re.compile(r"\{([^{}]*)\}")
-_stop = re.compile(r"[.?!]")
+_sentence_end = re.compile(r"[.?!]")
 _contraction = re.compile(r"(?:'(?:d|ll|re|ve|s been|s)|n't)\b")
 _full_form = {
     "'d": " would",
@@ -47,11 +47,12 @@ _full_form = {
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """One of the options, with equal probability."""
     return options[int(rng.integers(len(options)))]
 
 
 def sample_phrase(rng: np.random.Generator, options: Sequence[str], known_slots: Collection[str]) -> str:
-    """One of the phrases, its `{a|b}` choices made, which needs no slot but the known ones."""
+    """A random phrase of those that use known slots only, with a random option for each choice `{a|b}`."""
     while True:
         phrase = _choice.sub(lambda choice: pick(rng, choice[1].split("|")), pick(rng, options))
         if all(slot in known_slots for slot in SLOT_PATTERN.findall(phrase)):
@@ -59,7 +60,7 @@ def sample_phrase(rng: np.random.Generator, options: Sequence[str], known_slots:
 
 
 def sample_sentences(brief: Brief, rng: np.random.Generator, formal: bool) -> Sentences:
-    """Random sentences of a message. Where a customer of known name is not greeted, a sentence names them."""
+    """Random sentences of a message. Without a greeting, the first sentence has the customer's name, if it is known."""
     order = pick(rng, ORDERS[brief.offer_percentage > 0]).split() + ["ending"] * (rng.random() < 0.3)
     sentences = {role: sample_sentence(role, brief, rng) for role in order}
     has_name = bool(brief.first_name)
@@ -67,7 +68,7 @@ def sample_sentences(brief: Brief, rng: np.random.Generator, formal: bool) -> Se
         greetings = phrases.FORMAL_GREETINGS if formal else phrases.GREETINGS
         return {"greeting": pick(rng, greetings[has_name])} | sentences
     if has_name:
-        sentences[order[0]] = _stop.sub(r", [NAME]\g<0>", sentences[order[0]], count=1)
+        sentences[order[0]] = _sentence_end.sub(r", [NAME]\g<0>", sentences[order[0]], count=1)
     return sentences
 
 

@@ -5,6 +5,7 @@ Written for this project in the style of common retention messages; none comes f
 
 
 def lines(text: str) -> tuple[str, ...]:
+    """The lines of a multi-line string, without the first and the last line break."""
     return tuple(text.strip().split("\n"))
 
 
@@ -56,7 +57,7 @@ there's [OFFER] off your next {bill|[PLAN] bill} {waiting for|set aside for} you
 you can have [OFFER] off your next {bill|[PLAN] bill}. {Just reply|Simply reply|Reply} KEEP by [EXPIRY].
 we're offering you [OFFER] off your next bill. To accept, {please |}reply KEEP by [EXPIRY].
 """)
-"""The offer, its expiry and how to accept it, each once; these may follow a lead (`topics.LEADS`)."""
+"""The offer, its expiry and how to accept it, each once; they may follow one of `topics.LEADS`."""
 OFFERS = OFFERS_AFTER_LEAD + lines("""
 {take|enjoy|have} [OFFER] off your next {bill|[PLAN] bill}: {just |please |}reply KEEP by [EXPIRY].
 {just reply|please reply|reply} KEEP by [EXPIRY] {for|to get|to take} [OFFER] off your next {bill|[PLAN] bill}.

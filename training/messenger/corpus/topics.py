@@ -1,4 +1,4 @@
-"""Phrases of the corpus about a customer's concern (price, service or contract), and those for none. See `phrases`."""
+"""Phrases of the corpus about price, service, contract or no concern, in the notation of `phrases`."""
 
 from training.messenger.corpus.phrases import lines
 

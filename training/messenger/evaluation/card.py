@@ -12,7 +12,7 @@ reward model that ranks its candidates. `{made_by}` trained the base model, SFT,
 
 ## Use
 
-It writes the text of a contact that has been decided elsewhere, in slots that the messenger fills: it never sees a
+It writes the text of a contact that the policy has decided, with slots that the messenger fills: it never sees a
 customer's facts. The shield checks every text before it is sent; where it stops a text, a template replaces it.
 
 ## Metrics
@@ -21,7 +21,7 @@ customer's facts. The shield checks every text before it is sent; where it stops
 |---|---|
 | win rate of PPO against SFT by the held-out rubric | {win_rate} (95 %: {win_rate_low} to {win_rate_high}) |
 | the same, length-controlled | {win_rate_at_equal_length} |
-| win rate of what serves, the better of two candidates, against SFT | {win_rate_served} |
+| win rate of the served text, the better of two candidates, against SFT | {win_rate_served} |
 | accuracy of the reward model on the rubric's preferences; the highest possible | {rm_accuracy}, {rm_ceiling} |
 | accuracy of a reward model on human preferences (HH-RLHF, test split) | {rm_people_accuracy} |
 | accuracy of preferring the longer text there | {rm_people_longer} |
@@ -34,21 +34,21 @@ customer's facts. The shield checks every text before it is sent; where it stops
 ## Limits
 
 - **No person has judged these messages.** Preferences come from a stated rubric
-  (`training/messenger/evaluation/rubric.py`) with noise, and another rubric judges the win rates. They show that every
+  (`training/messenger/evaluation/rubric.py`) with noise, and another rubric decides the win rates. They show that every
   stage works, not that customers like the messages or stay because of them.
 - The corpus is a grammar: the model knows the narrow language of these messages, in English, and nothing else.
-- On the human preferences of HH-RLHF a model this small, which has read only its grammar, is no better than chance;
-  that reward model writes nothing and is not part of the artifact.
+- On the human preferences of HH-RLHF a model this small, trained on its grammar alone, is no better than chance;
+  that reward model is not used and not part of the artifact.
 - No pretrained model was available where it was trained. The same stages take one by name: `--model facebook/opt-350m`.
 """
 
 
 def card(manifest: Manifest) -> str:
     """Raises `KeyError` for a metric that is missing."""
-    words = {"version": manifest.version, "made_by": manifest.made_by}
+    texts = {"version": manifest.version, "made_by": manifest.made_by}
 
     def number(name: str) -> str:
         value = manifest.metrics[name]
         return f"{value:.0f}" if name == "unsafe_sent" else f"{value:.3f}"
 
-    return re.sub(r"{(\w+)}", lambda slot: words.get(slot[1]) or number(slot[1]), CARD)
+    return re.sub(r"{(\w+)}", lambda slot: texts.get(slot[1]) or number(slot[1]), CARD)

@@ -1,6 +1,6 @@
 """Evaluate the message writer: python -m training.messenger.evaluation.evaluate [--artifacts DIR] [--reports DIR]
 
-Writes messenger.html for people and messenger.json for programs. Needs the artifact alone.
+Writes messenger.html for people and messenger.json for programs. Only the artifact is read; `assess` measures it.
 """
 
 import sys
@@ -20,11 +20,15 @@ def main() -> None:
     parser.add_argument("--artifacts", type=Path, default=Settings().artifacts, help="folder of the artifacts")
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
     parser.add_argument(
-        "--sent", type=int, default=CUSTOMERS, help="customers whose messages go through messenger and shield"
+        "--sent",
+        dest="customers",
+        type=int,
+        default=CUSTOMERS,
+        help="customers whose messages go through messenger and shield",
     )
     args = parser.parse_args()
     try:
-        evaluation = assess(args.artifacts, args.sent)
+        evaluation = assess(args.artifacts, args.customers)
     except ArtifactError as error:
         sys.exit(str(error))
     report.write(evaluation, args.reports)

@@ -1,7 +1,7 @@
-"""The held-out rubric, which judges texts and is never trained on.
+"""The held-out rubric, which scores texts in the evaluation and is never trained on.
 
 Its traits and words differ from the training rubric's, so a policy that only exploits that rubric gains little here.
-Traits are measured on the text in slots. It is not a person: that people agree with it remains to be shown.
+Traits are measured on the text before its slots are filled. Whether people agree with the rubric was not examined.
 """
 
 import re
@@ -24,15 +24,18 @@ CLICHES = (
     r"|we're here|always here|keep (?:us going|you smiling)|making you|worthwhile|favourite|goes without saying"
     r"|end of the day|a little extra|on the wallet|your trust"
 )
-SENDER, READER = set("we we'd we'll we're we've us our".split()), set("you you'd you'll you're you've your".split())
+SENDER_PRONOUNS, READER_PRONOUNS = (
+    set("we we'd we'll we're we've us our".split()),
+    set("you you'd you'll you're you've your".split()),
+)
 
 _sentence = re.compile(r"(?<=[.?!:])\s+")
 _word = re.compile(r"[a-z']+")
 _vowels = re.compile(r"[aeiouy]+")
 _concerns = {concern: re.compile(rf"\b(?:{words})", re.I) for concern, words in CONCERNS.items()}
 _cliches = re.compile(CLICHES, re.I)
-_courtesies = re.compile(r"\b(?:please|thank|would|could|can we|if you|you can|hope|welcome)", re.I)
-_orders = re.compile(r"\b(?:must|have to|need to|now|at once|don't|do it)\b|!", re.I)
+_polite_words = re.compile(r"\b(?:please|thank|would|could|can we|if you|you can|hope|welcome)", re.I)
+_commands = re.compile(r"\b(?:must|have to|need to|now|at once|don't|do it)\b|!", re.I)
 _calls_to_answer = re.compile(r"\breply|\bwrite|\btell|\?", re.I)
 
 
@@ -53,12 +56,15 @@ def readable(brief: Brief, text: ParsedText) -> float:
 
 def about_reader(brief: Brief, text: ParsedText) -> float:
     """Twice the reader's share of the pronouns for sender and reader, at most 1."""
-    sender, reader = (sum(word in pronouns for words in text.words for word in words) for pronouns in (SENDER, READER))
+    sender, reader = (
+        sum(word in pronouns for words in text.words for word in words)
+        for pronouns in (SENDER_PRONOUNS, READER_PRONOUNS)
+    )
     return min(2 * reader / (sender + reader), 1.0) if reader else 0.0
 
 
 def call_last(brief: Brief, text: ParsedText) -> float:
-    """1 where the last sentence says how to accept or answer; half where one more sentence follows."""
+    """1 if the last sentence says how to accept or answer, half if the one before it does."""
     calls = [
         "KEEP" in sentence if brief.offer_percentage else bool(_calls_to_answer.search(sentence))
         for sentence in text.sentences[-2:]
@@ -67,11 +73,11 @@ def call_last(brief: Brief, text: ParsedText) -> float:
 
 
 def addresses_concern(brief: Brief, text: ParsedText) -> float:
-    """1 where any word is about the concern, in this rubric's own words."""
+    """1 if any word of CONCERNS is about the brief's concern, or if the brief has none."""
     return float(not brief.concern or bool(_concerns[brief.concern].search(text.text)))
 
 
-def original(brief: Brief, text: ParsedText) -> float:
+def no_cliches(brief: Brief, text: ParsedText) -> float:
     """Half less for each cliché."""
     return max(0.0, 1 - 0.5 * sum(1 for _ in _cliches.finditer(text.text)))
 
@@ -84,20 +90,20 @@ def rhythm(brief: Brief, text: ParsedText) -> float:
 
 
 def polite(brief: Brief, text: ParsedText) -> float:
-    """Half for each courtesy, at most two; 0 where the text gives orders."""
-    return 0.0 if _orders.search(text.text) else min(0.5 * sum(1 for _ in _courtesies.finditer(text.text)), 1.0)
+    """Half for each polite word, at most two; 0 if the text gives a command."""
+    return 0.0 if _commands.search(text.text) else min(0.5 * sum(1 for _ in _polite_words.finditer(text.text)), 1.0)
 
 
 def complete(brief: Brief, text: ParsedText) -> float:
-    """1 where the text says what is offered, until when and how to accept it; without an offer, where it asks."""
+    """1 if the text says what is offered, until when and how to accept it; without an offer, if it asks a question."""
     needed = ("[OFFER]", "[EXPIRY]", "KEEP") if brief.offer_percentage else ("?",)
     return float(all(element in text.text for element in needed))
 
 
 TRAITS: tuple[Callable[[Brief, ParsedText], float], ...] = (
-    *(readable, about_reader, call_last, addresses_concern, original, rhythm, polite, complete),
+    *(readable, about_reader, call_last, addresses_concern, no_cliches, rhythm, polite, complete),
 )
-"""Each in [0, 1], with equal weights."""
+"""Functions with values in [0, 1], of equal weights."""
 
 
 def parse(text: str) -> ParsedText:
@@ -112,7 +118,7 @@ def score(brief: Brief, text: str) -> float:
 
 
 def win_rates(briefs: Sequence[Brief], texts_a: Sequence[str], texts_b: Sequence[str]) -> dict[str, WinRate]:
-    """How often a scores higher than b, for texts of the same brief: "all" of them, and by segment ("offer, price")."""
+    """How often a scores higher than b, for texts to the same brief: over "all", and by segment ("offer, price")."""
     triples = list(zip(briefs, texts_a, texts_b, strict=True))
     differences = np.array([score(brief, a) - score(brief, b) for brief, a, b in triples])
     wins = np.where(np.isclose(differences, 0), 0.5, differences > 0)

@@ -1,4 +1,4 @@
-"""The report on the message writer: a page for people and a file for programs, both of one evaluation."""
+"""The report on the message writer: messenger.html, a page for people, and messenger.json for programs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ from training.messenger.evaluation.win_rate import WinRate
 from training.report.page import bullet_list, document, figures, heading, paragraph, table
 from training.statistics import Estimate
 
-WRITERS = {"sft": "SFT", "ppo": "PPO, one candidate", "served": "as served", "template": "template"}
-EXAMPLES = 20
+WRITER_TITLES = {"sft": "SFT", "ppo": "PPO, one candidate", "served": "as served", "template": "template"}
+NUM_EXAMPLES = 20
 LIMITS = (
     "Preferences follow a rubric that is stated in training/messenger/evaluation/rubric.py, with noise; another rubric,"
-    " which nothing was trained on, judges the win rates. Neither is a person. Until preferences of people are"
+    " which no model was trained on, decides the win rates. Neither is a person. Until preferences of people are"
     " available, this shows that the pipeline works, not that customers like the messages or that fewer of them leave.",
     "The corpus is a synthetic grammar: the model knows its narrow language and no other.",
-    "SFT's texts were sampled when it was trained; PPO's were written for this report, by the models that serve.",
+    "SFT's texts were sampled when it was trained; PPO's were sampled for this report, from the served artifact.",
 )
 
 
@@ -29,7 +29,7 @@ class Aim(NamedTuple):
     value: float
     low: float
     high: float
-    """Bounds between which the value should lie."""
+    """The aim is reached if the value is from low to high."""
 
     @property
     def verdict(self) -> str:
@@ -37,7 +37,7 @@ class Aim(NamedTuple):
 
 
 def aims(evaluation: Evaluation) -> Iterator[Aim]:
-    """Their names are keys of messenger.json."""
+    """The aims; their names are keys of messenger.json."""
     ppo, reward, unbounded = evaluation.history["ppo"], evaluation.history["reward"], float("inf")
     win_rate, statistics = evaluation.win_rates["ppo against sft"]["all"], evaluation.statistics["ppo"]
     sent = evaluation.sent.total() - evaluation.sent["unsafe"]
@@ -80,7 +80,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def manifest_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """The metrics of the manifest and the model card."""
+    """Metrics for the manifest and the model card."""
     win_rate = evaluation.win_rates["ppo against sft"]["all"]
     metrics = {
         "win_rate": win_rate.wins.mean,
@@ -136,7 +136,7 @@ def page(evaluation: Evaluation) -> str:
         heading("Texts"),
         text_section(evaluation),
         heading("Examples"),
-        table(f"The first {EXAMPLES} of the compared texts", ("brief", "SFT", "PPO"), example_rows(evaluation)),
+        table(f"The first {NUM_EXAMPLES} of the compared texts", ("brief", "SFT", "PPO"), example_rows(evaluation)),
         heading("Adversarial customers"),
         table(
             "Names as they arrived, and the message sent",
@@ -146,8 +146,8 @@ def page(evaluation: Evaluation) -> str:
     )
 
 
-def _share(measured: Estimate) -> str:
-    return f"{measured.mean:.1%} ({measured.low:.1%} to {measured.high:.1%})"
+def _share(estimate: Estimate) -> str:
+    return f"{estimate.mean:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
 
 
 def win_rate_table(name: str, by_segment: Mapping[str, WinRate]) -> str:
@@ -155,8 +155,8 @@ def win_rate_table(name: str, by_segment: Mapping[str, WinRate]) -> str:
         [segment, f"{win_rate.pairs:,}", _share(win_rate.wins), _share(win_rate.length_controlled)]
         for segment, win_rate in by_segment.items()
     )
-    head = ("segment", "pairs", "win rate", "length-controlled")
-    return table(f"{name}: win rate by the held-out rubric", head, rows)
+    header = ("segment", "pairs", "win rate", "length-controlled")
+    return table(f"{name}: win rate by the held-out rubric", header, rows)
 
 
 def training_section(history: Mapping[str, Any]) -> str:
@@ -166,15 +166,18 @@ def training_section(history: Mapping[str, Any]) -> str:
         ["people (HH-RLHF)", f"{human['accuracy']:.3f}", "not known", f"{human['longer']:.3f}"],
     ]
     charts = [
-        (reward_chart(ppo), "What PPO is rewarded for, and what it is penalised for."),
-        (kl_chart(ppo), f"The divergence and β; controller: {ppo['control']}."),
-        (loss_chart(history), "The base model and SFT."),
+        (reward_chart(ppo), "PPO is rewarded for the score and penalised for broken rules."),
+        (kl_chart(ppo), f"KL divergence from SFT and its coefficient β; controller: {ppo['control']}."),
+        (loss_chart(history), "Training loss of the base model and of SFT."),
     ]
     note = ""
     if "approx_kl" in ppo and "explained_variance" in ppo:
         charts += [
-            (update_chart(ppo), "How far each update moves the policy."),
-            (critic_chart(ppo), "How much of the returns the critic predicts, and how random the policy is."),
+            (update_chart(ppo), "Change of the policy by each update."),
+            (
+                critic_chart(ppo),
+                "Share of the variance of the returns that the critic explains, and entropy of the policy.",
+            ),
         ]
     else:
         note = paragraph("This run recorded neither the approximate KL of PPO's updates nor its explained variance.")
@@ -184,11 +187,11 @@ def training_section(history: Mapping[str, Any]) -> str:
         + note
         + table(
             "Reward models on held-out pairs; chance is 0.500",
-            ("preferences of", "accuracy", "highest possible", "preferring the longer"),
+            ("preferences of", "accuracy", "highest possible", "preferring the longer text"),
             rows,
         )
         + paragraph(
-            f"PPO sampled {ppo['tokens_per_second']:,.0f} tokens per second, learning included."
+            f"PPO sampled {ppo['tokens_per_second']:,.0f} tokens per second, updates included."
             f" Seconds per stage: {seconds}"
         )
     )
@@ -198,26 +201,27 @@ def text_section(evaluation: Evaluation) -> str:
     statistics = evaluation.statistics
     rules = sorted({rule for writer in statistics.values() for rule in writer.violations})
     rows: list[tuple[str, ...]] = [
-        (title, *(f"{getattr(statistics[writer], field):{form}}" for writer in WRITERS))
+        (title, *(f"{getattr(statistics[writer], field):{form}}" for writer in WRITER_TITLES))
         for title, field, form in (
-            ("distinct", "distinct", ".1%"),
-            ("characters", "length", ".0f"),
+            ("distinct texts", "distinct", ".1%"),
+            ("mean characters", "length", ".0f"),
             ("reading ease (Flesch)", "reading_ease", ".0f"),
-            ("grounded", "grounded", ".2%"),
+            ("all numbers and names are facts of the brief", "grounded", ".2%"),
             ("breaks a rule", "violation_rate", ".2%"),
         )
     ]
     rows += [
-        (f"rule: {rule}", *(str(statistics[writer].violations.get(rule, 0)) for writer in WRITERS)) for rule in rules
+        (f"rule: {rule}", *(str(statistics[writer].violations.get(rule, 0)) for writer in WRITER_TITLES))
+        for rule in rules
     ]
     sent = ", ".join(f"{writer} {number:,}" for writer, number in evaluation.sent.most_common())
     caption = f"{len(evaluation.briefs):,} texts per writer, before the shield"
-    return table(caption, ("", *WRITERS.values()), rows) + paragraph(
+    return table(caption, ("", *WRITER_TITLES.values()), rows) + paragraph(
         f"Sent through messenger and shield, by writer: {sent}."
     )
 
 
 def example_rows(evaluation: Evaluation) -> Iterator[list[str]]:
     texts = zip(evaluation.briefs, evaluation.texts["sft"], evaluation.texts["ppo"], strict=True)
-    for brief, sft, ppo in list(texts)[:EXAMPLES]:
+    for brief, sft, ppo in list(texts)[:NUM_EXAMPLES]:
         yield [segment(brief), *(render(text, brief) or f"(cannot be filled) {text}" for text in (sft, ppo))]

@@ -1,7 +1,8 @@
 """The training rubric: it defines which of two messages is better, until preferences of people are available.
 
-The reward model learns from preferences drawn from it with noise, so the true preferences are known to measure it by.
-Traits are measured on the text in slots, each about as long as its value. Word lists hold whole words.
+The reward model is trained on preferences sampled from its probabilities, so its accuracy can be compared with the
+highest possible one. Traits are measured on the text before its slots are filled; a slot is about as long as its value.
+Word lists hold whole words.
 """
 
 import re
@@ -14,7 +15,7 @@ from scipy.special import expit
 from shared.messages import Brief
 
 SCALE = 2.0
-"""Log-odds of a preference per point of difference; sets how often two readers agree (see `accuracy_ceiling`)."""
+"""Log-odds of a preference per point of difference in the weighted traits; the higher, the more readers agree."""
 
 CONCERNS = {
     "price": set(
@@ -50,20 +51,21 @@ _word = re.compile(r"[a-z']+|\[[a-z]+\]")
 
 class ParsedText(NamedTuple):
     text: str
+    """With slots that are not filled."""
     sentences: list[list[str]]
     """Words in lower case."""
     words: list[str]
 
 
-def name(brief: Brief, text: ParsedText) -> float:
-    """1 for the name among the first three words, half for later; without a known name, 1 for none."""
+def greets_by_name(brief: Brief, text: ParsedText) -> float:
+    """1 if the name is among the first three words, half if it is later; 1 without it if the brief has no name."""
     if not brief.first_name:
         return float("[name]" not in text.words)
     return 1.0 if "[name]" in text.words[:3] else 0.5 * ("[name]" in text.words)
 
 
-def concern(brief: Brief, text: ParsedText) -> float:
-    """1 where a word about the concern is among the first ten, falling to half at the 30th; 1 without a concern."""
+def mentions_concern(brief: Brief, text: ParsedText) -> float:
+    """1 if a word about the concern is among the first ten, falling to half at the 30th; 1 if the brief has none."""
     if not brief.concern:
         return 1.0
     words = CONCERNS[brief.concern]
@@ -94,6 +96,7 @@ def brevity(brief: Brief, text: ParsedText) -> float:
 
 
 def one_request(brief: Brief, text: ParsedText) -> float:
+    """1 for exactly one sentence with a request, 0.4 for two, otherwise 0."""
     requests = sum(not REQUEST_WORDS.isdisjoint(sentence) for sentence in text.sentences)
     return {0: 0.0, 1: 1.0, 2: 0.4}.get(requests, 0.0)
 
@@ -111,23 +114,23 @@ def warmth(brief: Brief, text: ParsedText) -> float:
     return max(0.0, 0.5 + 0.25 * min(warm, 2) - 0.5 * impersonal)
 
 
-def calm(brief: Brief, text: ParsedText) -> float:
+def no_pressure(brief: Brief, text: ParsedText) -> float:
     """Half less for each pushy word, and for each exclamation mark but the first."""
     return max(0.0, 1 - 0.5 * (sum(word in PUSHY_WORDS for word in text.words) + max(text.text.count("!") - 1, 0)))
 
 
 TRAITS: dict[str, tuple[float, Callable[[Brief, ParsedText], float], str]] = {
-    "name": (1.0, name, "people greeted by name read on"),
-    "concern": (2.0, concern, "customers see in the first line that the message is about their concern"),
+    "name": (1.0, greets_by_name, "people greeted by name read on"),
+    "concern": (2.0, mentions_concern, "customers see in the first line that the message is about their concern"),
     "call": (2.0, call_to_action, "a message that cannot be acted on has no effect, and repetition confuses"),
     "thanks": (1.0, thanks, "thanks for the time so far is a reason to stay"),
     "brevity": (1.5, brevity, "it is read on a phone at a glance; too short is curt"),
     "one request": (1.0, one_request, "one task is done, two are postponed"),
     "no repeats": (1.0, no_repeats, "repetition sounds mechanical"),
     "warmth": (1.0, warmth, "customers stay with people"),
-    "calm": (1.5, calm, "pressure costs trust"),
+    "calm": (1.5, no_pressure, "pressure costs trust"),
 }
-"""Weight, measure in [0, 1], and the reason."""
+"""Weight, function with values in [0, 1], and reason, by key in the reports."""
 
 
 def parse(text: str) -> ParsedText:
@@ -136,7 +139,7 @@ def parse(text: str) -> ParsedText:
 
 
 def traits(brief: Brief, text: str) -> dict[str, float]:
-    """Each in [0, 1]."""
+    """The value of each trait, in [0, 1]."""
     parsed = parse(text)
     return {trait: measure(brief, parsed) for trait, (_, measure, _) in TRAITS.items()}
 
@@ -154,7 +157,7 @@ def preference_probabilities(briefs: Sequence[Brief], texts_a: Sequence[str], te
 
 
 def sample_labels(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[n], whether a is preferred, drawn from its probability, as readers differ."""
+    """[n], whether a is preferred, sampled with its probability, as readers differ."""
     return rng.random(len(probabilities)) < probabilities
 
 

@@ -8,16 +8,16 @@ from scipy.special import expit
 from training.statistics import Estimate, Z, wilson_interval
 
 NEWTON_STEPS = 30
-"""Ten are enough where there are wins on both sides."""
+"""Upper bound; ten are enough if both sides win some pairs."""
 
 
 class WinRate(NamedTuple):
-    """Of the first writer; a tie is half a win."""
+    """Win rate of the first of two writers; a tie counts half."""
 
     pairs: int
     wins: Estimate
     length_controlled: Estimate
-    """As it would be for texts of equal length."""
+    """Estimated win rate for texts of equal length."""
 
 
 def win_rate(wins: np.ndarray, length_differences: np.ndarray) -> WinRate:
@@ -31,8 +31,8 @@ def length_controlled(wins: np.ndarray, length_differences: np.ndarray) -> Estim
     """The win rate that a logistic regression on the length difference predicts for a difference of 0.
 
     As AlpacaEval 2 does (Dubois et al. 2024, equation 1, without the term of the prompt): tanh of the standardised
-    difference, its slope held by a ridge. An added tie at equal length keeps the fit finite where one side wins every
-    pair. By Newton's method; the interval comes from the information matrix.
+    difference, its slope regularised by a ridge penalty. An added tie at equal length keeps the fit finite if one side
+    wins every pair. By Newton's method; the interval comes from the information matrix.
     """
     differences = np.append(np.tanh(length_differences / (length_differences.std() or 1.0)), 0.0)
     outcomes, ridge = np.append(wins, 0.5), np.diag([0.0, 1.0])
