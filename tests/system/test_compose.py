@@ -21,13 +21,13 @@ def test_every_service_has_a_container(service: str) -> None:
 
 
 def test_every_setting_reaches_the_containers() -> None:
-    not_theirs = {"port", "state", "artifacts", "push_url", "data", "kaggle_username", "kaggle_key"}
-    not_theirs |= {"pubsub_emulator_host"}  # set, under Google's name
+    not_passed = {"port", "state", "artifacts", "push_url", "data", "kaggle_username", "kaggle_key"}
+    not_passed |= {"pubsub_emulator_host"}  # set, under Google's name
     passed_on = re.findall(r"^    RETENTION_(\w+):", COMPOSE, re.MULTILINE)
-    assert {name.lower() for name in passed_on} == Settings.model_fields.keys() - not_theirs
+    assert {name.lower() for name in passed_on} == Settings.model_fields.keys() - not_passed
 
 
-def test_every_container_of_ours_is_read_only_and_can_gain_no_rights() -> None:
+def test_every_built_container_is_read_only_and_can_gain_no_privileges() -> None:
     ours = {name: service for name, service in yaml.safe_load(COMPOSE)["services"].items() if "build" in service}
     assert ours.keys() == {"topology", *(s.service for s in SUBSCRIPTIONS)}
     for service in ours.values():
@@ -37,7 +37,7 @@ def test_every_container_of_ours_is_read_only_and_can_gain_no_rights() -> None:
         assert not {"user", "privileged", "cap_add", "volumes", "tmpfs", "pid", "network_mode"} & service.keys()
 
 
-def test_the_image_runs_as_nobody() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     last_stage = (ROOT / "deploy" / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     assert re.findall(r"^USER (.*)$", last_stage, re.MULTILINE) == ["65534"]
 
@@ -47,7 +47,7 @@ def test_every_example_is_an_event(line: bytes) -> None:
     assert CustomerEvent.parse(line, "1").customer_id.startswith("C")
 
 
-def test_vllm_runs_where_it_is_asked_for_and_serves_what_the_messenger_asks_for() -> None:
+def test_vllm_runs_with_its_profile_only_and_serves_the_messengers_model() -> None:
     services = yaml.safe_load(COMPOSE)["services"]
     vllm, messenger = services["vllm"], services["messenger"]["environment"]
     assert [name for name, service in services.items() if "profiles" in service] == ["vllm"]

@@ -1,4 +1,4 @@
-"""What failed for good is listed, shown and sent again: in one process, and on Pub/Sub's emulator."""
+"""Dead letters are listed, shown and replayed: in one process, and on the Pub/Sub emulator."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.emulators import Hosts
 SCORER = "customer-events.scorer"
 POISON = Envelope("customer-events", b'{"customer_id": "c", "tenure": "\x1b[2J"}', {"source": "crm"}, "m1")
 UNLUCKY = dead_letter(Envelope("customer-events", b'{"customer_id": "unlucky"}', {}, "m2"), SCORER, "no disk")
-"""Nothing is wrong with the message itself."""
+"""A valid message that failed."""
 
 Command = Callable[..., str]
 
@@ -43,28 +43,29 @@ def dead_letters(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     return run
 
 
-def lived(state: Path, *envelopes: Envelope) -> None:
-    """A process that these were published in, and that has ended."""
+def run_process(state: Path, *envelopes: Envelope) -> None:
+    """Run a process to its end in which these envelopes are published."""
 
-    async def live() -> None:
+    async def publish() -> None:
         bus, store = LocalBus(), SQLiteStore(state)
         await local.pipeline(Settings(), bus, store)
         await bus.publish(envelopes)
         await bus.drain()
         store.close()
 
-    asyncio.run(live())
+    asyncio.run(publish())
 
 
-def remembered(state: Path) -> list[Decision]:
+def decisions_of(state: Path) -> list[Decision]:
     store = SQLiteStore(state)
-    decisions = [Decision.model_validate_json(kept["decision"]) for kept in store.all("decisions").values()]
+    documents = store.all("decisions").values()
+    decisions = [Decision.model_validate_json(document["decision"]) for document in documents]
     store.close()
     return decisions
 
 
-def test_what_failed_is_listed_and_shown_after_the_process_has_ended(state: Path, dead_letters: Command) -> None:
-    lived(state, POISON)
+def test_dead_letters_are_listed_and_shown_after_the_process_has_ended(state: Path, dead_letters: Command) -> None:
+    run_process(state, POISON)
     name, subscription, reason = dead_letters("list").strip().split("  ")
     assert subscription == SCORER
     assert "control character" in reason
@@ -75,29 +76,29 @@ def test_what_failed_is_listed_and_shown_after_the_process_has_ended(state: Path
     assert shown["data"] == POISON.data.decode()
 
 
-def test_what_is_shown_does_not_speak_to_the_terminal(state: Path, dead_letters: Command) -> None:
-    lived(state, POISON)
+def test_control_characters_of_a_dead_letter_do_not_reach_the_terminal(state: Path, dead_letters: Command) -> None:
+    run_process(state, POISON)
     assert "\x1b" not in dead_letters("list") + dead_letters("show", dead_letters("list").split()[0])
 
 
-def test_what_is_sent_again_gets_its_one_decision_and_is_kept_no_longer(state: Path, dead_letters: Command) -> None:
-    lived(state, UNLUCKY)
+def test_a_replayed_event_gets_its_decision_and_is_no_longer_a_dead_letter(state: Path, dead_letters: Command) -> None:
+    run_process(state, UNLUCKY)
     assert dead_letters("replay").startswith("1 replayed")
     assert "no dead letters" in dead_letters("list")
-    [decision] = remembered(state)
+    [decision] = decisions_of(state)
     assert decision.customer_id == "unlucky"
 
 
-def test_what_is_sent_again_twice_is_decided_once(state: Path, dead_letters: Command) -> None:
+def test_an_event_replayed_twice_is_decided_once(state: Path, dead_letters: Command) -> None:
     """As after a crash between publishing it and forgetting the letter; the event had no id of its own."""
     for _ in range(2):
-        lived(state, UNLUCKY)
+        run_process(state, UNLUCKY)
         dead_letters("replay")
-    assert len(remembered(state)) == 1
+    assert len(decisions_of(state)) == 1
 
 
-def test_what_is_still_poison_comes_back_known_by_its_first_id(state: Path, dead_letters: Command) -> None:
-    lived(state, POISON, UNLUCKY)
+def test_a_replayed_event_that_fails_again_names_its_first_id(state: Path, dead_letters: Command) -> None:
+    run_process(state, POISON, UNLUCKY)
     poison = next(line.split()[0] for line in dead_letters("list").splitlines() if "no disk" not in line)
     dead_letters("replay", poison)
     again = dict(line.split("  ")[::2] for line in dead_letters("list").splitlines())
@@ -111,16 +112,16 @@ def test_what_is_still_poison_comes_back_known_by_its_first_id(state: Path, dead
     ("arguments", "words"),
     [(["show", "m9"], "no dead letter m9"), (["replay", "m8", "m9"], "no dead letter m8, m9")],
 )
-def test_a_letter_that_is_not_there_is_said_plainly(
+def test_an_unknown_dead_letter_is_named(
     state: Path, dead_letters: Command, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    lived(state)
+    run_process(state)
     with pytest.raises(SystemExit, match="2"):
         dead_letters(*arguments)
     assert words in capsys.readouterr().err
 
 
-def test_where_nothing_has_run_no_state_is_made(
+def test_listing_creates_no_state_where_nothing_has_run(
     state: Path, dead_letters: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -130,7 +131,7 @@ def test_where_nothing_has_run_no_state_is_made(
 
 
 @pytest.mark.emulator
-def test_letters_on_pubsub_are_looked_at_without_taking_them_and_sent_again(
+def test_dead_letters_on_pubsub_are_listed_without_being_removed_and_replayed(
     emulators: Hosts, project: str, dead_letters: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from google.cloud import pubsub_v1
@@ -141,18 +142,18 @@ def test_letters_on_pubsub_are_looked_at_without_taking_them_and_sent_again(
     topology.apply(project, lambda service: "http://127.0.0.1:9/")
     large = Envelope("customer-events", b"x" * 2_000_000, {"source": "crm"}, "m3")
     with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:
-        mine = f"projects/{project}/subscriptions/mine"
-        subscriber.create_subscription(name=mine, topic=f"projects/{project}/topics/customer-events")
+        subscription = f"projects/{project}/subscriptions/user"
+        subscriber.create_subscription(name=subscription, topic=f"projects/{project}/topics/customer-events")
         for letter in (UNLUCKY, dead_letter(large, SCORER, "2,000,000 bytes")):
             publisher.publish(f"projects/{project}/topics/{letter.topic}", letter.data, **letter.attributes).result()
         lines = dead_letters("list").splitlines()
         assert sorted(line.split("  ")[2] for line in lines) == ["'2,000,000 bytes'", "'no disk'"]
-        assert sorted(dead_letters("list").splitlines()) == sorted(lines), "who looks takes nothing away"
+        assert sorted(dead_letters("list").splitlines()) == sorted(lines), "listing removes nothing"
         name = next(line.split()[0] for line in lines if "bytes" in line)
         assert dead_letters("replay", name).startswith("1 replayed")
         [left] = dead_letters("list").splitlines()
         assert "no disk" in left
-        pulled = subscriber.pull(subscription=mine, max_messages=10, timeout=10).received_messages
+        pulled = subscriber.pull(subscription=subscription, max_messages=10, timeout=10).received_messages
         [message] = [p.message for p in pulled]
         assert message.data == large.data
         assert dict(message.attributes) == {"source": "crm", "replay_of": "m3"}

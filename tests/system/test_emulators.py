@@ -43,14 +43,14 @@ def test_rest_publishes_and_answers_with_the_decision(cloud: CloudClient, rest: 
     answer = rest.post("/retain", json={**SAM, "monthly_charges": None})
     assert answer.status_code == 200
     decision = answer.json()
-    assert decision["decision"]["contact"], "nobody else was promised anything yet, so money is not dear"
+    assert decision["decision"]["contact"], "nothing is reserved yet, so the shadow price is low"
     assert "Sam" in decision["message"]
     assert rest.get(f"/decisions/{decision['event_id']}").json() == decision
     assert [d.event_id for d in cloud.decisions(1)] == [decision["event_id"]]
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(cloud: CloudClient) -> None:
+def test_repeated_events_get_one_decision_each_within_the_budget(cloud: CloudClient) -> None:
     contract = ["Month-to-month", "One year", "Two year"]
     events = [
         {
@@ -67,22 +67,22 @@ def test_every_event_however_often_it_comes_gets_one_decision_within_the_budget(
     ]
     poison = b"not JSON"
     cloud.publish("customer-events", *events, poison, *reversed(events), *events[::3])
-    found: dict[str, Decision] = {}
+    decisions: dict[str, Decision] = {}
     for decision in cloud.decisions(len(events)):
-        assert found.setdefault(decision.event_id, decision) == decision
-    assert set(found) == {e["event_id"] for e in events}
+        assert decisions.setdefault(decision.event_id, decision) == decision
+    assert set(decisions) == {e["event_id"] for e in events}
     balance = cloud.balance()
     assert balance["allotment"] == 100 * BUDGET
-    assert balance["reserved"] == round(100 * sum(d.metadata.reserved for d in found.values()))
+    assert balance["reserved"] == round(100 * sum(d.metadata.reserved for d in decisions.values()))
     assert 0 < balance["reserved"] <= 100 * BUDGET
-    assert all(d.message for d in found.values() if d.decision.contact)
+    assert all(d.message for d in decisions.values() if d.decision.contact)
     letters = cloud.dead_letters("customer-events.scorer")
     assert {letter.data for letter in letters} == {poison}
     assert "expected" in letters[0].attributes["reason"]
 
 
 @pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
-def test_an_outcome_settles_what_was_reserved(cloud: CloudClient) -> None:
+def test_an_outcome_commits_what_was_reserved(cloud: CloudClient) -> None:
     before = cloud.balance()
     [offered] = [d for d in _decided(cloud) if d.metadata.reserved][:1]
     outcome = {"event_id": offered.event_id, "customer_id": offered.customer_id, "outcome": "accepted"}
@@ -97,7 +97,7 @@ def test_an_outcome_settles_what_was_reserved(cloud: CloudClient) -> None:
     }
 
 
-def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: CloudClient, rest: httpx.Client) -> None:
+def test_an_opt_out_outlives_the_erasure_of_the_customer(cloud: CloudClient, rest: httpx.Client) -> None:
     event = {**SAM, "customer_id": "leaving/1"}
     assert rest.post("/retain", json={**event, "event_id": "first"}).status_code == 200
     cloud.publish("outcomes", {"customer_id": "leaving/1", "outcome": "replied", "text": "Stop texting me!"})
@@ -110,9 +110,7 @@ def test_who_texts_stop_is_left_alone_though_they_are_erased_since(cloud: CloudC
     assert later["metadata"]["gate"] == ["opted-out"]
 
 
-def test_offers_that_have_ended_give_their_money_back_when_the_calendar_is_asked(
-    cloud: CloudClient, urls: Mapping[str, str]
-) -> None:
+def test_a_review_releases_the_money_of_expired_offers(cloud: CloudClient, urls: Mapping[str, str]) -> None:
     balance, reviews = cloud.balance(), f"{urls['policy']}/reviews"
     assert httpx.post(reviews, timeout=60).json()["expired"] == 0
     reserved = [plan for plan in cloud.firestore.collection("plans").stream() if plan.get("status") == "reserved"]
@@ -123,5 +121,5 @@ def test_offers_that_have_ended_give_their_money_back_when_the_calendar_is_asked
 
 
 def _decided(cloud: CloudClient) -> list[Decision]:
-    kept = cloud.firestore.collection("decisions").stream()
-    return [Decision.model_validate_json(d.to_dict()["decision"]) for d in kept]
+    snapshots = cloud.firestore.collection("decisions").stream()
+    return [Decision.model_validate_json(snapshot.to_dict()["decision"]) for snapshot in snapshots]

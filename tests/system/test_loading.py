@@ -1,4 +1,4 @@
-"""Loading a model runs no code: formats are data, and what could unpickle is told not to. The code is only read."""
+"""Loading a model runs no code: artifacts are data, and loaders are forbidden to unpickle. The code is only read."""
 
 import ast
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from shared.artifacts import ARTIFACTS
 ROOT = Path(__file__).parents[2]
 CODE = sorted(file for floor in ("shared", "services", "training", "deploy") for file in (ROOT / floor).rglob("*.py"))
 PICKLING = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "marshal", "shelve"}
-MUST_SAY = {
+REQUIRED_ARGUMENTS = {
     "np.load": ("allow_pickle", False),
     "numpy.load": ("allow_pickle", False),
     "torch.load": ("weights_only", True),
 }
-MUST_NOT_SAY = {"allow_pickle": True, "weights_only": False, "trust_remote_code": True}
+FORBIDDEN_ARGUMENTS = {"allow_pickle": True, "weights_only": False, "trust_remote_code": True}
 DATA = {".json", ".jsonl", ".ubj", ".npz", ".md", ".bin", ".txt"}
-"""`.bin` is CTranslate2's own: numbers behind a header."""
+"""`.bin` is CTranslate2's format: numbers behind a header."""
 
 
 def unsafe(code: str) -> Iterator[str]:
-    """What in `code` could run a stranger's."""
+    """The parts of `code` that could run code of a loaded file."""
     for node in ast.walk(ast.parse(code)):
         match node:
             case ast.Import(names):
@@ -31,13 +31,16 @@ def unsafe(code: str) -> Iterator[str]:
             case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in PICKLING:
                 yield module
             case ast.ImportFrom("numpy" | "torch", names) if any(n.name == "load" for n in names):
-                yield ast.unparse(node)  # under a name of its own it would not be seen below
+                yield ast.unparse(node)  # the call below would not be recognised
             case ast.Call():
                 name = ast.unparse(node.func)
-                said = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
-                if name in MUST_SAY and said.get(MUST_SAY[name][0]) is not MUST_SAY[name][1]:
+                constants = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
+                if (
+                    name in REQUIRED_ARGUMENTS
+                    and constants.get(REQUIRED_ARGUMENTS[name][0]) is not REQUIRED_ARGUMENTS[name][1]
+                ):
                     yield name
-                if name.endswith("read_pickle") or any(said.get(k) is v for k, v in MUST_NOT_SAY.items()):
+                if name.endswith("read_pickle") or any(constants.get(k) is v for k, v in FORBIDDEN_ARGUMENTS.items()):
                     yield ast.unparse(node)
 
 
@@ -57,12 +60,12 @@ def unsafe(code: str) -> Iterator[str]:
         "AutoModel.from_pretrained(name, trust_remote_code=True)",
     ],
 )
-def test_what_could_run_code_is_found(code: str) -> None:
+def test_code_that_could_run_other_code_is_found(code: str) -> None:
     assert list(unsafe(code))
 
 
 @pytest.mark.parametrize("file", CODE, ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_nothing_that_is_loaded_runs_code(file: Path) -> None:
+def test_no_module_loads_what_could_run_code(file: Path) -> None:
     assert not list(unsafe(file.read_text()))
 
 
