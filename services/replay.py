@@ -23,7 +23,7 @@ from shared.store import SQLiteStore
 from shared.topology import SUBSCRIPTIONS
 
 BATCH_SIZE = 512
-"""Events published at once; each waits for the others, as under load."""
+"""Events published at once. The latency of each includes waiting for the others, as under load."""
 
 
 class Results:
@@ -54,7 +54,7 @@ class Results:
             self.counts["violations"] += not decision["safety"]["passed"]
             if decision["decision"]["contact"]:
                 self.counts["contacted"] += 1
-                self.counts["held"] += decision["deliver_after"] is not None
+                self.counts["delayed_by_quiet_hours"] += decision["deliver_after"] is not None
                 self.offers[decision["decision"]["offer_percentage"]] += 1
         return [None] * len(envelopes)
 
@@ -63,8 +63,8 @@ class Results:
         return [None] * len(envelopes)
 
 
-async def run(events: Path, decisions: Path, settings: Settings) -> dict[str, object]:
-    """Write one decision per line to `decisions`, and rejected events with their reasons to a file beside it.
+async def run(events_path: Path, decisions_path: Path, settings: Settings) -> dict[str, object]:
+    """Write one decision per line to `decisions_path`, and rejected events with their reasons to a file beside it.
 
     Starts from an empty state: the whole budget is left and nobody has been contacted. Returns the summary.
     """
@@ -77,23 +77,23 @@ async def run(events: Path, decisions: Path, settings: Settings) -> dict[str, ob
         bus.subscribe("decisions.replay", results.receive_decisions)
         for subscription in SUBSCRIPTIONS:
             bus.subscribe(f"{subscription.dead_letter_topic}.replay", results.receive_dead_letters)
-        envelopes = _envelopes(events)
-        progress = tqdm(total=sum(1 for _ in _envelopes(events)), unit=" events", smoothing=0)
-        started = time.perf_counter()
+        envelopes = _envelopes(events_path)
+        progress = tqdm(total=sum(1 for _ in _envelopes(events_path)), unit=" events", smoothing=0)
+        started_at = time.perf_counter()
         while batch := list(islice(envelopes, BATCH_SIZE)):
             results.start_batch()
             await bus.publish(batch)
             await bus.drain()
             progress.update(len(batch))
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started_at
         progress.close()
         balance = await (await Ledger.open(store, settings.budget, 1)).balance()
         store.close()
-    decisions.write_bytes(b"".join(line + b"\n" for line in results.decisions.values()))
-    rejected = decisions.with_suffix(".rejected.jsonl")
-    rejected.unlink(missing_ok=True)
+    decisions_path.write_bytes(b"".join(line + b"\n" for line in results.decisions.values()))
+    rejected_path = decisions_path.with_suffix(".rejected.jsonl")
+    rejected_path.unlink(missing_ok=True)
     if results.rejected:
-        rejected.write_bytes(b"".join(_rejected_line(envelope) + b"\n" for envelope in results.rejected))
+        rejected_path.write_bytes(b"".join(_rejected_line(envelope) + b"\n" for envelope in results.rejected))
     return summary(results, seconds) | {
         "spend": (balance.reserved + balance.committed) / 100,
         "budget_left": balance.free / 100,
@@ -101,24 +101,24 @@ async def run(events: Path, decisions: Path, settings: Settings) -> dict[str, ob
 
 
 def summary(results: Results, seconds: float) -> dict[str, object]:
-    """Counts, and speed: `seconds` is the length of the run; p50 and p99 of an event's latency are in milliseconds."""
-    cuts = quantiles(results.latencies, n=100) if len(results.latencies) > 1 else [0.0] * 99
+    """Counts of the decisions, events per second of a run of `seconds`, and p50 and p99 of an event's latency in ms."""
+    percentiles = quantiles(results.latencies, n=100) if len(results.latencies) > 1 else [0.0] * 99
     return {
         "decisions": len(results.decisions),
         "contacted": results.counts["contacted"],
         "offers": ", ".join(f"{results.offers[percent]:,} of {percent} %" for percent in sorted(results.offers)),
-        "held_over_quiet_hours": results.counts["held"],
+        "held_over_quiet_hours": results.counts["delayed_by_quiet_hours"],
         "violations": results.counts["violations"],
         "rejected": len(results.rejected),
         "events_per_second": round((len(results.decisions) + len(results.rejected)) / seconds),
-        "p50_ms": round(1000 * cuts[49], 1),
-        "p99_ms": round(1000 * cuts[98], 1),
+        "p50_ms": round(1000 * percentiles[49], 1),
+        "p99_ms": round(1000 * percentiles[98], 1),
     }
 
 
-def _envelopes(file: Path) -> Iterator[Envelope]:
+def _envelopes(path: Path) -> Iterator[Envelope]:
     """The events of a file as they would be published; an event without an id is identified by its line number."""
-    with file.open("rb") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield Envelope(CustomerEvent.topic, line.strip(), {}, f"line {number}")

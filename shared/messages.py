@@ -24,17 +24,17 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 def _yes_no(value: object) -> object:
-    """`value`, with True, 1, False and 0, which exports write, replaced by Yes and No."""
+    """Yes for True and 1, No for False and 0, which some exports contain; any other value unchanged."""
     return ("No", "Yes")[value] if isinstance(value, int) and value in (0, 1) else value
 
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_CONTROL_CHARACTERS)]
-Text = Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] | None
-YesNo = Annotated[Text, BeforeValidator(_yes_no)]
-Number = Annotated[float, Field(strict=True, ge=0, le=1e9)] | None
-WholeNumber = Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None
+OptionalText = Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] | None
+OptionalYesNo = Annotated[OptionalText, BeforeValidator(_yes_no)]
+OptionalNumber = Annotated[float, Field(strict=True, ge=0, le=1e9)] | None
+OptionalWholeNumber = Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None
 
 
 class FrozenModel(BaseModel):
@@ -89,17 +89,17 @@ def _shared_fields(a: type[Message], b: type[Message]) -> frozenset[str]:
 class Customer(FrozenModel):
     """The facts about a customer that a decision and its message are based on; all are optional."""
 
-    name: Text = None
+    name: OptionalText = None
     """Name of the customer. Only the first word is used, to greet them."""
-    plan: Text = None
+    plan: OptionalText = None
     """Name of the plan that the customer subscribes to, as it may appear in a message."""
-    time_zone: Text = None
+    time_zone: OptionalText = None
     """IANA time zone of the customer, such as Europe/Madrid. Decides when quiet hours hold."""
     opted_out: bool | None = None
     """Whether the customer does not want to be contacted."""
-    tenure: WholeNumber = None
+    tenure: OptionalWholeNumber = None
     """Whole months as a customer."""
-    monthly_charges: Number = None
+    monthly_charges: OptionalNumber = None
     """Current monthly bill, in your currency. Without it no discount is offered, because its cost is unknown."""
 
 
@@ -110,62 +110,62 @@ class CustomerFacts(Customer):
     false, 1 and 0.
     """
 
-    total_charges: Number = None
+    total_charges: OptionalNumber = None
     """Everything billed so far, in your currency."""
-    contract: Text = None
+    contract: OptionalText = None
     """Month-to-month, One year or Two year."""
-    payment_method: Text = None
+    payment_method: OptionalText = None
     """Such as Electronic check, Mailed check, Bank transfer (automatic) or Credit card (automatic)."""
-    paperless_billing: YesNo = None
+    paperless_billing: OptionalYesNo = None
     """Yes or No."""
-    gender: Text = None
+    gender: OptionalText = None
     """Female or Male."""
-    senior_citizen: YesNo = None
+    senior_citizen: OptionalYesNo = None
     """Yes or No: 65 years or older."""
-    partner: YesNo = None
+    partner: OptionalYesNo = None
     """Yes or No: lives with a partner."""
-    dependents: YesNo = None
+    dependents: OptionalYesNo = None
     """Yes or No: lives with children or other dependents."""
-    phone_service: YesNo = None
+    phone_service: OptionalYesNo = None
     """Yes or No."""
-    multiple_lines: YesNo = None
+    multiple_lines: OptionalYesNo = None
     """Yes, No or No phone service."""
-    internet_service: Text = None
+    internet_service: OptionalText = None
     """DSL, Fiber optic or No."""
-    online_security: YesNo = None
+    online_security: OptionalYesNo = None
     """Yes, No or No internet service."""
-    online_backup: YesNo = None
+    online_backup: OptionalYesNo = None
     """Yes, No or No internet service."""
-    device_protection: YesNo = None
+    device_protection: OptionalYesNo = None
     """Yes, No or No internet service."""
-    tech_support: YesNo = None
+    tech_support: OptionalYesNo = None
     """Yes, No or No internet service."""
-    streaming_tv: YesNo = None
+    streaming_tv: OptionalYesNo = None
     """Yes, No or No internet service."""
-    streaming_movies: YesNo = None
+    streaming_movies: OptionalYesNo = None
     """Yes, No or No internet service."""
 
-    age: WholeNumber = None
+    age: OptionalWholeNumber = None
     """Age in whole years."""
-    job: Text = None
+    job: OptionalText = None
     """Kind of job, such as admin., technician or retired."""
-    marital: Text = None
+    marital: OptionalText = None
     """Marital status: single, married or divorced."""
-    education: Text = None
+    education: OptionalText = None
     """Education, such as high.school or university.degree."""
-    credit_default: YesNo = None
+    credit_default: OptionalYesNo = None
     """Yes or No: has credit in default."""
-    housing_loan: YesNo = None
+    housing_loan: OptionalYesNo = None
     """Yes or No: has a housing loan."""
-    personal_loan: YesNo = None
+    personal_loan: OptionalYesNo = None
     """Yes or No: has a personal loan."""
-    contact_channel: Text = None
+    contact_channel: OptionalText = None
     """How earlier campaigns reached the customer: cellular or telephone."""
-    days_since_campaign: WholeNumber = None
+    days_since_campaign: OptionalWholeNumber = None
     """Whole days since an earlier campaign last reached the customer."""
-    previous_contacts: WholeNumber = None
+    previous_contacts: OptionalWholeNumber = None
     """Number of contacts in earlier campaigns."""
-    previous_outcome: Text = None
+    previous_outcome: OptionalText = None
     """Outcome of the earlier campaign: success, failure or nonexistent."""
 
     churn_risk: Probability | None = None
@@ -224,7 +224,7 @@ class ScoredCustomer(CustomerFacts, Message):
     churn_risk: Probability
     """Probability from 0 to 1 that the customer leaves."""
     churn_risk_source: Literal["model", "caller"] = "model"
-    """Whether the risk is the model's or came with the event."""
+    """Where the risk is from: `model`, or `caller` where it came with the event."""
     accept_probs: Annotated[tuple[Probability, ...], Field(min_length=len(OFFERS), max_length=len(OFFERS))]
     """Probability from 0 to 1 that the customer accepts an offer, at each offer level: 0, 5, 10 and 15 % discount."""
     reasons: tuple[Reason, ...] = ()
@@ -236,7 +236,7 @@ class ScoredCustomer(CustomerFacts, Message):
 
 
 class Action(FrozenModel):
-    """What was decided for a customer."""
+    """The action decided for a customer."""
 
     contact: bool
     """Whether to contact the customer. Without contact there is no offer."""
@@ -256,7 +256,7 @@ class Metadata(FrozenModel):
     churn_risk: Probability
     """Probability from 0 to 1 that the customer leaves."""
     churn_risk_source: Literal["model", "caller"] = "model"
-    """Whether the risk is the model's or came with the event."""
+    """Where the risk is from: `model`, or `caller` where it came with the event."""
     accept_prob: Probability
     """Probability from 0 to 1 that the customer accepts the offer at the chosen level."""
     accept_probs: tuple[Probability, ...] = ()
@@ -268,8 +268,9 @@ class Metadata(FrozenModel):
     action_probs: tuple[Probability, ...] = ()
     """Probability of each action the policy could choose: no contact, then contact at each offer level."""
     observation: tuple[float, ...] = ()
-    """The nine inputs of the policy network, each from 0 to 1: churn risk, four acceptance probabilities, budget
-    remaining, days since the last contact, whether the cooldown is active, and recent contacts."""
+    """The nine inputs of the policy network, each from 0 to 1: churn risk; four acceptance probabilities;
+    `budget_remaining`, which is 1 / (1 + shadow price of the budget); days since the last contact; `cooldown_active`,
+    which is 1 in the cooldown and while an accepted offer has an effect; and recent contacts."""
     policy: str
     """Name of the policy that decided: ppo, index or baseline."""
     price: float = 0
@@ -374,11 +375,11 @@ class Decision(DecisionDraft, Message):
     deliver_after: AwareDatetime | None = None
     """Earliest time to send the message, because of quiet hours; null is at once."""
     safety: Safety = Safety()
-    """The verdict of the safety rules."""
+    """Whether the message passed the safety rules, and which it broke."""
 
 
 class Outcome(Message):
-    """What came of a decision, or what a customer wrote or wants. May be published in any order and repeatedly."""
+    """The outcome of a decision, or a customer's reply or request. May be published in any order and repeatedly."""
 
     topic = "outcomes"
 

@@ -1,4 +1,7 @@
-"""A service: a name and a handler for each type of message it subscribes to. Independent of the web and of Google."""
+"""A service: handles messages of its subscriptions, and decides on acknowledgement, retry or dead letter for each.
+
+Independent of the web and of Google.
+"""
 
 import asyncio
 import gc

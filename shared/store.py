@@ -9,25 +9,27 @@ from typing import Any, Protocol, TypeVar
 from pydantic_core import from_json, to_json
 
 CUSTOMERS, PLANS, VERDICTS, DECISIONS = "customers", "plans", "verdicts", "decisions"
-"""Collections: the policy's state of each customer and its plan for each event; the shield's verdicts; and the
-decisions that the gateway answers with.
+"""Collections. `customers`: the policy's state of each customer. `plans`: what the policy decided for each event, with
+the money reserved for it and its outcomes. `verdicts`: the shield's decision for each drafted message. `decisions`: the
+decisions that the gateway returns.
 
-Their documents have a `customer_id`, and a time `due` (Unix time, in seconds) when something is next to be done about
-them; where nothing is, they are then deleted.
+Their documents have a `customer_id`, and a time `due` (Unix time, in seconds) at which a customer is reviewed or an
+offer expires; where neither is to happen, the document is deleted at that time.
 """
 EARLY_OUTCOMES, DEAD_LETTERS = "early-outcomes", "dead-letters"
-"""Collections: outcomes that arrived before their decision; and with the local bus, the dead letters."""
+"""Collections: when each outcome whose decision is not stored yet first arrived; and the local bus's dead letters."""
 
 Key = tuple[str, str]
 """Collection and id of a document."""
 
 Document = dict[str, Any]
 Documents = Mapping[Key, Document | None]
+"""Documents by key; None where there is none."""
 Result = TypeVar("Result")
 Change = Callable[[Documents], tuple[Mapping[Key, Document | None], Result]]
-"""From the documents read to the documents to write (None removes one), and a result for the caller.
+"""A function from the documents read to the documents to write (None deletes one) and a result for the caller.
 
-It may run more than once, so it has no side effects; only the writes and the result of its last run count.
+It may be called more than once, so it has no side effects. Only the writes and the result of the last call count.
 """
 Update = tuple[Sequence[Key], Change[Result]]
 """The keys to read, and the change to make."""
@@ -51,7 +53,7 @@ class Store(Protocol):
         """
 
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
-        """Keys of at most `limit` documents that are due by `now`, those due longest first."""
+        """Keys of at most `limit` documents that are due by `now`, the earliest due first."""
 
     async def by_customer(self, collection: str, customer_id: str) -> list[Key]:
         """Keys of all documents with this `customer_id`."""
@@ -76,7 +78,9 @@ class SQLiteStore:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -65536")  # KiB
-        self._db.execute("PRAGMA wal_autocheckpoint = 8192")  # pages; so that few commits wait for the disk
+        self._db.execute(
+            "PRAGMA wal_autocheckpoint = 8192"
+        )  # pages: a higher limit, so that fewer commits wait for a checkpoint
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS documents (collection TEXT, id TEXT, body BLOB, PRIMARY KEY (collection, id))"
         )

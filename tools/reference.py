@@ -78,7 +78,8 @@ def _message_rows(model: type[BaseModel], derived: set[str], prefix: str = "") -
             continue
         optional = {"event_id"} if derived else set[str]()  # without one, an event is known by the id of its message
         required = ", required" if field.is_required() and not prefix and name not in optional else ""
-        yield f"| `{prefix}{name}` | {_type_name(field.annotation)}{required} | {field.description or ''} |"
+        description = " ".join((field.description or "").split())
+        yield f"| `{prefix}{name}` | {_type_name(field.annotation)}{required} | {description} |"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _message_rows(field.annotation, derived, f"{prefix}{name}.")
 

@@ -17,7 +17,10 @@ from shared.store import Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
-    deliver_after(clock(), settings.time_zones)  # refuse time zones without a common waking hour at the start
+    """Raises ValueError or `HashKeyError` if the settings are contradictory or do not fit the store."""
+    deliver_after(
+        clock(), settings.time_zones
+    )  # fail at start if the time zones have no hour in common outside quiet hours
     pseudonyms = await Pseudonyms.open(store, settings.hash_key)
     context = ShieldContext(store, pseudonyms, settings.time_zones, timedelta(days=settings.keep_days), clock)
     return Service("shield", bus, {DraftedMessage: partial(check, context=context)})

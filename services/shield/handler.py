@@ -15,8 +15,8 @@ from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
 from shared.store import VERDICTS, Change, Document, Documents, Key, Store
 
-Answer = tuple[Decision, *tuple[Outcome, ...]]
-"""A decision, followed by the outcome `withheld` where the message is."""
+DecisionMessages = tuple[Decision, *tuple[Outcome, ...]]
+"""The decision to publish about a draft, followed by an outcome `withheld` if no message may be sent."""
 
 
 class ShieldContext(NamedTuple):
@@ -26,24 +26,26 @@ class ShieldContext(NamedTuple):
     pseudonyms: Pseudonyms
     time_zones: Sequence[str]
     """Where a customer without a known time zone may live."""
-    retention: timedelta
+    retention_period: timedelta
     """How long a decision is stored."""
     clock: Clock
 
 
 class Verdict(NamedTuple):
+    """The decision about a draft, final once it is stored."""
+
     decision: Decision
     is_new: bool
-    """Whether it was made just now, not found in the store."""
+    """False if an earlier delivery of the draft has stored it."""
 
 
-async def check(drafts: Sequence[DraftedMessage], *, context: ShieldContext) -> list[Answer]:
-    """The answer to each draft."""
+async def check(drafts: Sequence[DraftedMessage], *, context: ShieldContext) -> list[DecisionMessages]:
+    """The messages to publish about each draft."""
     verdicts = await context.store.update_all([(_keys(draft, context), _change(draft, context)) for draft in drafts])
     for draft, verdict in zip(drafts, verdicts, strict=True):
         if verdict.is_new:
             _count(draft, verdict.decision, context.pseudonyms.of(draft.customer_id))
-    return [_answer(verdict.decision) for verdict in verdicts]
+    return [_messages(verdict.decision) for verdict in verdicts]
 
 
 def _keys(draft: DraftedMessage, context: ShieldContext) -> tuple[Key, Key]:
@@ -56,10 +58,12 @@ def _change(draft: DraftedMessage, context: ShieldContext) -> Change[Verdict]:
     def change(documents: Documents) -> tuple[dict[Key, Document], Verdict]:
         if stored := documents[verdict_key]:
             return {}, Verdict(Decision.model_validate_json(stored["decision"]), is_new=False)
-        opted_out = documents[suppression_key] is not None  # an opt-out may be newer than the plan
+        opted_out = (
+            documents[suppression_key] is not None
+        )  # the customer may have opted out since the contact was planned
         now = context.clock()
         decision = _withhold(draft, ["opted-out"], now) if opted_out else _decide(draft, context.time_zones, now)
-        due = (now + context.retention).timestamp()
+        due = (now + context.retention_period).timestamp()
         document = {"decision": decision.data.decode(), "customer_id": draft.customer_id, "due": due}
         return {verdict_key: document}, Verdict(decision, is_new=True)
 
@@ -69,21 +73,21 @@ def _change(draft: DraftedMessage, context: ShieldContext) -> Change[Verdict]:
 def _decide(draft: DraftedMessage, time_zones: Sequence[str], now: datetime) -> Decision:
     rejected: list[str] = []
     for candidate in draft.candidates:
-        if not (broken := violations(candidate.text, draft.brief)):
-            own_zone = [draft.time_zone] if draft.time_zone and is_time_zone(draft.time_zone) else None
+        if not (broken_rules := violations(candidate.text, draft.brief)):
+            known_zone = [draft.time_zone] if draft.time_zone and is_time_zone(draft.time_zone) else None
             return Decision.caused_by(
                 draft,
                 message=candidate.text,
-                deliver_after=deliver_after(now, own_zone or time_zones),
+                deliver_after=deliver_after(now, known_zone or time_zones),
                 metadata=draft.metadata.model_copy(update={"writer": candidate.writer, "rejected": tuple(rejected)}),
                 times={**draft.times, "checked_at": now},
             )
-        rejected += [f"{candidate.writer}: {violation}" for violation in broken]
+        rejected += [f"{candidate.writer}: {violation}" for violation in broken_rules]
     return _withhold(draft, rejected, now)
 
 
 def _withhold(draft: DraftedMessage, reasons: Sequence[str], now: datetime) -> Decision:
-    """The decision not to contact, which frees the reserved budget."""
+    """The decision not to contact; the outcome `withheld` that follows it releases the reserved budget."""
     return Decision.caused_by(
         draft,
         decision=Action(contact=False, estimated_retention_prob=1 - draft.metadata.churn_risk),
@@ -101,5 +105,5 @@ def _count(draft: DraftedMessage, decision: Decision, customer: str) -> None:
         telemetry.count("unknown_time_zone", event_id=draft.event_id, customer=customer)
 
 
-def _answer(decision: Decision) -> Answer:
+def _messages(decision: Decision) -> DecisionMessages:
     return (decision,) if decision.decision.contact else (decision, Outcome.caused_by(decision, outcome="withheld"))

@@ -6,10 +6,11 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 QUIET_FROM, QUIET_UNTIL = time(22), time(8)
+"""Local time from which, and until which, no message is sent."""
 STEP = timedelta(minutes=15)
-"""The UTC offset of every time zone is a multiple of it."""
+"""Step of the search; the UTC offset of every time zone is a multiple of it."""
 SEARCH_STEPS = 2 * 96
-"""Two days."""
+"""Number of steps searched: two days."""
 
 
 def deliver_after(now: datetime, time_zones: Sequence[str]) -> datetime | None:
@@ -29,7 +30,8 @@ def _deliver_after(quarter_hour: datetime, time_zones: tuple[str, ...]) -> datet
         if not any(is_quiet(moment, zone) for zone in zones):
             return moment if steps else None
     raise ValueError(
-        f"{', '.join(time_zones)} have no hour in common outside {QUIET_FROM:%H:%M} to {QUIET_UNTIL:%H:%M}"
+        f"RETENTION_TIME_ZONES: {', '.join(time_zones)} have no hour in common outside {QUIET_FROM:%H:%M} to "
+        f"{QUIET_UNTIL:%H:%M}. Leave out the zone with the fewest customers."
     )
 
 

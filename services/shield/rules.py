@@ -12,6 +12,7 @@ from functools import lru_cache
 from shared.messages import Brief
 
 MIN_LENGTH, MAX_LENGTH = 50, 200
+"""Characters of a message."""
 
 BANNED_PHRASES = (
     "damn, hell, crap, bastard, bitch, shit, fuck, idiot, stupid, hate you, kill, guarantee, risk-free, risk free,"
@@ -35,7 +36,7 @@ NUMBER_WORDS = set(
     " seventy eighty ninety".split()
 )
 FACT_PLACEHOLDER = "fact"
-"""Replaces each fact of the brief before a rule reads the text."""
+"""Word that replaces each fact of the brief before a rule examines the text."""
 
 Rule = Callable[[str, Brief], str | None]
 
@@ -89,14 +90,14 @@ def missing_offer(text: str, brief: Brief) -> str | None:
 
 
 def ungrounded_percentage(text: str, brief: Brief) -> str | None:
-    """Any percentage but the offer's."""
+    """Any percentage except the offer's."""
     masked = _mask_facts(text, brief)
     match = _percent_sign.search(masked) and _percentage.search(masked)
     return f"ungrounded percentage: {match.group()}" if match else None
 
 
 def ungrounded_number(text: str, brief: Brief) -> str | None:
-    """Any number but the brief's with its unit (12 months do not allow 12 December), and any quantity in words."""
+    """Any number except the brief's with its unit (12 months do not allow 12 December), and any quantity in words."""
     masked = _mask_facts(text, brief)
     in_words = (match for match in _quantity.finditer(masked) if match[1].lower() in NUMBER_WORDS)
     match = _digits.search(masked) or next(in_words, None)
@@ -104,7 +105,7 @@ def ungrounded_number(text: str, brief: Brief) -> str | None:
 
 
 def ungrounded_name(text: str, brief: Brief) -> str | None:
-    """Any name but the customer's, the plan's and the month's, whether in capitals or after a greeting."""
+    """Any name except the customer's, the plan's and the month's, whether capitalised or after a greeting."""
     allowed = REPLY_KEYWORDS | {FACT_PLACEHOLDER, "I", "I'm", "I'll", "I'd", "I've"}
     allowed |= {word for fact in (brief.first_name, brief.plan) if fact for word, _ in _words(fact)}
     names = (name for sentence in _sentence_boundary.split(_mask_facts(text, brief)) for name in _names(sentence))

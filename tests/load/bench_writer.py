@@ -17,7 +17,8 @@ from shared.artifacts import ARTIFACTS
 from shared.messages import Brief, PlannedContact
 from shared.settings import Settings
 from tests.load.measuring import Figures
-from tests.messenger.builders import BRIEFS, noon, planned
+from tests.messenger.builders import BRIEFS, planned
+from tests.support.briefs import noon
 
 NUM_MESSAGES = 300
 CONCURRENCY = 64

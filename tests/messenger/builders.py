@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from itertools import product
 from typing import Any, get_args
 from uuid import uuid5
 
 from shared.messages import ID_NAMESPACE, Action, Brief, Concern, Metadata, PlannedContact
+from tests.support.briefs import FULL_BRIEF
 
-NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
-SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
-NO_FACTS = Brief(offer_percentage=0)
 BRIEFS = tuple(
     Brief(
         offer_percentage=offer,
@@ -65,11 +63,7 @@ class BrokenWriter(FixedWriter):
         return written
 
 
-def noon() -> datetime:
-    return NOON
-
-
-def planned(brief: Brief = SAM, event_id: str = "event-1", **fields: Any) -> PlannedContact:
+def planned(brief: Brief = FULL_BRIEF, event_id: str = "event-1", **fields: Any) -> PlannedContact:
     return PlannedContact(
         id=uuid5(ID_NAMESPACE, event_id),
         event_id=event_id,

@@ -17,7 +17,8 @@ from shared.messages import Brief, Customer
 from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY
 from shared.store import SQLiteStore
-from tests.messenger.builders import BRIEFS, FixedWriter, noon, planned
+from tests.messenger.builders import BRIEFS, FixedWriter, planned
+from tests.support.briefs import noon
 
 pytestmark = pytest.mark.torch
 

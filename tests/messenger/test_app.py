@@ -12,8 +12,8 @@ from shared.artifacts import ArtifactError
 from shared.bus import LocalBus
 from shared.settings import Settings
 from shared.store import SQLiteStore
-from tests.messenger.builders import SAM, noon
 from tests.messenger.tiny_model import TinyModels
+from tests.support.briefs import FULL_BRIEF, noon
 from tests.support.emulators import free_port
 
 pytestmark = pytest.mark.torch
@@ -37,7 +37,7 @@ async def test_the_local_writer_writes_with_the_artifact(tiny: TinyModels) -> No
 
     assert isinstance(writer, ResilientWriter)
     assert (writer.name, writer.version) == ("local", "local/tiny")
-    assert any(await writer.write([SAM]))
+    assert any(await writer.write([FULL_BRIEF]))
 
 
 def test_the_local_writer_is_refused_without_an_artifact(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_an_unreachable_vllm_server_prevents_neither_the_start_nor_a_messa
     writer = build_writer(Settings(writer="vllm", vllm_url=url, vllm_model="opt", artifacts=artifacts))
 
     assert (writer.name, writer.version) == ("vllm", "vllm/opt")
-    assert await writer.write([SAM]) == [[]]
+    assert await writer.write([FULL_BRIEF]) == [[]]
     assert telemetry.counts == {"writer_fallback": 1}
 
 

@@ -9,7 +9,8 @@ from services.messenger.writers import TemplateWriter, Writer
 from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, PlannedContact
 from shared.service import UnprocessableError
-from tests.messenger.builders import NO_FACTS, NOON, SAM, FixedWriter, noon, planned
+from tests.messenger.builders import FixedWriter, planned
+from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF, NOON, noon
 
 
 async def drafted(plan: PlannedContact, writer: Writer | None = None) -> DraftedMessage:
@@ -46,7 +47,7 @@ async def test_the_template_offers_the_text_with_the_most_facts_first() -> None:
 
 
 async def test_the_template_has_a_text_that_needs_no_facts() -> None:
-    message = await drafted(planned(NO_FACTS))
+    message = await drafted(planned(EMPTY_BRIEF))
 
     assert message.candidates == (
         Candidate(
@@ -70,7 +71,7 @@ async def test_the_writers_candidates_come_first_and_the_templates_last() -> Non
 
 
 async def test_texts_that_need_an_unknown_fact_or_are_empty_are_dropped() -> None:
-    message = await drafted(planned(NO_FACTS), FixedWriter("Hi [NAME]!", "Hello!", "[OFFER] for you.", ""))
+    message = await drafted(planned(EMPTY_BRIEF), FixedWriter("Hi [NAME]!", "Hello!", "[OFFER] for you.", ""))
 
     texts = [candidate.text for candidate in message.candidates if candidate.writer == "fixed"]
     assert texts == ["Hello! Reply STOP to opt out."]
@@ -88,7 +89,7 @@ async def test_a_message_whose_every_text_needs_an_unknown_fact_is_counted_once(
 ) -> None:
     monkeypatch.setattr(telemetry, "counts", Counter())
 
-    message = await drafted(planned(NO_FACTS), FixedWriter("Hi [NAME]!", "[PLAN]?"))
+    message = await drafted(planned(EMPTY_BRIEF), FixedWriter("Hi [NAME]!", "[PLAN]?"))
     await drafted(planned(), FixedWriter("Hi [NAME]!"))
 
     assert {candidate.writer for candidate in message.candidates} == {"template"}
@@ -97,11 +98,11 @@ async def test_a_message_whose_every_text_needs_an_unknown_fact_is_counted_once(
 
 async def test_the_plans_of_a_batch_are_written_in_one_call_each_for_its_own_customer() -> None:
     writer = FixedWriter("Hi [NAME]!")
-    ana = SAM.model_copy(update={"first_name": "Ana"})
+    ana = FULL_BRIEF.model_copy(update={"first_name": "Ana"})
 
     messages = await draft([planned(), planned(ana, "event-2")], writer=writer, clock=noon)
 
-    assert writer.briefs == [SAM, ana]
+    assert writer.briefs == [FULL_BRIEF, ana]
     assert [(message.event_id, message.candidates[0].text) for [message] in messages] == [
         ("event-1", "Hi Sam! Reply STOP to opt out."),
         ("event-2", "Hi Ana! Reply STOP to opt out."),

@@ -16,8 +16,9 @@ from services.messenger.local import FIGURE_PATTERN, LocalWriter
 from services.messenger.prompt import build_prompt, render
 from services.messenger.sampling import MAX_NEW_TOKENS
 from services.shield.rules import violations
-from tests.messenger.builders import BRIEFS, SAM
+from tests.messenger.builders import BRIEFS
 from tests.messenger.tiny_model import TinyModels, convert, decode_greedily, target_texts
+from tests.support.briefs import FULL_BRIEF
 from training.messenger.base import SPECIAL_TOKENS
 
 pytestmark = pytest.mark.torch
@@ -85,7 +86,7 @@ async def test_writing_does_not_block_the_event_loop(artifact: Artifact) -> None
 async def test_a_text_without_an_end_is_dropped(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "MAX_NEW_TOKENS", 3)
 
-    assert await LocalWriter(artifact, 4).write([SAM]) == [[]]
+    assert await LocalWriter(artifact, 4).write([FULL_BRIEF]) == [[]]
 
 
 def test_the_version_names_the_writer_and_its_artifact(artifact: Artifact) -> None:

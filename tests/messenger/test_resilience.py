@@ -12,7 +12,8 @@ from services.messenger.resilience import CircuitBreaker, ResilientWriter
 from services.messenger.writers import Writer
 from shared import telemetry
 from shared.messages import Brief
-from tests.messenger.builders import SAM, BrokenWriter, FixedWriter, SlowWriter, noon, planned
+from tests.messenger.builders import BrokenWriter, FixedWriter, SlowWriter, planned
+from tests.support.briefs import FULL_BRIEF, noon
 
 
 class FakeClock:
@@ -111,22 +112,22 @@ async def test_a_resilient_writer_returns_the_writers_texts(counts: Counter[str]
     writer = resilient(FixedWriter("Hi [NAME]!"))
 
     assert (writer.name, writer.version) == ("fixed", "fixed/1")
-    assert await writer.write([SAM, SAM]) == [["Hi [NAME]!"], ["Hi [NAME]!"]]
+    assert await writer.write([FULL_BRIEF, FULL_BRIEF]) == [["Hi [NAME]!"], ["Hi [NAME]!"]]
     assert counts == {}
 
 
 async def test_a_slow_writer_times_out_and_is_counted_once_a_message(counts: Counter[str]) -> None:
     start = time.monotonic()
 
-    assert await resilient(SlowWriter(10, "Hi!"), timeout_seconds=0.05).write([SAM, SAM]) == [[], []]
+    assert await resilient(SlowWriter(10, "Hi!"), timeout_seconds=0.05).write([FULL_BRIEF, FULL_BRIEF]) == [[], []]
     assert time.monotonic() - start < 2
     assert counts == {"writer_fallback": 2}
 
 
 async def test_the_reason_for_missing_texts_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    await resilient(SlowWriter(10), timeout_seconds=0.01).write([SAM])
-    await resilient(BrokenWriter()).write([SAM])
-    await resilient(FixedWriter()).write([SAM])
+    await resilient(SlowWriter(10), timeout_seconds=0.01).write([FULL_BRIEF])
+    await resilient(BrokenWriter()).write([FULL_BRIEF])
+    await resilient(FixedWriter()).write([FULL_BRIEF])
 
     reasons = [vars(record)["fields"]["reason"] for record in caplog.records]
     assert reasons == ["timeout", "OSError: no such server", "no text reached its end"]
@@ -138,13 +139,13 @@ async def test_a_broken_writer_is_not_called_until_the_recovery_period_is_over(
     broken = BrokenWriter("Hi!")
     writer = resilient(broken, breaker=CircuitBreaker(failure_threshold=2, recovery_seconds=30, clock=clock))
     for _ in range(5):
-        assert await writer.write([SAM]) == [[]]
+        assert await writer.write([FULL_BRIEF]) == [[]]
     assert len(broken.briefs) == 2
     assert counts == {"writer_fallback": 5}
 
     clock.now, broken.broken = 30, False
-    assert await writer.write([SAM]) == [["Hi!"]]
-    assert await writer.write([SAM]) == [["Hi!"]]
+    assert await writer.write([FULL_BRIEF]) == [["Hi!"]]
+    assert await writer.write([FULL_BRIEF]) == [["Hi!"]]
     assert counts == {"writer_fallback": 5}
 
 
@@ -153,7 +154,7 @@ async def test_other_requests_do_not_wait_for_the_trial(clock: FakeClock) -> Non
     clock.now = 30
     writer = resilient(SlowWriter(0.05, "Hi!"), breaker=breaker, batch_size=1, max_concurrency=8)
 
-    assert await writer.write([SAM] * 8) == [["Hi!"], *([[]] * 7)]
+    assert await writer.write([FULL_BRIEF] * 8) == [["Hi!"], *([[]] * 7)]
 
 
 @pytest.mark.parametrize(
@@ -166,14 +167,14 @@ async def test_batch_size_and_concurrency_are_bounded(
     recording = RecordingWriter("Hi!")
     writer = resilient(recording, batch_size=batch_size, max_concurrency=max_concurrency)
 
-    assert await writer.write([SAM] * 150) == [["Hi!"]] * 150
+    assert await writer.write([FULL_BRIEF] * 150) == [["Hi!"]] * 150
     assert (recording.batch_sizes, recording.max_concurrency) == (batch_sizes, observed_concurrency)
 
 
 async def test_the_timeout_of_a_batch_starts_when_its_call_does() -> None:
     writer = resilient(SlowWriter(0.2, "Hi!"), timeout_seconds=0.5, batch_size=1)
 
-    assert await writer.write([SAM] * 4) == [["Hi!"]] * 4
+    assert await writer.write([FULL_BRIEF] * 4) == [["Hi!"]] * 4
 
 
 async def test_one_slow_call_does_not_delay_the_others() -> None:
@@ -182,10 +183,10 @@ async def test_one_slow_call_does_not_delay_the_others() -> None:
             await asyncio.sleep(10 if briefs[0].first_name == "Ana" else 0)
             return await super().write(briefs)
 
-    ana = SAM.model_copy(update={"first_name": "Ana"})
+    ana = FULL_BRIEF.model_copy(update={"first_name": "Ana"})
     writer = resilient(SlowForAna("Hi!"), timeout_seconds=0.2, batch_size=1, max_concurrency=8)
 
-    assert await writer.write([SAM, ana, SAM]) == [["Hi!"], [], ["Hi!"]]
+    assert await writer.write([FULL_BRIEF, ana, FULL_BRIEF]) == [["Hi!"], [], ["Hi!"]]
 
 
 async def test_the_fallback_message_is_the_templates_and_names_the_version_of_the_writer() -> None:
@@ -197,7 +198,7 @@ async def test_the_fallback_message_is_the_templates_and_names_the_version_of_th
 
 async def test_cancellation_is_not_a_failure_of_the_writer() -> None:
     breaker = CircuitBreaker(failure_threshold=1)
-    task = asyncio.create_task(resilient(SlowWriter(10), breaker=breaker).write([SAM]))
+    task = asyncio.create_task(resilient(SlowWriter(10), breaker=breaker).write([FULL_BRIEF]))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

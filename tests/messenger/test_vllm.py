@@ -17,7 +17,8 @@ from services.messenger.rank import RewardScorer
 from services.messenger.resilience import CircuitBreaker, ResilientWriter
 from services.messenger.sampling import TEMPERATURE
 from services.messenger.vllm import VLLMWriter
-from tests.messenger.builders import NO_FACTS, SAM, noon, planned
+from tests.messenger.builders import planned
+from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF, noon
 from tests.support.emulators import free_port
 
 
@@ -81,12 +82,12 @@ def short_retry_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_one_request_samples_all_candidates_from_the_whole_vocabulary() -> None:
     server = FakeServer()
     async with vllm_writer(server, candidates=4) as writer:
-        await writer.write([SAM])
+        await writer.write([FULL_BRIEF])
 
     assert server.requests == [
         {
             "model": "messenger",
-            "prompt": build_prompt(SAM),
+            "prompt": build_prompt(FULL_BRIEF),
             "n": 4,
             "max_tokens": 64,
             "temperature": TEMPERATURE,
@@ -99,7 +100,7 @@ async def test_one_request_samples_all_candidates_from_the_whole_vocabulary() ->
 
 async def test_texts_are_ranked_by_log_probability() -> None:
     async with vllm_writer(FakeServer()) as writer:
-        assert await writer.write([SAM]) == [["Hello.", "Hi [NAME]."]]
+        assert await writer.write([FULL_BRIEF]) == [["Hello.", "Hi [NAME]."]]
         assert writer.version == "vllm/messenger"
 
 
@@ -112,29 +113,29 @@ async def test_texts_are_ranked_by_the_reward_model_where_there_is_one() -> None
             return [float("[NAME]" in text) for text in texts]
 
     async with vllm_writer(FakeServer(), reward=NameReward()) as writer:
-        assert await writer.write([SAM, SAM]) == [["Hi [NAME].", "Hello."]] * 2
+        assert await writer.write([FULL_BRIEF, FULL_BRIEF]) == [["Hi [NAME].", "Hello."]] * 2
 
 
 async def test_a_text_without_an_end_is_dropped() -> None:
     truncated = choice(" Hi and hi and", -1.0, finish_reason="length")
     async with vllm_writer(FakeServer([truncated, choice(" Hi.", -2.0)])) as writer:
-        assert await writer.write([SAM]) == [["Hi."]]
+        assert await writer.write([FULL_BRIEF]) == [["Hi."]]
 
 
 async def test_briefs_are_written_concurrently_with_a_prompt_each() -> None:
     server = FakeServer(seconds=0.05)
     async with vllm_writer(server) as writer:
-        assert len(await writer.write([SAM, NO_FACTS] * 8)) == 16
+        assert len(await writer.write([FULL_BRIEF, EMPTY_BRIEF] * 8)) == 16
 
     assert server.max_concurrency == 16
-    assert {request["prompt"] for request in server.requests} == {build_prompt(SAM), build_prompt(NO_FACTS)}
+    assert {request["prompt"] for request in server.requests} == {build_prompt(FULL_BRIEF), build_prompt(EMPTY_BRIEF)}
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_an_overloaded_or_failing_server_is_retried(status: int) -> None:
     server = FakeServer(status, status, CHOICES)
     async with vllm_writer(server) as writer:
-        assert await writer.write([SAM]) == [["Hello.", "Hi [NAME]."]]
+        assert await writer.write([FULL_BRIEF]) == [["Hello.", "Hi [NAME]."]]
 
     assert len(server.requests) == 3
 
@@ -143,7 +144,7 @@ async def test_a_failing_server_is_retried_at_most_twice() -> None:
     server = FakeServer(503)
     async with vllm_writer(server) as writer:
         with pytest.raises(httpx.HTTPStatusError, match="503"):
-            await writer.write([SAM])
+            await writer.write([FULL_BRIEF])
 
     assert len(server.requests) == 3
 
@@ -153,7 +154,7 @@ async def test_a_permanent_error_is_not_retried(status: int) -> None:
     server = FakeServer(status)
     async with vllm_writer(server) as writer:
         with pytest.raises(httpx.HTTPStatusError):
-            await writer.write([SAM])
+            await writer.write([FULL_BRIEF])
 
     assert len(server.requests) == 1
 
@@ -169,13 +170,13 @@ async def test_a_failed_connection_is_retried() -> None:
             return await super().handle_async_request(request)
 
     async with httpx.AsyncClient(transport=FlakyTransport(FakeServer().app), base_url="http://vllm:8000") as client:
-        assert await VLLMWriter(client, "messenger", 2).write([SAM]) == [["Hello.", "Hi [NAME]."]]
+        assert await VLLMWriter(client, "messenger", 2).write([FULL_BRIEF]) == [["Hello.", "Hi [NAME]."]]
 
 
 async def test_an_unreachable_server_raises_a_connection_error() -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port()}") as client:
         with pytest.raises(httpx.ConnectError):
-            await VLLMWriter(client, "messenger", 2).write([SAM])
+            await VLLMWriter(client, "messenger", 2).write([FULL_BRIEF])
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ async def test_an_unreachable_server_raises_a_connection_error() -> None:
 async def test_a_response_that_is_no_completion_raises_a_value_error(body: bytes) -> None:
     async with vllm_writer(FakeServer(body)) as writer:
         with pytest.raises(ValueError, match="Completion"):
-            await writer.write([SAM])
+            await writer.write([FULL_BRIEF])
 
 
 @pytest.mark.parametrize(
@@ -226,9 +227,9 @@ async def test_a_server_that_was_down_is_used_again_after_the_recovery_period() 
             batch_size=1,
             max_concurrency=1,
         )
-        assert await resilient.write([SAM] * 5) == [[]] * 5
+        assert await resilient.write([FULL_BRIEF] * 5) == [[]] * 5
         assert len(server.requests) == 6  # two briefs, three attempts each
 
         now = 30
-        assert await resilient.write([SAM]) == [["Hello.", "Hi [NAME]."]]
-        assert await resilient.write([SAM]) == [["Hello.", "Hi [NAME]."]]
+        assert await resilient.write([FULL_BRIEF]) == [["Hello.", "Hi [NAME]."]]
+        assert await resilient.write([FULL_BRIEF]) == [["Hello.", "Hi [NAME]."]]

@@ -1,14 +1,11 @@
 """Builders of drafted messages, and example texts."""
 
-from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid5
 
-from shared.messages import ID_NAMESPACE, Action, Brief, Candidate, DraftedMessage, Metadata
+from shared.messages import ID_NAMESPACE, Action, Candidate, DraftedMessage, Metadata
+from tests.support.briefs import FULL_BRIEF
 
-NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
-SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
-NO_FACTS = Brief(offer_percentage=0)
 VALID = "Hi Sam, thank you for 12 months with us. Take 10% off your next bill: reply KEEP by 7 December."
 PRESSURING = "Hi Sam, this is your last chance to take 10% off your next bill. Reply KEEP by 7 December."
 WRONG_OFFER = "Hi Sam, thank you for 12 months with us. Take 20% off your next bill: reply KEEP by 7 December."
@@ -22,7 +19,7 @@ def drafted(*texts: str, event_id: str = "event-1", **fields: Any) -> DraftedMes
         "metadata": Metadata(
             churn_risk=0.8, accept_prob=0.6, expected_value=17.5, propensity=1.0, policy="baseline", reserved=10.0
         ),
-        "brief": SAM,
+        "brief": FULL_BRIEF,
         "time_zone": "UTC",
         "candidates": tuple(Candidate(text=text, writer="model") for text in texts),
     }

@@ -4,14 +4,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.shield import app
-from services.shield.handler import Answer, ShieldContext, check
+from services.shield.handler import DecisionMessages, ShieldContext, check
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import Action, Candidate, Decision, DraftedMessage
 from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore, Store
-from tests.shield.builders import NOON, PRESSURING, VALID, WRONG_OFFER, drafted
+from tests.shield.builders import PRESSURING, VALID, WRONG_OFFER, drafted
+from tests.support.briefs import NOON
 
 TIME_ZONES = ("America/New_York", "Pacific/Honolulu")
 PSEUDONYMS = Pseudonyms(LOCAL_HASH_KEY)
@@ -28,9 +29,9 @@ def context_at(now: datetime, store: Store) -> ShieldContext:
     return ShieldContext(store, PSEUDONYMS, TIME_ZONES, timedelta(days=30), lambda: now)
 
 
-async def checked(draft: DraftedMessage, store: Store | None = None, now: datetime = NOON) -> Answer:
-    [answer] = await check([draft], context=context_at(now, store or SQLiteStore()))
-    return answer
+async def checked(draft: DraftedMessage, store: Store | None = None, now: datetime = NOON) -> DecisionMessages:
+    [messages] = await check([draft], context=context_at(now, store or SQLiteStore()))
+    return messages
 
 
 async def decided(draft: DraftedMessage, store: Store | None = None, now: datetime = NOON) -> Decision:
@@ -127,7 +128,7 @@ async def test_a_redelivered_draft_gets_the_same_bytes_whatever_happened_since(t
     assert [message.model_dump_json() for message in second] == [message.model_dump_json() for message in first]
 
 
-async def test_a_duplicate_within_a_batch_gets_the_same_answer() -> None:
+async def test_a_duplicate_within_a_batch_gets_the_same_messages() -> None:
     drafts = [drafted(VALID), drafted(PRESSURING, event_id="event-2"), drafted(VALID)]
 
     first, other, duplicate = await check(drafts, context=context_at(NOON, SQLiteStore()))

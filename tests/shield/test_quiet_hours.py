@@ -89,7 +89,8 @@ def test_a_message_is_delayed_to_the_first_time_outside_all_quiet_hours() -> Non
 
 def test_time_zones_without_a_common_waking_hour_are_refused_by_name() -> None:
     with pytest.raises(
-        ValueError, match=r"UTC, Asia/Tokyo, America/Los_Angeles have no hour in common outside 22:00 to"
+        ValueError,
+        match=r"RETENTION_TIME_ZONES: UTC, Asia/Tokyo, America/Los_Angeles have no hour in common outside 22:00 to",
     ):
         deliver_after(datetime(2025, 11, 23, 12, tzinfo=UTC), ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from services.shield import rules
 from services.shield.rules import RULES, violations
 from shared.messages import Brief
-from tests.shield.builders import NO_FACTS, SAM, VALID
+from tests.shield.builders import VALID
+from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF
 
 EXAMPLES = [
     (rules.banned_phrase, VALID, VALID.replace("Take", "Congratulations: take")),
@@ -26,15 +27,15 @@ EXAMPLES = [
 ]
 
 
-def violations_with(words: str, brief: Brief = SAM) -> list[str]:
+def violations_with(words: str, brief: Brief = FULL_BRIEF) -> list[str]:
     """Violations of an otherwise valid message that contains `words`."""
     return violations(f"Hi Sam, thank you for 12 months with us. {words} 10% off your next bill.", brief)
 
 
 @pytest.mark.parametrize(("rule", "valid", "invalid"), EXAMPLES)
 def test_a_rule_passes_a_valid_text_and_stops_an_invalid_one(rule: rules.Rule, valid: str, invalid: str) -> None:
-    assert rule(valid, SAM) is None
-    assert rule(invalid, SAM)
+    assert rule(valid, FULL_BRIEF) is None
+    assert rule(invalid, FULL_BRIEF)
 
 
 def test_every_rule_has_an_example() -> None:
@@ -43,7 +44,7 @@ def test_every_rule_has_an_example() -> None:
 
 def test_the_message_that_other_tests_change_is_valid() -> None:
     assert violations_with("Here is") == []
-    assert violations(VALID, SAM) == []
+    assert violations(VALID, FULL_BRIEF) == []
 
 
 VALID_MESSAGES = [
@@ -64,7 +65,7 @@ VALID_MESSAGES = [
 
 @pytest.mark.parametrize("text", VALID_MESSAGES)
 def test_a_valid_message_passes(text: str) -> None:
-    assert violations(text, SAM) == []
+    assert violations(text, FULL_BRIEF) == []
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_valid_message_passes(text: str) -> None:
     ],
 )
 def test_a_valid_message_without_facts_passes(text: str) -> None:
-    assert violations(text, NO_FACTS) == []
+    assert violations(text, EMPTY_BRIEF) == []
 
 
 @pytest.mark.parametrize(
@@ -140,15 +141,15 @@ def test_a_number_other_than_the_briefs_is_ungrounded(words: str) -> None:
 
 
 def test_any_percentage_is_ungrounded_without_an_offer() -> None:
-    assert violations("Hello, thank you for being with us. Your next bill is 10% lower.", NO_FACTS) == [
+    assert violations("Hello, thank you for being with us. Your next bill is 10% lower.", EMPTY_BRIEF) == [
         "ungrounded percentage: 10%",
         "ungrounded number: 10",
     ]
-    assert "ungrounded percentage: 0%" in violations("Hello, thank you. Your bill is 0% higher.", NO_FACTS)
+    assert "ungrounded percentage: 0%" in violations("Hello, thank you. Your bill is 0% higher.", EMPTY_BRIEF)
 
 
 def test_a_percentage_that_ends_with_the_offers_digits_is_ungrounded() -> None:
-    five_percent = SAM.model_copy(update={"offer_percentage": 5})
+    five_percent = FULL_BRIEF.model_copy(update={"offer_percentage": 5})
     text = "Hi Sam, thank you for 12 months with us. Take 15% off your next bill: reply KEEP by 7 December."
 
     assert any(violation.startswith("ungrounded percentage") for violation in violations(text, five_percent))
@@ -179,11 +180,11 @@ def test_a_percentage_that_ends_with_the_offers_digits_is_ungrounded() -> None:
     ],
 )
 def test_a_name_other_than_the_customers_is_ungrounded(text: str) -> None:
-    assert any(violation.startswith("ungrounded name") for violation in violations(text, SAM))
+    assert any(violation.startswith("ungrounded name") for violation in violations(text, FULL_BRIEF))
 
 
 def test_a_message_to_another_person_also_lacks_the_customers_name() -> None:
-    assert violations(VALID.replace("Sam", "Alex"), SAM) == ["missing name", "ungrounded name: Alex"]
+    assert violations(VALID.replace("Sam", "Alex"), FULL_BRIEF) == ["missing name", "ungrounded name: Alex"]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_message_to_another_person_also_lacks_the_customers_name() -> None:
     ],
 )
 def test_a_name_matches_in_any_unicode_form(name: str, greeting: str) -> None:
-    brief = SAM.model_copy(update={"first_name": name})
+    brief = FULL_BRIEF.model_copy(update={"first_name": name})
 
     assert violations(VALID.replace("Sam", greeting), brief) == []
 
@@ -242,7 +243,7 @@ def test_unfilled_slots_are_forbidden(slot: str) -> None:
 @pytest.mark.parametrize(("length", "valid"), [(0, False), (49, False), (50, True), (200, True), (201, False)])
 def test_a_message_has_50_to_200_characters(length: int, valid: bool) -> None:
     expected = [] if valid else [f"length: {length} characters, not 50 to 200"]
-    assert violations("a" * length, NO_FACTS) == expected
+    assert violations("a" * length, EMPTY_BRIEF) == expected
 
 
 @pytest.mark.parametrize(
@@ -291,21 +292,21 @@ def test_the_customers_and_the_plans_name_may_be_possessive() -> None:
 
 
 def test_a_banned_phrase_in_the_plans_name_is_allowed_only_there() -> None:
-    free_plan = SAM.model_copy(update={"plan": "Free Forever 500"})
+    free_plan = FULL_BRIEF.model_copy(update={"plan": "Free Forever 500"})
 
     assert violations_with("On your Free Forever 500 plan, take", free_plan) == []
     assert "banned phrase: free" in violations_with("On your Free Forever 500 plan, free, take", free_plan)
 
 
 def test_a_one_letter_plan_does_not_mask_other_words() -> None:
-    one_letter = SAM.model_copy(update={"plan": "a"})
+    one_letter = FULL_BRIEF.model_copy(update={"plan": "a"})
 
     assert "banned phrase: damn" in violations_with("A damn good", one_letter)
     assert "ungrounded name: Alan" in violations_with("Alan, take Alan", one_letter)
 
 
 def test_every_violation_is_reported() -> None:
-    assert violations("Hi Alex, act now: 50% off!", SAM) == [
+    assert violations("Hi Alex, act now: 50% off!", FULL_BRIEF) == [
         "banned phrase: act now",
         "length: 26 characters, not 50 to 200",
         "missing name",
@@ -318,7 +319,7 @@ def test_every_violation_is_reported() -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_checked_and_control_characters_never_pass(text: str) -> None:
-    result = violations(text, SAM)
+    result = violations(text, FULL_BRIEF)
 
     if any(unicodedata.category(character) in ("Cc", "Cf") for character in text):
         assert "control character" in result
@@ -334,11 +335,11 @@ def test_only_the_briefs_numbers_pass_and_only_with_their_units(number: int, phr
 
 def test_a_long_text_is_checked_without_catastrophic_backtracking() -> None:
     for text in ("x" * 50_000, "X, " * 15_000, "% " * 25_000, "1." * 25_000, "fre" * 15_000):
-        assert violations(text, SAM)
+        assert violations(text, FULL_BRIEF)
 
 
 def test_every_month_is_recognised_in_english() -> None:
     for month in range(1, 13):
         day = date(2026, month, 1)
-        brief = SAM.model_copy(update={"expires_on": day})
+        brief = FULL_BRIEF.model_copy(update={"expires_on": day})
         assert violations(VALID.replace("7 December", f"1 {day:%B}"), brief) == []

@@ -12,7 +12,8 @@ from services.messenger.writers import TemplateWriter
 from services.policy.customer.brief import brief as policy_brief
 from services.shield.rules import BANNED_PHRASES, violations
 from shared.messages import OFFERS, Action, Brief, Customer, Metadata, PlannedContact
-from tests.shield.builders import NOON, drafted
+from tests.shield.builders import drafted
+from tests.support.briefs import NOON
 
 NAMES = [
     *(None, "Sam", "Jo", "I", "A", "N" * 30, "Élodie", "Zoë", "Łukasz", "Nguyễn", "O'Brien", "D’Arcy", "Anne-Marie"),
