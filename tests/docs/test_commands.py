@@ -5,6 +5,7 @@ the modules behind it are asked for their options. The stages themselves run, sm
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -22,6 +23,8 @@ import pytest
 from shared.settings import Settings
 from tests.docs.commands import PYTHON, ROOT, shown
 from tests.support.emulators import free_port
+
+pytestmark = pytest.mark.slow
 
 pytestmark = pytest.mark.slow
 
@@ -79,17 +82,24 @@ def run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def unknown_options(words: Sequence[str], folder: Path) -> list[str]:
+@functools.cache
+def help_text(*words: str) -> str:
+    """What a module, or a subcommand of it, prints for --help."""
+    done = run([PYTHON, "-m", *words, "--help"], ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def unknown_options(words: Sequence[str]) -> list[str]:
     """Options in `PYTHON -m MODULE …` that neither the module nor the subcommand named in it has."""
     module, *arguments = words[2:]
-    if not any(word.startswith("--") for word in arguments):
+    options = [word for word in arguments if word.startswith("--")]
+    if not options:
         return []
-    texts = [run([PYTHON, "-m", module, "--help"], folder)]
-    assert texts[0].returncode == 0, texts[0].stderr
-    if arguments and re.fullmatch(r"[a-z-]+", arguments[0]) and arguments[0] in texts[0].stdout:
-        texts.append(run([PYTHON, "-m", module, arguments[0], "--help"], folder))
-    help_text = "".join(done.stdout for done in texts)
-    return [word for word in arguments if word.startswith("--") and not re.search(rf"{word}\b", help_text)]
+    known = help_text(module)
+    if re.fullmatch(r"[a-z-]+", arguments[0]) and arguments[0] in known:
+        known += help_text(module, arguments[0])
+    return [option for option in options if not re.search(rf"{option}\b", known)]
 
 
 @pytest.mark.parametrize("command", MAKE)
@@ -101,14 +111,14 @@ def test_a_make_target_that_the_docs_show_exists_and_its_modules_take_its_option
     for line in done.stdout.splitlines():
         words = shlex.split(line) if line.startswith(f"{PYTHON} -m") else []
         if words[2:3] and words[2].partition(".")[0] in LINKED:
-            assert unknown_options(words, workspace) == []
+            assert unknown_options(words) == []
 
 
 @pytest.mark.parametrize("command", [c for c in MODULES if not any(part in c for part in (*SCENARIO, *STATE))])
 def test_a_command_that_is_too_long_to_run_here_has_the_options_that_the_docs_show(
-    command: str, workspace: Path
+    command: str,
 ) -> None:
-    assert unknown_options(SHOWN[command], workspace) == []
+    assert unknown_options(SHOWN[command]) == []
 
 
 @pytest.mark.skipif(not (Settings().data / "telco").is_dir(), reason="the Telco file is not here to replay")
