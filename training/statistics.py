@@ -8,13 +8,14 @@ import numpy as np
 from scipy.stats import norm, t
 
 ALPHA = 0.05
-"""Probability that an interval misses the truth."""
+"""Probability that an interval does not contain the true value."""
 Z = float(norm.ppf(1 - ALPHA / 2))
 """Half-width of an interval of a normal estimate, in standard errors."""
 BOOTSTRAP_SAMPLES = 200
+"""Resamples of a bootstrap interval."""
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
-"""Of predicted probabilities [n] and labels [n]."""
+"""Function of predicted probabilities [n] and labels [n]."""
 Values = Sequence[float] | np.ndarray
 
 
@@ -73,9 +74,9 @@ def skewed_mean_interval(values: np.ndarray, alpha: float = ALPHA) -> Estimate:
     """The mean of independent values [n] that may be skewed.
 
     Hall's transformation (1992) corrects t for skewness; the degrees of freedom are those of the variance,
-    2n / (kurtosis − 1) (Satterthwaite 1946). In 92 simulated settings of rewards mostly zero, and of an effective
-    sample size that `training.policy.ope` accepts, it covered in 94.4 % (89 % in the worst); Hall's alone in 93.4 %
-    (88 %), the normal interval in 91.9 % (80 %).
+    2n / (kurtosis − 1) (Satterthwaite 1946). In 92 simulated settings whose rewards are mostly zero, with effective
+    sample sizes that `training.policy.ope` accepts, it covered the true mean in 94.4 % of samples (89 % in the worst
+    setting); Hall's alone in 93.4 % (88 %), the normal interval in 91.9 % (80 %).
     """
     mean, n = float(values.mean()), len(values)
     spread = float(values.std())
@@ -106,8 +107,9 @@ def bootstrap_interval(
 ) -> Estimate:
     """The mean of a metric of `probabilities` [repeats, n] over repeats; interval by bootstrap over the rows.
 
-    Percentiles of the resampled metric (Efron 1979), less the bias of resampling, which adds to any ECE. Rows in order
-    of time resemble their neighbours: they are drawn in blocks (Künsch 1989). `minimum` is the metric's least value.
+    Percentiles of the resampled metric (Efron 1979), less the bias of resampling, which raises any calibration error.
+    Rows in order of time resemble their neighbours: they are drawn in blocks of `block_size` (Künsch 1989). `minimum`
+    is the lowest possible value of the metric.
     """
     rng, n = np.random.default_rng(seed), len(labels)
 
@@ -115,7 +117,7 @@ def bootstrap_interval(
         return float(np.mean([metric(repeat[rows], labels[rows]) for repeat in probabilities]))
 
     def resample() -> np.ndarray:
-        """Again where all labels are the same: AUC is not defined there."""
+        """The metric of a resample; resamples with only one label, where AUC is undefined, are drawn again."""
         starts = rng.integers(n - block_size + 1, size=-(-n // block_size))
         rows = (starts[:, None] + np.arange(block_size)).ravel()[:n]
         return rows if 0 < labels[rows].mean() < 1 else resample()

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, in the page's text colour and font; the palette is Okabe and Ito's for the colour-blind."""
+"""Charts as inline SVG, in the page's text colour and font; the palette of Okabe and Ito suits the colour-blind."""
 
 import re
 from html import escape
@@ -31,7 +31,7 @@ styled = rc_context(
         "lines.linewidth": 1.8,
     }
 )
-"""Decorator: the function draws in this style."""
+"""Decorator of functions that draw in this style."""
 WIDTH, HEIGHT, TALL_HEIGHT = 4.4, 3.4, 4.4
 """In inches: narrow, so that text stays readable on a phone."""
 PERCENT = PercentFormatter(1, decimals=0)
@@ -50,5 +50,6 @@ def svg(figure: Figure, label: str) -> str:
 
 
 def new_figure(height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """A figure with one plot; height in inches."""
     figure = Figure((WIDTH, height), layout="constrained")
     return figure, figure.add_subplot()

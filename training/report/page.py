@@ -29,6 +29,7 @@ code { overflow-wrap: anywhere; }
 
 
 def document(title: str, *sections: str) -> str:
+    """A complete HTML page; `sections` are HTML."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -57,20 +58,21 @@ def bullet_list(texts: Iterable[str]) -> str:
     return f"<ul>\n{''.join(paragraph(text, 'li') for text in texts)}</ul>\n"
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first cell of a row is its header."""
-    header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table that scrolls sideways on narrow screens; the first cell of a row is its header."""
+    header_cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "".join(
-        f'<tr><th scope="row">{escape(header_cell)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>\n'
-        for header_cell, *cells in rows
+        f'<tr><th scope="row">{escape(row_header)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>\n'
+        for row_header, *cells in rows
     )
     return (
         f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table>\n'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{header}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
+        f"<caption>{escape(caption)}</caption>\n<thead><tr>{header_cells}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
     )
 
 
 def collapsible(summary: str, content: str) -> str:
+    """HTML content that is shown when the reader opens its summary."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>\n"
 
 

@@ -1,8 +1,8 @@
 """Compare PPO implementations: python -m training.policy.benchmarks --customers FILE [--steps N] [--seeds N] [--jobs N]
 
-Every learner trains on the same customers, rewards, network size and number of steps, with one thread, and is evaluated
-the same way: net value on held-out customers after the shadow price of the budget, as a share of the dynamic program's.
-First the training speed of each, alone on the machine; then the learning curves by seed. Writes rivals.json.
+Every learner trains with the same customers, rewards and number of steps, in one thread. Its score is the net value on
+held-out customers (incremental value less price · spend), as a share of the dynamic program's. The speed of each is
+measured first, without parallel runs; then each is trained with every seed. Writes rivals.json.
 """
 
 import json
@@ -24,19 +24,21 @@ from training.policy.benchmarks.learners import LEARNERS, Run, train
 from training.policy.benchmarks.report import TrainingResult, summary
 
 PRICES = (1.17, 2.15)
-"""At which the optimal policy spends 60 % and 30 % of its unconstrained spend on the training customers."""
+"""Shadow prices of the budget: the optimal policy spends 60 % and 30 % of its unconstrained spend at them (training
+customers)."""
 SPEED_ROUNDS = 2
 """Measurements of each learner's speed."""
 SPEED_STEPS = 8 * 8_192
+"""Decisions in a measurement of speed."""
 NO_EVALUATION = 10**9
 """Interval in steps that no run reaches: speed is measured without evaluations."""
 SPEED_ONLY_STEPS = {"sb3_defaults": 16_384}
-"""Of learners too slow to train for long, whose speed alone is measured: 64 decisions an update, ten epochs."""
+"""Decisions in a measurement, for learners too slow to train: 64 decisions per update and ten epochs make it so."""
 LIBRARIES = ("torch", "numpy", "stable-baselines3", "sb3-contrib", "fast-safe-rl", "tianshou", "gymnasium")
 
 
 def measure_speeds(customers: CustomerSplits) -> dict[str, list[float]]:
-    """Decision steps a second, updates included. Learners take turns, so that a busy minute slows down all of them."""
+    """Decisions per second, updates included. Learners take turns, so that other load on the machine affects all."""
     speeds: dict[str, list[float]] = {learner: [] for learner in LEARNERS}
     for _, learner in product(range(SPEED_ROUNDS), LEARNERS):
         curve, steps = (
@@ -50,7 +52,7 @@ def measure_speeds(customers: CustomerSplits) -> dict[str, list[float]]:
 
 
 def train_all(customers: CustomerSplits, args: Namespace) -> Iterator[TrainingResult]:
-    """In order of completion. The slowest learners are started first, so that they do not finish alone."""
+    """The results in order of completion. The slowest learners start first, so that no process is idle at the end."""
     learners = [learner for learner in reversed(LEARNERS) if learner not in SPEED_ONLY_STEPS]
     runs = [Run(*combination) for combination in product(learners, PRICES, range(args.seeds))]
     start = perf_counter()

@@ -1,4 +1,4 @@
-"""The file of customers that `training.policy.benchmarks.export` writes."""
+"""The file of customers that `training.policy.benchmarks.export` writes and the benchmarks read."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""The environment that all learners train in: customers churn, and spend is charged at a fixed shadow price."""
+"""The environment of all learners: customers churn, and spend is charged at a fixed shadow price."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from training.policy.simulation.vector_env import RetentionVectorEnv
 
 
 class Step(NamedTuple):
-    """A step of every customer, before new ones replace those who are done; arrays [n]."""
+    """A step of every customer, before new customers replace those who are done; arrays [n]."""
 
     rewards: np.ndarray
     """Expected incremental value less price · spend, in bills of the average customer."""
     costs: np.ndarray
     """Expected spend on discounts; money."""
     done: np.ndarray
-    """Churned, or at the end of the campaign. Both are terminal for these learners, which do worse with truncation."""
+    """Churned, or at the end of the campaign. Both are terminal: with truncation these learners reach less."""
 
 
 class BenchmarkEnv:
@@ -27,11 +27,11 @@ class BenchmarkEnv:
         self.env.price, self.price, self.mean_bill = np.float32(price), price, float(customers.bill.mean())
 
     def observe(self) -> np.ndarray:
-        """[n, 9]"""
+        """Observations [n, 9]."""
         return self.env.observe().T.copy()
 
     def eligible(self) -> np.ndarray:
-        """Whether the gate allows a contact [n]."""
+        """Whether the gate's rules allow a contact [n]."""
         return self.env.eligible()
 
     def step(self, actions: np.ndarray) -> Step:

@@ -1,4 +1,4 @@
-"""The evaluation that every learner gets: the value of its policy per customer and campaign, and its learning curve."""
+"""The evaluation of every learner: the value of its policy per customer and campaign, and its learning curve."""
 
 import time
 from collections.abc import Callable
@@ -12,23 +12,23 @@ from training.policy.bound import LagrangianBound
 from training.policy.simulation.vector_env import RetentionVectorEnv
 
 Act = Callable[[np.ndarray, np.ndarray, bool], np.ndarray]
-"""Actions [n, 3] for observations [n, 9] and eligibility [n]: the likeliest ones if greedy, or sampled."""
+"""Actions [n, 3] for observations [n, 9] and eligibility [n]: the most probable ones if greedy, otherwise sampled."""
 
 
 class CampaignValue(NamedTuple):
     """Expected values per customer and campaign; money."""
 
     incremental: float
-    """Gained over doing nothing, after spend and before the shadow price of the budget."""
+    """Incremental value over contacting nobody."""
     spend: float
 
     def net(self, price: float) -> float:
-        """After the shadow price of the budget. No policy exceeds the dynamic program's, however it was trained."""
+        """Incremental value less price · spend. No policy exceeds that of the dynamic program."""
         return self.incremental - price * self.spend
 
 
 def evaluate(act: Act, customers: Customers, price: float, greedy: bool = True, seed: int = 0) -> CampaignValue:
-    """Run one campaign with each customer. Values are expectations over churn; only acceptance is sampled."""
+    """The value of one campaign of each customer, in expectation over churn; acceptance alone is sampled."""
     env = RetentionVectorEnv(customers, len(customers.bill), np.random.default_rng(seed), survival_weighted=True)
     env.accept[:], env.hazard[:], env.bill[:] = customers.accept.T, customers.hazard, customers.bill
     env.price, total = np.float32(price), np.zeros(2)
@@ -44,26 +44,27 @@ def evaluate(act: Act, customers: Customers, price: float, greedy: bool = True, 
 
 
 def optimum(customers: Customers, price: float) -> CampaignValue:
-    """Of the dynamic program at that price."""
-    dual, number = LagrangianBound(customers).at_price(price), len(customers.bill)
-    return CampaignValue((dual.net_value + price * dual.spend) / number, dual.spend / number)
+    """The value of the dynamic program at that price."""
+    dual, n = LagrangianBound(customers).at_price(price), len(customers.bill)
+    return CampaignValue((dual.net_value + price * dual.spend) / n, dual.spend / n)
 
 
 class CurvePoint(NamedTuple):
     steps: int
+    """Decisions since the start of training."""
     seconds: float
-    """Of training alone."""
+    """Seconds of training, without evaluations."""
     greedy: CampaignValue
-    """With the likeliest actions."""
+    """With the most probable actions."""
     sampled: CampaignValue
     """With sampled actions, as in training."""
 
 
 @dataclass
 class LearningCurve:
-    """Evaluates a learner at regular intervals, with the clock stopped.
+    """Evaluates a learner at regular intervals, and measures its training time without the evaluations.
 
-    The clock is processor time: every learner has one thread, and the machine's other load does not count.
+    Time is processor time: every learner has one thread, and other load on the machine does not count.
     """
 
     customers: Customers
@@ -73,14 +74,14 @@ class LearningCurve:
     points: list[CurvePoint] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
-    """Of training alone, so far."""
+    """Seconds of training so far, without evaluations."""
 
     def start(self) -> None:
         """Start the clock."""
         self._started = time.process_time()
 
     def record(self, steps: int, act: Act) -> None:
-        """To be called after each update, with the total number of steps."""
+        """Evaluate if the interval is over. To be called after each update, with the total number of steps."""
         self.seconds += time.process_time() - self._started
         due, self.steps = steps // self.interval > self.steps // self.interval, steps
         if due:

@@ -1,6 +1,6 @@
 """Write the training and held-out customers to a file: python -m training.policy.benchmarks.export FILE.npz
 
-Run in the project's own environment: that of the benchmarks has no scorer.
+Run it in the project's own environment: the environment of the benchmarks has no scorer.
 """
 
 import sys

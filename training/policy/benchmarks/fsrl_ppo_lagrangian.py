@@ -1,7 +1,7 @@
-"""PPO-Lagrangian of FSRL (fast-safe-rl 0.1.0, on Tianshou 0.5.1): a budget per customer, and PID on its multiplier.
+"""PPO-Lagrangian of FSRL (fast-safe-rl 0.1.0, on Tianshou 0.5.1): a budget per customer, its multiplier set by PID.
 
-FSRL has no multi-discrete actions, so the 2 · 4 · 8 combinations are one choice of 64. Costs are in tenths of the
-budget, so that FSRL's default cost limit of 10 and its default PID gains apply.
+FSRL has no multi-discrete actions, so contact, level and delay are one action of 2 · 4 · 8 = 64. The unit of cost
+is a tenth of the budget, so that FSRL's default cost limit of 10 and its default PID gains apply.
 """
 
 import numpy as np
@@ -22,11 +22,11 @@ from training.policy.ppo import PPOArgs
 from training.policy.simulation.env import ACTIONS, OBSERVATIONS
 
 COST_LIMIT = 10
-"""FSRL's default."""
+"""Limit of the costs of an episode; FSRL's default."""
 HIDDEN_SIZES = (128, 128)
-"""FSRL's default."""
+"""Widths of the hidden layers; FSRL's default."""
 MAX_EPISODE_STEPS = 100
-"""At least the steps of an episode: the days of a campaign."""
+"""Upper bound on the steps of an episode, which has at most one a day of the campaign."""
 
 
 class CollectorEnv:
@@ -63,7 +63,7 @@ def decode(action: np.ndarray) -> np.ndarray:
 
 
 def make_policy(space: Discrete, learning_rate: float) -> PPOLagrangian:
-    """As FSRL's own agent makes it, but with a discrete actor for its Gaussian one, and ReLU as in this project."""
+    """The policy of FSRL's agent, with a discrete actor in place of the Gaussian one, and ReLU as in this project."""
     shape = OBSERVATIONS.shape
     actor = Actor(Net(shape, hidden_sizes=HIDDEN_SIZES, activation=nn.ReLU), space.n, softmax_output=False)
     critics = [Critic(Net(shape, hidden_sizes=HIDDEN_SIZES, activation=nn.ReLU)) for _ in range(2)]
@@ -97,7 +97,7 @@ def train_fsrl(customers: Customers, curve: LearningCurve, steps: int, seed: int
     torch.manual_seed(seed)
     args, budget = PPOArgs(), optimum(customers, price).spend
     benchmark_env = BenchmarkEnv(customers, args.num_envs, seed, 0.0)
-    benchmark_env.env.price = np.float32(price)  # observed, as by the other learners, and not charged
+    benchmark_env.env.price = np.float32(price)  # observed, as by the other learners, but not charged
     env = CollectorEnv(benchmark_env, budget / COST_LIMIT)
     policy = make_policy(env.action_space, args.learning_rate)
     collector = FastCollector(policy, env, VectorReplayBuffer(len(env) * MAX_EPISODE_STEPS, len(env)))

@@ -1,4 +1,4 @@
-"""The learners that are compared, and one training run of one of them."""
+"""The learners of the comparison, and a training run of one of them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,7 @@ LEARNERS: dict[str, Learner] = {
     "fsrl_ppo_lagrangian": train_fsrl,
 }
 NUM_EVALUATIONS = 16
-"""Points of a learning curve."""
+"""Number of points of a learning curve."""
 
 
 class Run(NamedTuple):

@@ -22,7 +22,7 @@ def act_function(network: ActorCritic, rng: np.random.Generator) -> Act:
 
 
 def train_over_budgets(customers: Customers, curve: LearningCurve, steps: int, seed: int, price: float) -> None:
-    """Train for every price at once with eight budgets, as the project does; `price` is used in evaluation only."""
+    """Train with eight budgets, as the project does, for all prices at once; `price` is used in evaluation only."""
     _train(_trainer(customers, steps, seed), curve, seed)
 
 

@@ -1,4 +1,8 @@
-"""The results of the comparison, as reports/rivals.json has them."""
+"""The results of the comparison, as written to reports/rivals.json.
+
+Keys of that file: `learnt` holds the results of training by price, `priced` is a net value (incremental value less
+price · spend), `greedy` and `drawn` are net values with the most probable and with sampled actions.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +12,7 @@ from training.policy.benchmarks.evaluation import CampaignValue, CurvePoint, opt
 from training.statistics import interval_over_seeds
 
 TARGET_SHARE = 0.8
-"""Of the optimum; the report has the steps and seconds until it is reached."""
+"""Share of the optimum; the report has the steps and seconds until a learner reaches it."""
 
 
 class TrainingResult(NamedTuple):
@@ -18,7 +22,7 @@ class TrainingResult(NamedTuple):
     points: list[CurvePoint]
 
     def share_of_optimum(self, point: CurvePoint, optimal: CampaignValue) -> float:
-        """Of net values; with greedy or sampled actions, whichever is better, for every learner alike."""
+        """Share of the optimal net value: with greedy or sampled actions, whichever is better, for every learner."""
         values = point.greedy, point.sampled
         return max(value.net(self.price) for value in values) / optimal.net(self.price)
 
@@ -26,8 +30,10 @@ class TrainingResult(NamedTuple):
 def summary(
     held_out: Customers, steps_per_second: Mapping[str, Sequence[float]], results: Sequence[TrainingResult]
 ) -> dict[str, Any]:
-    """`steps_per_second` of each learner, measured several times."""
-    rates = {learner: max(measured) for learner, measured in steps_per_second.items()}  # the others were disturbed
+    """The content of the report; `steps_per_second` has several measurements of each learner."""
+    rates = {
+        learner: max(measured) for learner, measured in steps_per_second.items()
+    }  # the slower ones were slowed by other load
     trained = {result.learner for result in results}
     optima = {price: optimum(held_out, price) for price in sorted({result.price for result in results})}
     return {
@@ -56,17 +62,19 @@ def summary(
 
 
 def _learner_summary(results: Sequence[TrainingResult], optimal: CampaignValue, rate: float) -> dict[str, Any]:
-    """Money per customer and campaign; steps and seconds to 80 % by seed, null where it was not reached."""
+    """Money per customer and campaign. Steps and seconds to 80 % of the optimum by seed, null if it was not reached."""
     last_points = [(result, result.points[-1]) for result in results]
     steps_to_target = [
-        next((p.steps for p in result.points if result.share_of_optimum(p, optimal) >= TARGET_SHARE), None)
+        next((point.steps for point in result.points if result.share_of_optimum(point, optimal) >= TARGET_SHARE), None)
         for result in results
     ]
     return {
         "steps": [last.steps for _, last in last_points],
-        "share_of_optimum": interval_over_seeds([run.share_of_optimum(last, optimal) for run, last in last_points]),
-        "greedy": interval_over_seeds([last.greedy.net(run.price) for run, last in last_points]),
-        "drawn": interval_over_seeds([last.sampled.net(run.price) for run, last in last_points]),
+        "share_of_optimum": interval_over_seeds(
+            [result.share_of_optimum(last, optimal) for result, last in last_points]
+        ),
+        "greedy": interval_over_seeds([last.greedy.net(result.price) for result, last in last_points]),
+        "drawn": interval_over_seeds([last.sampled.net(result.price) for result, last in last_points]),
         "spend_greedy": interval_over_seeds([last.greedy.spend for _, last in last_points]),
         "steps_to_80_percent": steps_to_target,
         "seconds_to_80_percent": [None if steps is None else steps / rate for steps in steps_to_target],

@@ -46,7 +46,7 @@ class StableBaselinesEnv(VecEnv):
         return observations, step.rewards.astype(np.float32), step.done, infos
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """`action_masks` is the only one."""
+        """Action masks, the only method that sb3-contrib calls."""
         return list(action_masks(self.benchmark_env.eligible()))
 
     def has_attr(self, attr_name: str) -> bool:
@@ -73,7 +73,7 @@ def action_masks(eligible: np.ndarray) -> np.ndarray:
 
 
 class SharedLayers(BaseFeaturesExtractor):
-    """The hidden layers of `training.policy.network.ActorCritic`, which policy and value share there."""
+    """Hidden layers as those of `training.policy.network.ActorCritic`, shared by policy and value."""
 
     def __init__(self, observation_space: Any) -> None:
         super().__init__(observation_space, HIDDEN_SIZE)
@@ -111,15 +111,15 @@ def act_function(model: PPO, masked: bool) -> Act:
 
 @dataclass(frozen=True)
 class StableBaselinesLearner:
-    """PPO with these settings, and the library's defaults for all others."""
+    """PPO with these settings, and the library's defaults for the rest."""
 
     num_envs: int
     ppo: dict[str, Any]
-    """Arguments of PPO."""
+    """Keyword arguments of PPO."""
     policy: dict[str, Any]
-    """Arguments of its policy network."""
+    """Keyword arguments of its policy network."""
     masked: bool = False
-    """Whether contacts that the gate forbids are masked."""
+    """Mask contacts that the gate's rules forbid."""
 
     def __call__(self, customers: Customers, curve: LearningCurve, steps: int, seed: int, price: float) -> None:
         env = StableBaselinesEnv(BenchmarkEnv(customers, self.num_envs, seed, price))

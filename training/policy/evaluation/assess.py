@@ -1,4 +1,7 @@
-"""Evaluation on held-out customers: simulated campaigns at each budget, campaigns through the service, sensitivity."""
+"""Measurements of the evaluation, on held-out customers: simulated campaigns, the service, and sensitivity.
+
+`evaluate` is the command, `benchmark` holds the campaigns, `report` writes the results.
+"""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -23,22 +26,22 @@ from training.policy.simulation.service import ServiceRun, simulate
 from training.statistics import Estimate, mean_interval
 
 REPORT_BUDGET = 0.3
-"""Budget of the explained decisions and of the sensitivity table."""
+"""Budget of the explained decisions and of the sensitivity table, as a share of the unconstrained spend."""
 SERVED = ("ppo", "index")
 """Policies that the service can run."""
 FIXED_PRICE_INDEX = "index, fixed price"
-"""For reference: the index policy that keeps the first day's price."""
+"""For comparison: the index policy at the price of the first day."""
 
 Metrics = Mapping[str, Estimate]
 
 
 class EvaluationSize(NamedTuple):
     copies: int = COPIES
-    """Of each customer in a simulated campaign."""
+    """Copies of each customer in a simulated campaign."""
     seeds: Sequence[int] = SEEDS
-    """Of the simulated campaigns."""
+    """Seeds of the simulated campaigns."""
     service_copies: Mapping[float, int] = {0.3: 8, 0.1: 2, 0.6: 2}
-    """Copies in the campaign through the service, by budget: 0.9 million decisions, and twice 0.2."""
+    """Copies of each customer in the campaign through the service, by budget: 0.9, 0.2 and 0.2 million decisions."""
     sensitivity_copies: int = sensitivity.COPIES
     sensitivity_seeds: Sequence[int] = sensitivity.SEEDS
 
@@ -47,22 +50,23 @@ FULL_SIZE = EvaluationSize()
 
 
 class Evaluation(NamedTuple):
-    """By budget, as a share of the unconstrained spend."""
+    """Results of the evaluation. Budgets, the keys, are shares of the unconstrained spend."""
 
     results: Mapping[float, Mapping[str, BenchmarkResult]]
-    """And by policy."""
+    """By budget and policy."""
     metrics: Mapping[float, Mapping[str, Metrics]]
-    """And by policy."""
+    """By budget and policy."""
     differences: Mapping[float, Mapping[str, Estimate]]
-    """Share of the bound of each served policy, less that of the best baseline in the same campaigns."""
+    """By budget and served policy: its share of the bound less that of the best baseline, in the same campaigns."""
     best_baselines: Mapping[float, str]
+    """Name of the baseline with the highest value, by budget."""
     service_runs: Mapping[float, ServiceRun]
-    """Of `ppo`."""
+    """Campaigns of `ppo` through the service, by budget."""
     first_day: FirstDay
     sensitivity: Sequence[SensitivityResult]
 
     def service_share_of_bound(self, budget: float) -> float:
-        """Share of the bound through the service, whose pacing and reservations have their cost."""
+        """Share of the bound through the service, where pacing and reservations leave some of the budget unspent."""
         run, result = self.service_runs[budget], next(iter(self.results[budget].values()))
         return run.incremental_value / (result.bound * run.budget / result.campaigns[0].budget)
 
@@ -79,9 +83,9 @@ def evaluate_policies(
 
 
 def policy_metrics(result: BenchmarkResult, customers: int, all_bills: float) -> Metrics:
-    """Means over the campaigns with their intervals. There is no ROI where a campaign cost nothing.
+    """Means over the campaigns with their intervals. ROI is missing if a campaign cost nothing.
 
-    `customers` is their number in a campaign, `all_bills` what they would pay if none of them churned.
+    `customers` is their number in a campaign, `all_bills` the sum of their bills if none of them churned.
     """
 
     def campaign_metrics(campaign: CampaignResult) -> dict[str, float]:
@@ -110,7 +114,7 @@ def assess(
 ) -> Evaluation:
     """Evaluate in two processes.
 
-    The two tables are the held-out customers with bank facts drawn again, and scored without any.
+    `resampled` are the held-out customers with other bank facts, `without_bank_facts` the same scored without any.
     """
     held_out, training = population.held_out, population.training[: len(population.training.bill) // TRAINING_COPIES]
     ppo = NetworkPolicy(network, SpendForecast(network, population.training))
@@ -158,11 +162,11 @@ def best_baseline(by_policy: Mapping[str, BenchmarkResult]) -> str:
 
 
 def difference(result: BenchmarkResult, baseline: BenchmarkResult) -> Estimate:
-    """In shares of the bound, paired by campaign."""
+    """Difference in the share of the bound, paired by campaign."""
     return mean_interval(result.shares_of_bound - baseline.shares_of_bound)
 
 
 def _show_progress(futures: Sequence[Future[Any]]) -> None:
-    """Raises the first exception of a future."""
+    """Show a progress bar until all are done. Raises the first exception of a future."""
     for future in tqdm(as_completed(futures), total=len(futures), unit=" evaluations", disable=None):
         future.result()

@@ -12,14 +12,14 @@ simulation. `training.json` holds the history of every run; the checksums of the
 ## Use
 
 To propose whom to contact, with which discount, and when to decide again, behind the gate and the budget ledger of the
-policy service. The network proposes; gate and ledger allow. It sees the shadow price of the budget as
-`budget_remaining`, so one network serves every budget.
+policy service. The network proposes; gate and ledger decide whether it is allowed. It sees the shadow price of the
+budget as `budget_remaining`, so one network serves every budget.
 
 ## Metrics
 
 Share of the Lagrangian bound on the incremental value over contacting nobody within the budget, on held-out customers
-(the 704 of the Telco test split, each twice with other bank facts) and in four campaigns that no training saw. Median
-of five seeds; in brackets the worst and the best.
+(the 704 of the Telco test split, each with two draws of bank facts), in four campaigns that training does not use.
+Median of five seeds; in brackets the worst and the best.
 
 | budget, as a share of what the optimal policy spends without one | from scratch | warm start |
 |---|---|---|
@@ -32,7 +32,7 @@ runs in parallel. Comparison with the baselines: `make eval-policy`.
 
 ## Limits
 
-- **The effects are assumed, not estimated.** No public data tell what an accepted offer or a contact changes. Each
+- **The effects are assumed, not estimated.** No public data show the effect of an accepted offer or of a contact. Each
   effect is a named parameter with its reason in `services/policy/response/model.py`; `make eval-policy` shows how
   decisions change if one is wrong. The share of the bound says how well the policy solves this simulation, not what it
   would earn in production.

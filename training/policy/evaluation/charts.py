@@ -14,16 +14,16 @@ from training.report.charts import BLUE, GREEN, GREY, ORANGE, PERCENT, TALL_HEIG
 from training.statistics import Estimate
 
 Run = Mapping[str, Any]
-"""A training run, as training.json has it."""
+"""A training run in training.json."""
 POINT_FIELDS = ("seconds", "steps", "incremental_value", "fatigue_price", "prices", "utilisation")
-"""Of the points of a run's history, in their order."""
+"""Fields of a point of a run's history, in their order."""
 DIAGNOSTICS = {
     "approx_kl": "approximate KL",
     "clip_fraction": "clip fraction",
     "explained_variance": "explained variance",
     "entropy": "entropy",
 }
-"""Of PPO's updates, by their keys in the points of a history."""
+"""Titles of the diagnostics of PPO's updates, by their keys in training.json."""
 NUM_BILL_GROUPS = 5
 
 
@@ -33,6 +33,7 @@ def history(run: Run, field: str) -> np.ndarray:
 
 
 def has_diagnostics(run: Run) -> bool:
+    """Whether the run recorded all diagnostics; older ones did not."""
     updates = run.get("diagnostics", [])
     return bool(updates) and all(DIAGNOSTICS.keys() <= update.keys() for update in updates)
 
@@ -82,7 +83,7 @@ def fatigue_chart(run: Run) -> str:
 
 @styled
 def diagnostics_chart(run: Run) -> str:
-    """PPO's diagnostics by update. The history need not have every update."""
+    """PPO's diagnostics by update. The history may leave out some updates."""
     figure = Figure((WIDTH, TALL_HEIGHT), layout="constrained")
     steps = history(run, "steps")
     updates = steps / steps[0]
@@ -157,7 +158,7 @@ def lift_chart(day: FirstDay) -> str:
 
 @styled
 def shares_chart(shares: Mapping[str, Mapping[str, Estimate]], served: Sequence[str]) -> str:
-    """Share of the bound by policy and budget; `served` policies in another colour."""
+    """Share of the bound by policy and budget; green for the policies in `served`."""
     figure, axes = new_figure(0.8 + 0.45 * len(shares))
     policies = [*shares][::-1]
     for index, budget in enumerate(shares[policies[0]]):

@@ -30,10 +30,12 @@ POLICIES = ("ppo", "index", "baseline")
 
 
 class Run(NamedTuple):
+    """A campaign of one policy through the service."""
+
     budget: float
     """As a share of the unconstrained spend."""
     seed: int
-    """Of the campaign."""
+    """Seed of the campaign."""
     policy: str
 
 
@@ -49,7 +51,7 @@ def table(results: Mapping[Run, ServiceRun], bounds: Mapping[float, float]) -> s
     lines = [f"{'budget':>6}  {'policy':9}  {titles}  {'used':>6}  violations"]
 
     def shares_of_bound(budget: float, policy: str) -> np.ndarray:
-        """By campaign."""
+        """Share of the bound of each campaign."""
         return np.array([results[Run(budget, seed, policy)].incremental_value for seed in seeds]) / bounds[budget]
 
     for budget, policy in product(bounds, policies):
@@ -81,7 +83,9 @@ def main() -> None:
     parser = ArgumentParser(
         prog="python -m training.policy.evaluation.compare_in_service", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES[:2]))
+    parser.add_argument(
+        "--policies", nargs="+", choices=POLICIES, default=list(POLICIES[:2]), help="policies to compare"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="number of campaigns at each budget, at least 2")
     parser.add_argument("--copies", type=int, default=2, help="copies of each held-out customer in a campaign")
     parser.add_argument("--jobs", type=int, default=2, help="campaigns run in parallel, each on one core")

@@ -1,7 +1,7 @@
 """Evaluate the policies: python -m training.policy.evaluation.evaluate [--mirror DIR] [--data DIR] [--reports DIR]
 
-Writes policy.html, a page for people; policy.json, the same figures for programs; and policy_decisions.csv, the
-decision about each customer with its explanation.
+`assess` measures, `report` writes: policy.html, a page for people; policy.json, the same figures for programs; and
+policy_decisions.csv, the decision about each customer with its explanation.
 """
 
 import json

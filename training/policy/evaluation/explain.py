@@ -17,22 +17,22 @@ from training.policy.simulation.dynamics import NEVER_CONTACTED
 
 
 class FirstDay(NamedTuple):
-    """Decisions about n customers whom nobody has contacted yet, at one shadow price of the budget."""
+    """Decisions about n customers who were never contacted, at one shadow price of the budget."""
 
     customers: Customers
     price: float
     values: np.ndarray
-    """Expected incremental value of one contact, the only one, by level [levels, n]; money."""
+    """Expected incremental value of a single contact, by level [levels, n]; money."""
     costs: np.ndarray
     """Expected spend of that contact [levels, n]; money."""
     contact_probability: np.ndarray
-    """By the network [n]."""
+    """The network's probability of a contact [n]."""
     ppo_level: np.ndarray
-    """The network's likeliest level [n], or NO_CONTACT."""
+    """The network's most probable level [n], or NO_CONTACT."""
     delay_days: np.ndarray
-    """The network's likeliest delay [n]."""
+    """The network's most probable delay [n]."""
     index_level: np.ndarray
-    """Level of the dynamic program, and so of the index policy [n], or NO_CONTACT."""
+    """Level of the dynamic program, which the index policy uses [n], or NO_CONTACT."""
 
     @property
     def churn_risk(self) -> np.ndarray:
@@ -40,13 +40,14 @@ class FirstDay(NamedTuple):
 
 
 def first_day(network: Network, customers: Customers, price: float) -> FirstDay:
+    """The decisions of the network and of the dynamic program."""
     n = len(customers.bill)
     by_level = [
         incremental_value(customers, np.full(n, level), RESPONSE_MODEL.value_days, 0, 0) for level in range(NUM_LEVELS)
     ]
     values, costs = (np.array(figures) for figures in zip(*by_level, strict=True))
-    days_since_contact, none = np.full(n, NEVER_CONTACTED), np.zeros(n)
-    facts = customers.hazard, customers.accept.T, price, days_since_contact, none, none
+    days_since_contact, zeros = np.full(n, NEVER_CONTACTED), np.zeros(n)
+    facts = customers.hazard, customers.accept.T, price, days_since_contact, zeros, zeros
     observations = observe(np.empty((len(OBSERVATION), n), np.float32), *facts, RESPONSE_MODEL, RULES).T
     outputs = network(observations)
     contact, offer, delay = (outputs[:, head] for head in (CONTACT, OFFER, DELAY))
@@ -63,22 +64,25 @@ def first_day(network: Network, customers: Customers, price: float) -> FirstDay:
 
 
 class TargetGroup(NamedTuple):
-    """Customers contacted once each; means are of a contact, in money."""
+    """Customers contacted once each."""
 
     contacts: int
     overlap: float
     """Share of them whom the network contacts too."""
     churn_risk: float
+    """Mean churn risk."""
     incremental_value: float
+    """Mean expected incremental value of a contact; money."""
     spend: float
+    """Mean expected spend of a contact; money."""
     share_of_ppo: float
     """Their total incremental value, as a share of that of the network's contacts."""
 
 
 def target_groups(day: FirstDay) -> dict[str, TargetGroup]:
-    """The network's contacts, and those of simpler rankings: as many contacts, or for the same expected spend.
+    """The network's contacts, and those of simpler rankings: as many contacts, or the same expected spend.
 
-    A ranking chooses no level, so each customer is offered the level of the most incremental value: the best case.
+    A ranking chooses no level: each customer gets the level with the most incremental value, the best case for it.
     """
     ppo, best_level = np.flatnonzero(day.ppo_level > NO_CONTACT), day.values.argmax(axis=0)
     spend, ppo_value = (figures[day.ppo_level[ppo], ppo].sum() for figures in (day.costs, day.values))
@@ -102,7 +106,7 @@ def target_groups(day: FirstDay) -> dict[str, TargetGroup]:
 
 
 def decision_table(day: FirstDay, people: pd.DataFrame) -> pd.DataFrame:
-    """A row a customer, in the order of `people`; money to the cent. A second `copy` of one has other bank facts."""
+    """A row per customer, in the order of `people`; money to the cent. A second `copy` has other bank facts."""
     decile = deciles(day.churn_risk)
     columns = {
         "customer_id": people["customer_id"].to_numpy(),
@@ -120,7 +124,7 @@ def decision_table(day: FirstDay, people: pd.DataFrame) -> pd.DataFrame:
 
 
 def deciles(values: np.ndarray) -> np.ndarray:
-    """[n], from 1, the highest, to 10."""
+    """Decile of each value [n], from 1, the highest, to 10."""
     rank = np.argsort(np.argsort(-values, kind="stable"), kind="stable")
     return 1 + rank * 10 // len(values)
 
@@ -130,7 +134,7 @@ def offer_text(level: int) -> str:
 
 
 def explanation(day: FirstDay, row: int, decile: int) -> str:
-    """One sentence. Values are those of a single contact; whether to wait is the dynamic program's answer."""
+    """One sentence about the decision. Values are those of a single contact, today."""
     ppo, index, values, costs = day.ppo_level[row], day.index_level[row], day.values[:, row], day.costs[:, row]
     net_values = values - day.price * costs
     level = int(net_values.argmax() if ppo == NO_CONTACT else ppo)

@@ -13,25 +13,29 @@ from training.policy.simulation.customer_simulator import CENTS
 
 NUM_LEVELS = len(DISCOUNTS)
 FORECAST_PRICES = np.expm1(np.linspace(0, np.log(12), 16))
-"""Shadow prices of the budget that spend is forecast at: 0 to 11, denser where low."""
-FORECAST_SEED, UNLIMITED_BUDGET = 7, 1e12
+"""Shadow prices of the budget at which spend is forecast: 0 to 11, denser at low prices."""
+FORECAST_SEED = 7
+"""Seed of the campaign that the forecast simulates."""
+UNLIMITED_BUDGET = 1e12
 
 OutputFunction = Callable[[Floats], Floats]
 """From observations [n, 9] to the outputs of the network's heads [n, outputs]."""
 
 
 def without_delay(level: np.ndarray, priority: np.ndarray | None = None) -> CampaignActions:
-    """The next decision is on the next day."""
+    """Actions after which the customer is decided about again on the next day."""
     return CampaignActions(level, np.zeros(len(level), dtype=int), priority)
 
 
 class NoContactPolicy:
+    """Contacts nobody."""
+
     def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         return without_delay(np.full(len(rows), NO_CONTACT))
 
 
 class RandomPolicy:
-    """No contact or any level, with equal probability."""
+    """No contact or any level, with equal probability, for every customer whom the gate allows to contact."""
 
     def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         return without_delay(campaign.rng.integers(NO_CONTACT, NUM_LEVELS, size=len(rows)))
@@ -70,7 +74,7 @@ class MyopicPolicy:
 
 
 class OneStepPolicy:
-    """The policy service's `baseline`."""
+    """The policy service's `baseline`: the level of highest expected value of a single contact, if it is positive."""
 
     def choose(self, campaign: CampaignSimulator, rows: np.ndarray) -> CampaignActions:
         hazard, accept, bill = campaign.customers[rows]
@@ -83,10 +87,10 @@ class OneStepPolicy:
 
 
 class IndexPolicy:
-    """The dynamic program at a shadow price of the budget that is found again each day.
+    """The dynamic program at a shadow price of the budget that is solved again each day.
 
     The price, one of `prices`, minimises the dual of the rest of the campaign: the sum of the active customers' values
-    from here on, plus price · funds.
+    from this day on, plus price · funds.
     """
 
     def __init__(
@@ -96,13 +100,13 @@ class IndexPolicy:
         reprice: bool = True,
         response_model: ResponseModel = RESPONSE_MODEL,
     ) -> None:
-        """`customers` are those of the campaign, without copies; without `reprice` the first day's price is kept."""
+        """`customers` are those of the campaign, without copies; without `reprice` the price of the first day stays."""
         self.prices, self.reprice = prices, reprice
         program = DynamicProgram(customers, response_model)
         rules = program.rules
         shape = (len(prices), rules.quarter + program.longest_effect + 1, len(customers.bill), rules.cap + 1)
         self.values = np.zeros(shape, dtype=np.float32)
-        """Optimal gain over doing nothing from each day on [prices, days, customers, contacts so far]."""
+        """Optimal incremental value less price · spend, from each day on [prices, days, customers, contacts so far]."""
         self.levels = np.full((len(prices), rules.quarter, len(customers.bill), rules.cap), NO_CONTACT, dtype=np.int8)
         """Optimal level, or NO_CONTACT; axes as of `values`."""
         for index, price in enumerate(prices):
@@ -141,13 +145,13 @@ def incremental_values(campaign: CampaignSimulator, rows: np.ndarray) -> tuple[n
 
 
 def _affordable(campaign: CampaignSimulator, rows: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """`level` without the offers that the funds do not cover; they would be refused."""
+    """`level`, with NO_CONTACT in place of offers that the funds do not cover: they would be refused."""
     cost = campaign.offer_costs[rows, np.maximum(level, 0)]
     return np.where(cost <= campaign.funds, level, NO_CONTACT)
 
 
 class NetworkPolicy:
-    """The trained network, greedy or sampled, at a fixed shadow price or at one found each day from a forecast."""
+    """The trained network, greedy or sampled, at a fixed shadow price or one from a daily forecast of spend."""
 
     def __init__(self, network: OutputFunction, price: "float | SpendForecast", greedy: bool = True) -> None:
         self.network, self.price, self.greedy = network, price, greedy
@@ -164,7 +168,7 @@ class NetworkPolicy:
 
 
 class SpendForecast:
-    """The network's spend from each day to the end of the campaign by shadow price, simulated for these customers."""
+    """The network's spend from each day to the end of the campaign, by shadow price, simulated for these customers."""
 
     def __init__(self, network: OutputFunction, customers: Customers, greedy: bool = True) -> None:
         campaign = CampaignSimulator(customers, 2, seed=FORECAST_SEED)
@@ -173,16 +177,16 @@ class SpendForecast:
         spent = np.column_stack([np.zeros(len(FORECAST_PRICES)), spend_by_day]) / campaign.n
         remaining = (spent[:, -1:] - spent)[::-1]
         self._remaining = np.maximum.accumulate(remaining, axis=0)
-        """[prices, highest first; days], money a customer; made monotone: it never falls as the price falls."""
+        """[prices, highest first; days], money per customer. Made monotone: a lower price never lowers the spend."""
 
     def price(self, campaign: CampaignSimulator) -> float:
-        """The price at which the forecast spend to the end equals the funds."""
+        """The price at which the forecast spend until the end of the campaign equals the remaining funds."""
         funds = campaign.funds / CENTS / campaign.n
         return float(np.interp(funds, self._remaining[:, campaign.day], FORECAST_PRICES[::-1]))
 
 
 def _observe(campaign: CampaignSimulator, rows: np.ndarray, price: float) -> np.ndarray:
-    """[len(rows), 9]"""
+    """The network's observations of these customers, [len(rows), 9]."""
     hazard, accept, _ = campaign.customers[rows]
     state = campaign.state
     facts = price, state.days_since_contact[rows], state.offer_days_left[rows], state.contacts[rows]

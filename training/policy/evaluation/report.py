@@ -1,4 +1,4 @@
-"""The report on the policies: a page for people, figures for programs, and the decision about each customer."""
+"""The report on the policies: policy.html for people, policy.json for programs, and a table of all decisions."""
 
 import json
 from collections.abc import Iterator
@@ -26,19 +26,20 @@ from training.policy.simulation.campaign import CampaignResult
 from training.report.page import document, paragraph, table
 from training.statistics import Estimate
 
-LIBRARIES = {"sb3": "SB3", "fsrl_ppo_lagrangian": "FSRL"}
+LIBRARY_TITLES = {"sb3": "SB3", "fsrl_ppo_lagrangian": "FSRL"}
 """Other PPO implementations, by their keys in rivals.json."""
 
 
 class Aim(NamedTuple):
     name: str
     reached: float | None
-    """None where it was not measured."""
+    """The measured value; None if it was not measured."""
     aim: float
+    """The lowest value that reaches the aim."""
     floor: float | None = None
-    """Worse than this is a failure."""
+    """A value below this is a failure."""
     at_most: bool = False
-    """`aim` is the highest acceptable value, not the lowest."""
+    """`aim` is the highest value that reaches it, instead of the lowest."""
 
     @property
     def met(self) -> bool:
@@ -56,6 +57,7 @@ class Aim(NamedTuple):
 
 
 def aims(evaluation: Evaluation, measurements: Measurements) -> Iterator[Aim]:
+    """The aims; their names are in policy.json."""
     for kind, aim, floor in (("scratch", 0.92, 0.80), ("warm", 0.95, None)):
         for budget in BUDGETS:
             shares = [run["shares"][str(budget)] for run in measurements.training[kind]]
@@ -73,7 +75,7 @@ def aims(evaluation: Evaluation, measurements: Measurements) -> Iterator[Aim]:
             yield Aim(name, difference.low, 0)
     yield Aim("steps a second, over SB3 at equal settings", measurements.benchmarks.get("over_sb3"), 3)
     yield Aim("steps a second, over SB3 with its defaults", measurements.benchmarks.get("over_sb3_defaults"), 10)
-    for library, title in LIBRARIES.items():
+    for library, title in LIBRARY_TITLES.items():
         name = f"share of the optimum at equal steps, less that of {title}, at worst"
         yield Aim(name, smallest_lead(measurements, library), 0)
 
@@ -93,13 +95,13 @@ def smallest_lead(measurements: Measurements, library: str) -> float | None:
 
 
 def violations(evaluation: Evaluation) -> int:
-    """Violations of the gate's rules and of the budget by the served policies."""
+    """Number of violations of the gate's rules and of the budget by the served policies."""
     through_service = sum(sum(run.violations.values()) for run in evaluation.service_runs.values())
     return through_service + sum(campaign.violations for campaign in _served_campaigns(evaluation))
 
 
 def overspend(evaluation: Evaluation) -> float:
-    """The most that the served policies ever reserved and spent above a budget; money."""
+    """Largest excess of reserved and spent money over a budget, by any served policy; 0 if there was none."""
     excess = [campaign.peak_committed - campaign.budget for campaign in _served_campaigns(evaluation)]
     excess += [run.peak_committed - run.budget for run in evaluation.service_runs.values()]
     return max(0.0, round(max(excess), 2))

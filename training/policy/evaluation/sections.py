@@ -1,4 +1,4 @@
-"""The sections of the report on the policies: charts, and tables of what was measured."""
+"""The sections of the page about the policies: charts and tables of the results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,9 +31,9 @@ METRIC_TITLES = {
 POLICY_DESCRIPTIONS = {
     "ppo": "the trained network; its shadow price is the one at which the forecast spend uses up the budget",
     "index": "optimal for each customer alone, at a shadow price that is solved again each day",
-    FIXED_PRICE_INDEX: "the same at the shadow price of the first day",
+    FIXED_PRICE_INDEX: "the index policy at the shadow price of the first day",
     "never": "contacts nobody",
-    "random_legal": "no contact or any discount at random, as far as the rules allow",
+    "random_legal": "no contact or any discount, at random among what the rules allow",
     "top_risk": "the highest discount, in order of churn risk",
     "threshold": "one discount, where risk × acceptance × bill is above a threshold that was tuned for the budget",
     "myopic": "the discount with the most incremental value per unit of spend, in the order of that ratio",
@@ -41,29 +41,29 @@ POLICY_DESCRIPTIONS = {
 }
 ASSUMPTION_DESCRIPTIONS = {
     "effect": "share of the churn hazard that an accepted offer removes",
-    "held_days": "days that an accepted offer holds, by level",
+    "held_days": "days for which an accepted offer has its effect, by level",
     "annoyance": "share of the churn hazard that each contact adds",
-    "risk_days": "days in which the churn risk comes true",
+    "risk_days": "period of the predicted churn risk, in days",
     "contact_cost": "cost of a message",
-    "value_days": "days of bills that count",
-    "lent bank facts": "bank facts lent to the Telco customers",
+    "value_days": "days whose bills count as value",
+    "lent bank facts": "bank facts that are combined with the Telco customers",
     "true hazard": "actual churn hazard",
 }
 
 
 class Measurements(NamedTuple):
-    """What other commands measured."""
+    """Results of other commands."""
 
     training: Mapping[str, Any]
     """training.json: the history of every run, the training budgets and the bound."""
     metrics: Mapping[str, float]
-    """Of the policy's manifest."""
+    """Metrics of the policy's manifest."""
     benchmarks: Mapping[str, Any]
     """rivals.json: other PPO implementations; empty if they were not run."""
 
 
 def format_estimate(estimate: Estimate | None) -> str:
-    """With its interval; empty where it was not measured."""
+    """The estimate with its interval; empty if it was not measured."""
     if estimate is None:
         return ""
     mean, low, high = (f"{number:,.3f}" for number in estimate)
@@ -71,7 +71,7 @@ def format_estimate(estimate: Estimate | None) -> str:
 
 
 def format_metric(metrics: Mapping[str, Estimate], name: str) -> str:
-    """Counts without their interval."""
+    """The metric with its interval; counts have none."""
     if name.startswith(("contacts", "refused", "violations")):
         return f"{metrics[name].mean:,.0f}"
     return format_estimate(metrics.get(name))
@@ -116,7 +116,7 @@ def baselines_section(evaluation: Evaluation) -> str:
         + paragraph(
             "Net revenue retention: bills paid in the campaign, less discounts, over the bills of all customers if "
             "none churned. ROI: incremental value over contacting nobody, within a year and after costs, over the cost "
-            "of discounts and messages. Refused: contacts that the policy wanted and the budget did not cover."
+            "of discounts and messages. Refused: contacts that the policy chose and the budget did not cover."
         )
         + "".join(details)
     )
@@ -124,7 +124,7 @@ def baselines_section(evaluation: Evaluation) -> str:
 
 def training_section(measurements: Measurements) -> str:
     training = measurements.training
-    [ascent], [unmasked] = training["gradient_ascent"], training["unmasked"]
+    [gradient_ascent], [unmasked] = training["gradient_ascent"], training["unmasked"]
     kind, seed = (training["chosen"][key] for key in ("kind", "seed"))
     chosen = next(run for run in training[kind] if run["seed"] == seed)
     drawings = [
@@ -137,7 +137,10 @@ def training_section(measurements: Measurements) -> str:
             charts.price_chart(chosen, training["budgets"], "PID control"),
             "Lagrange multipliers of the budgets during training: one shadow price for each budget.",
         ),
-        (charts.price_chart(ascent, training["budgets"], "gradient ascent"), "The same by plain gradient ascent."),
+        (
+            charts.price_chart(gradient_ascent, training["budgets"], "gradient ascent"),
+            "The same by plain gradient ascent.",
+        ),
         (charts.fatigue_chart(unmasked), "Lagrange multiplier of ineligible contacts, in a run without action mask."),
     ]
     rows = [
@@ -146,12 +149,12 @@ def training_section(measurements: Measurements) -> str:
         for kind in ("scratch", "warm", "gradient_ascent", "unmasked")
         for run in training[kind]
     ]
-    head = ["run", "seconds", "steps", *(f"at {budget:.0%}" for budget in BUDGETS)]
+    header = ["run", "seconds", "steps", *(f"at {budget:.0%}" for budget in BUDGETS)]
     caption = (
         "Share of the bound on held-out customers, by run; "
         "gradient_ascent and unmasked: one seed, a third of the updates"
     )
-    return heading("Training") + figures(drawings) + diagnostics(chosen) + table(caption, head, rows)
+    return heading("Training") + figures(drawings) + diagnostics(chosen) + table(caption, header, rows)
 
 
 def diagnostics(run: charts.Run) -> str:
@@ -183,8 +186,8 @@ def service_section(evaluation: Evaluation) -> str:
         ]
         for budget, run in evaluation.service_runs.items()
     ]
-    head = ["budget", "decisions", "budget, money", "most reserved and spent", "utilisation", "violations"]
-    head += ["incremental value", "share of the bound"]
+    header = ["budget", "decisions", "budget, money", "peak of reserved and spent", "utilisation", "violations"]
+    header += ["incremental value", "share of the bound"]
     return (
         heading("Through the service")
         + paragraph(
@@ -192,7 +195,7 @@ def service_section(evaluation: Evaluation) -> str:
             "campaign. Reserved and spent money and violations of the rules are counted from outside the service."
         )
         + figures(drawings)
-        + table("ppo, through the service", head, rows)
+        + table("ppo, through the service", header, rows)
     )
 
 
@@ -209,8 +212,8 @@ def targeting_section(evaluation: Evaluation) -> str:
         ]
         for name, group in target_groups(evaluation.first_day).items()
     ]
-    head = ["target group", "contacts", "also contacted by ppo", "mean churn risk", "value per contact"]
-    head += ["spend per contact", "total value"]
+    header = ["target group", "contacts", "share contacted by ppo too", "mean churn risk", "value per contact"]
+    header += ["spend per contact", "total value"]
     drawings = [
         (
             charts.targeting_chart(evaluation.first_day),
@@ -226,7 +229,7 @@ def targeting_section(evaluation: Evaluation) -> str:
             "spend, too. Values are incremental, of one contact per customer."
         )
         + figures(drawings)
-        + table("Target groups; total value as a share of ppo's", head, rows)
+        + table("Target groups; total value as a share of ppo's", header, rows)
     )
 
 
@@ -258,7 +261,15 @@ def sensitivity_section(results: Sequence[SensitivityResult]) -> str:
         ]
         for result in results
     ]
-    head = ["assumption", "value", "contacted", "mean discount", "shadow price", "same decisions", "ppo, of the bound"]
+    header = [
+        "assumption",
+        "value",
+        "contacted",
+        "mean discount",
+        "shadow price",
+        "same decisions",
+        "ppo, of the bound",
+    ]
     return (
         heading("Sensitivity to the assumptions")
         + paragraph(
@@ -266,7 +277,7 @@ def sensitivity_section(results: Sequence[SensitivityResult]) -> str:
             "discount, shadow price and same decisions describe the policy that is optimal there, on the first day. "
             "The last column is what the served network, trained on the original assumptions, reaches of the bound."
         )
-        + table("Sensitivity", head, rows)
+        + table("Sensitivity", header, rows)
     )
 
 

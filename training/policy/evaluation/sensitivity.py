@@ -1,4 +1,4 @@
-"""Sensitivity to the assumptions: how decisions change if one is wrong, and what the served policy still achieves."""
+"""Sensitivity to the assumptions of the simulation: optimal decisions and the served policy's value if one is wrong."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,10 @@ from training.policy.evaluation.benchmark import BenchmarkResult
 from training.policy.simulation.campaign import NO_CONTACT, CampaignSimulator, Policy
 from training.statistics import Estimate
 
-COPIES, SEEDS = 4, tuple(range(200, 206))
+COPIES = 4
+"""Copies of each customer in a campaign."""
+SEEDS = tuple(range(200, 206))
+"""Seeds of the campaigns."""
 LOG_HAZARD_NOISE = 0.5
 """Standard deviation of the noise in the log hazard where the scorer ranks badly; the mean hazard is unchanged."""
 ALTERNATIVES: Mapping[str, Sequence[Any]] = {
@@ -29,25 +32,26 @@ ALTERNATIVES: Mapping[str, Sequence[Any]] = {
     "value_days": (180, 730),
 }
 """Other values of the response model's parameters, by their names in the report."""
-FIELDS = {"held_days": "effect_days", "annoyance": "fatigue"}
-"""Of the response model, where the report has another name."""
+FIELD_NAMES = {"held_days": "effect_days", "annoyance": "fatigue"}
+"""Fields of the response model, by their names in the report, where the two differ."""
 
 
 class Scenario(NamedTuple):
     """The simulation with one assumption changed."""
 
     name: str
-    """Of the assumption."""
+    """Name of the assumption in the report."""
     value: str
+    """Its changed value, as the report prints it."""
     response_model: ResponseModel
     predicted: Customers
-    """As scored: what policies see."""
+    """Customers as scored, which policies observe."""
     actual: Customers
-    """What the simulation goes by."""
+    """Customers as simulated."""
 
 
 class SensitivityResult(NamedTuple):
-    """Effect of a changed assumption, at the same budget in money."""
+    """Effect of a changed assumption, at the same budget in money; `name` and `value` are those of the scenario."""
 
     name: str
     value: str
@@ -56,17 +60,17 @@ class SensitivityResult(NamedTuple):
     contact_rate: float
     """Share of the customers that the optimal policy of the scenario contacts on the first day."""
     mean_discount: float
-    """Of these contacts."""
+    """Mean discount of these contacts."""
     agreement: float
-    """Share of the customers about whom the optimal policy decides as under the original assumptions."""
+    """Share of the customers with the same optimal decision on the first day as under the original assumptions."""
     share_of_bound: Estimate
-    """Of the scenario's bound, by the policy for the original assumptions."""
+    """Share of the scenario's bound that the policy for the original assumptions reaches."""
 
 
 def scenarios(people: pd.DataFrame, resampled: pd.DataFrame, without_bank_facts: pd.DataFrame) -> Iterator[Scenario]:
     """The original assumptions first.
 
-    `resampled` are the same customers with bank facts drawn again, `without_bank_facts` scored without any.
+    `resampled` are the same customers with other bank facts, `without_bank_facts` the same scored without any.
     """
 
     def scenario(
@@ -82,7 +86,7 @@ def scenarios(people: pd.DataFrame, resampled: pd.DataFrame, without_bank_facts:
     yield scenario("as assumed", "")
     for name, values in ALTERNATIVES.items():
         for value in values:
-            yield scenario(name, str(value), RESPONSE_MODEL._replace(**{FIELDS.get(name, name): value}))
+            yield scenario(name, str(value), RESPONSE_MODEL._replace(**{FIELD_NAMES.get(name, name): value}))
     yield scenario("lent bank facts", "drawn again", table=resampled)
     yield scenario("lent bank facts", "none", table=without_bank_facts)
     for factor in (0.5, 1.5):
