@@ -97,7 +97,7 @@ def unknown_options(words: Sequence[str]) -> list[str]:
     if not options:
         return []
     known = help_text(module)
-    if re.fullmatch(r"[a-z-]+", arguments[0]) and arguments[0] in known:
+    if re.fullmatch(r"[a-z][a-z-]*", arguments[0]) and arguments[0] in known:
         known += help_text(module, arguments[0])
     return [option for option in options if not re.search(rf"{option}\b", known)]
 
