@@ -1,7 +1,9 @@
-"""Charts of the training history."""
+"""Charts of the training history. `ppo` is its column-wise record of PPO, one value for each update."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from matplotlib.axes import Axes
 
 from training.report.charts import BLUE, GREEN, GREY, ORANGE, new_figure, styled, svg
 
@@ -18,16 +20,21 @@ def reward_chart(ppo: Mapping[str, Any]) -> str:
     )
 
 
+def _plot_on_right_axis(axes: Axes, updates: Sequence[int], values: Sequence[float], colour: str, label: str) -> Axes:
+    """Plot the values on a second vertical axis, which is returned, with one legend for both axes."""
+    right = axes.twinx()
+    right.plot(updates, values, color=colour, label=f"{label} (right)")
+    axes.set_xlabel("update")
+    axes.legend(handles=[*axes.get_lines(), *right.get_lines()])
+    return right
+
+
 @styled
 def kl_chart(ppo: Mapping[str, Any]) -> str:
     figure, axes = new_figure()
     axes.plot(ppo["update"], ppo["kl"], color=BLUE, label="KL to SFT, nats per text")
     axes.axhline(ppo["target"], color=GREY, linestyle="--", label="target")
-    right = axes.twinx()
-    right.plot(ppo["update"], ppo["beta"], color=GREEN, label="β (right)")
-    right.set_yscale("log")
-    axes.set_xlabel("update")
-    axes.legend(handles=[*axes.get_lines(), *right.get_lines()])
+    _plot_on_right_axis(axes, ppo["update"], ppo["beta"], GREEN, "β").set_yscale("log")
     return svg(figure, "KL divergence from SFT, its target, and the coefficient β that controls it, by update of PPO")
 
 
@@ -36,10 +43,7 @@ def update_chart(ppo: Mapping[str, Any]) -> str:
     """Diagnostics of the updates: needs `approx_kl`, which older histories lack."""
     figure, axes = new_figure()
     axes.plot(ppo["update"], ppo["clipped"], color=BLUE, label="clip fraction")
-    right = axes.twinx()
-    right.plot(ppo["update"], ppo["approx_kl"], color=ORANGE, label="approximate KL (right)")
-    axes.set_xlabel("update")
-    axes.legend(handles=[*axes.get_lines(), *right.get_lines()])
+    _plot_on_right_axis(axes, ppo["update"], ppo["approx_kl"], ORANGE, "approximate KL")
     return svg(figure, "Clip fraction, and approximate KL to the policy of the rollout in nats per token, by update")
 
 
