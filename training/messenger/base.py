@@ -21,7 +21,7 @@ from training.messenger.corpus.corpus import sample_briefs, write_message
 from training.messenger.lm import LM, bf16_autocast, save
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
-"""At the ids that OPT gives them. As in OPT, the end-of-text token also begins a text."""
+"""Special tokens in the order of their ids in OPT. As in OPT, the end-of-text token also begins a text."""
 TOKENIZER_DOCUMENTS = 10_000
 """Documents that the tokenizer is trained on."""
 

@@ -93,9 +93,9 @@ class TokenStatistics(NamedTuple):
     """Statistics of the responses' tokens, [n, width] each; 0 at padding."""
 
     logprobs: Tensor
-    """Under the policy."""
+    """Log-probabilities under the policy."""
     ref_logprobs: Tensor
-    """Under the reference model."""
+    """Log-probabilities under the reference model."""
     values: Tensor
     """The critic's estimate before the token is chosen."""
     kl: Tensor

@@ -33,7 +33,7 @@ styled = rc_context(
 )
 """Decorator of functions that draw in this style."""
 WIDTH, HEIGHT, TALL_HEIGHT = 4.4, 3.4, 4.4
-"""In inches: narrow, so that text stays readable on a phone."""
+"""Sizes of charts in inches: narrow, so that text stays readable on a phone."""
 PERCENT = PercentFormatter(1, decimals=0)
 
 

@@ -17,7 +17,7 @@ FORMAL_GREETINGS = {
     True: "Dear [NAME]|Hello [NAME]|Good day [NAME]|[NAME]".split("|"),
     False: "Hello|Dear customer|Good day".split("|"),
 }
-"""By whether the name is known."""
+"""Greetings in formal language; as in `GREETINGS`, the keys say whether the name is known."""
 
 THANKS = lines("""
 Thank you for [MONTHS] with us.

@@ -82,7 +82,7 @@ class Evaluation:
     history: Mapping[str, Any]
     """training.json"""
     version: str
-    """Of the artifact."""
+    """Version of the artifact."""
     briefs: Sequence[Brief]
     """Briefs of customers whose names no model was trained on."""
     texts: Mapping[str, Sequence[str]]
@@ -90,7 +90,7 @@ class Evaluation:
     statistics: Mapping[str, TextStatistics]
     """Statistics of the texts, by writer."""
     win_rates: Mapping[str, Mapping[str, WinRate]]
-    """By comparison ("ppo against sft"; also served, and against template) and segment."""
+    """Win rates by comparison ("ppo against sft"; also of served, and against template) and segment."""
     sent: Counter[str]
     """Numbers of messages: sent, by writer; `withheld`; and `unsafe`, which were sent although they break a rule."""
     adversaries: Sequence[tuple[str, str | None]]

@@ -43,7 +43,7 @@ class ParsedText(NamedTuple):
     text: str
     sentences: list[str]
     words: list[list[str]]
-    """Of each sentence, in lower case."""
+    """Words of each sentence, in lower case."""
 
 
 def readable(brief: Brief, text: ParsedText) -> float:
@@ -78,7 +78,7 @@ def addresses_concern(brief: Brief, text: ParsedText) -> float:
 
 
 def no_cliches(brief: Brief, text: ParsedText) -> float:
-    """Half less for each cliché."""
+    """1, less 0.5 for each cliché."""
     return max(0.0, 1 - 0.5 * sum(1 for _ in _cliches.finditer(text.text)))
 
 
@@ -90,7 +90,7 @@ def rhythm(brief: Brief, text: ParsedText) -> float:
 
 
 def polite(brief: Brief, text: ParsedText) -> float:
-    """Half for each polite word, at most two; 0 if the text gives a command."""
+    """0.5 for each of at most two polite words; 0 if the text gives a command."""
     return 0.0 if _commands.search(text.text) else min(0.5 * sum(1 for _ in _polite_words.finditer(text.text)), 1.0)
 
 

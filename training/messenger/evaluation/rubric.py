@@ -51,7 +51,7 @@ _word = re.compile(r"[a-z']+|\[[a-z]+\]")
 
 class ParsedText(NamedTuple):
     text: str
-    """With slots that are not filled."""
+    """The text, before slots are filled."""
     sentences: list[list[str]]
     """Words in lower case."""
     words: list[str]
@@ -102,20 +102,20 @@ def one_request(brief: Brief, text: ParsedText) -> float:
 
 
 def no_repeats(brief: Brief, text: ParsedText) -> float:
-    """A quarter less for each repeated word of four letters or more."""
+    """1, less 0.25 for each repeated word of four letters or more."""
     words = [word for word in text.words if len(word) > 3 and word not in COMMON_WORDS]
     return max(0.0, 1 - (len(words) - len(set(words))) / 4)
 
 
 def warmth(brief: Brief, text: ParsedText) -> float:
-    """A half, a quarter more for each warm word, at most two, and half less for each impersonal word."""
+    """0.5, plus 0.25 for each of at most two warm words, less 0.5 for each impersonal word."""
     warm = sum(word in WARM_WORDS for word in text.words)
     impersonal = sum(word in IMPERSONAL_WORDS for word in text.words)
     return max(0.0, 0.5 + 0.25 * min(warm, 2) - 0.5 * impersonal)
 
 
 def no_pressure(brief: Brief, text: ParsedText) -> float:
-    """Half less for each pushy word, and for each exclamation mark but the first."""
+    """1, less 0.5 for each pushy word and for each exclamation mark but the first."""
     return max(0.0, 1 - 0.5 * (sum(word in PUSHY_WORDS for word in text.words) + max(text.text.count("!") - 1, 0)))
 
 

@@ -55,9 +55,9 @@ class CurvePoint(NamedTuple):
     seconds: float
     """Seconds of training, without evaluations."""
     greedy: CampaignValue
-    """With the most probable actions."""
+    """Value with the most probable actions."""
     sampled: CampaignValue
-    """With sampled actions, as in training."""
+    """Value with sampled actions, as in training."""
 
 
 @dataclass

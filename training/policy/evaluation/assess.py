@@ -30,7 +30,7 @@ REPORT_BUDGET = 0.3
 SERVED = ("ppo", "index")
 """Policies that the service can run."""
 FIXED_PRICE_INDEX = "index, fixed price"
-"""For comparison: the index policy at the price of the first day."""
+"""Name of the index policy at the price of the first day, for comparison."""
 
 Metrics = Mapping[str, Estimate]
 
@@ -53,9 +53,9 @@ class Evaluation(NamedTuple):
     """Results of the evaluation. Budgets, the keys, are shares of the unconstrained spend."""
 
     results: Mapping[float, Mapping[str, BenchmarkResult]]
-    """By budget and policy."""
+    """Campaigns, by budget and policy."""
     metrics: Mapping[float, Mapping[str, Metrics]]
-    """By budget and policy."""
+    """Metrics over the campaigns, by budget and policy."""
     differences: Mapping[float, Mapping[str, Estimate]]
     """By budget and served policy: its share of the bound less that of the best baseline, in the same campaigns."""
     best_baselines: Mapping[float, str]

@@ -36,9 +36,9 @@ runs in parallel. Comparison with the baselines: `make eval-policy`.
   effect is a named parameter with its reason in `services/policy/response/model.py`; `make eval-policy` shows how
   decisions change if one is wrong. The share of the bound says how well the policy solves this simulation, not what it
   would earn in production.
-- The Telco data have no acceptance. Each Telco customer is lent the facts of a bank customer, drawn at random: the
+- The Telco data have no acceptance. Each Telco customer gets the facts of a bank customer, drawn at random: the
   combined record is invented.
-- The churn label of the Telco data has no dates; the risk is assumed to come true within a quarter.
+- The churn label of the Telco data has no dates; the predicted risk is assumed to be that of churn within 90 days.
 - The network sees a customer as nine numbers. Gender, age and marital status are among the facts behind them; fairness
   between groups was not examined.
 - Only a holdout in production shows what the policy earns: `RETENTION_HOLDOUT_SHARE`, and `training.policy.ope` on its

@@ -33,7 +33,7 @@ class Run(NamedTuple):
     """A campaign of one policy through the service."""
 
     budget: float
-    """As a share of the unconstrained spend."""
+    """The budget, as a share of the unconstrained spend."""
     seed: int
     """Seed of the campaign."""
     policy: str

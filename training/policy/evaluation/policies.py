@@ -19,7 +19,7 @@ FORECAST_SEED = 7
 UNLIMITED_BUDGET = 1e12
 
 OutputFunction = Callable[[Floats], Floats]
-"""From observations [n, 9] to the outputs of the network's heads [n, outputs]."""
+"""Function from observations [n, 9] to the outputs of the network's heads [n, outputs]."""
 
 
 def without_delay(level: np.ndarray, priority: np.ndarray | None = None) -> CampaignActions:

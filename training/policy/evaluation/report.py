@@ -228,8 +228,8 @@ def summary_section(evaluation: Evaluation, measurements: Measurements) -> str:
         )
         + paragraph(
             "All results are simulated. What a contact changes is assumed: services/policy/response/model.py gives "
-            "each effect with its reason. The Telco data have no acceptance, so each Telco customer was lent the facts "
-            "of a bank customer. The sensitivity table shows what a wrong assumption would change."
+            "each effect with its reason. The Telco data have no acceptance, so each Telco customer has the facts of "
+            "a random bank customer. The sensitivity table shows what a wrong assumption would change."
         )
         + table("Aims and results", ["measure", "result", "verdict", "aim", "floor"], rows)
     )
