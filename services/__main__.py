@@ -30,11 +30,11 @@ def main() -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        wrong = (f"RETENTION_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        parser.error("; ".join(wrong))
+        details = (f"RETENTION_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        parser.error("; ".join(details))
     if arguments.command == "replay":
         if not arguments.events.is_file():
-            parser.error(f"{arguments.events} is not a file")
+            parser.error(f"{arguments.events} is not a file. Give a file of customer events, one JSON object per line.")
         try:
             summary = asyncio.run(replay.run(arguments.events, arguments.decisions, settings))
         except ArtifactError as error:
@@ -109,7 +109,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _erase(customer_id: str, settings: Settings, cloud: bool) -> int:
-    """Erase a customer. Returns the number of documents deleted. Raises `HashKeyError` for another store's key."""
+    """Erase a customer; returns the number of documents deleted.
+
+    Raises `HashKeyError` if the hash key is not the one that the store began with.
+    """
     async with (web.google_cloud if cloud else local.open_store)(settings) as (_, store):
         ledger = await Ledger.load(store)
         pseudonyms = await Pseudonyms.open(store, settings.hash_key)

@@ -56,20 +56,22 @@ class LocalDeadLetters:
 
 
 async def run(arguments: Namespace, settings: Settings) -> None:
-    """Run the action `arguments` ask for. Raises LookupError where a letter, or the store of them, does not exist."""
+    """Run the action that `arguments` name. Raises LookupError if a letter, or the store of them, does not exist."""
     with _open(settings, arguments.cloud) as store:
         letters = {letter.id: letter for letter in await store.read_all()}
         if unknown := [letter_id for letter_id in arguments.ids if letter_id not in letters]:
-            raise LookupError(f"no dead letter {', '.join(unknown)}")
-        chosen = [letters[letter_id] for letter_id in arguments.ids] or list(letters.values())
+            raise LookupError(
+                f"no dead letter {', '.join(unknown)}. Ids are printed by: python -m services dead-letters list"
+            )
+        selected = [letters[letter_id] for letter_id in arguments.ids] or list(letters.values())
         match arguments.action:
             case "list":
-                print("\n".join(map(_line, chosen)) or "no dead letters")
+                print("\n".join(map(_as_line, selected)) or "no dead letters")
             case "show":
-                print("\n".join(map(_as_json, chosen)))
+                print("\n".join(map(_as_json, selected)))
             case "replay":
-                await store.replay(chosen)
-                print(f"{len(chosen)} replayed. Messages that still cannot be handled become dead letters again.")
+                await store.replay(selected)
+                print(f"{len(selected)} replayed. Messages that still cannot be handled become dead letters again.")
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def _open(settings: Settings, cloud: bool) -> Iterator[DeadLetterStore]:
         store.close()
 
 
-def _line(letter: Envelope) -> str:
+def _as_line(letter: Envelope) -> str:
     return f"{letter.id}  {letter.attributes['subscription']}  {letter.attributes['reason']!a}"
 
 

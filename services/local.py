@@ -21,6 +21,7 @@ from shared.store import DEAD_LETTERS, Document, Documents, Key, SQLiteStore, St
 from shared.topology import SUBSCRIPTIONS
 
 TICK_INTERVAL_SECONDS = 60.0
+"""Time between two calls of the services' `tick`: reviews, expired offers and deletions."""
 
 
 async def pipeline(settings: Settings, bus: LocalBus, store: Store, clock: Clock = utc_now) -> list[Service]:
@@ -56,7 +57,7 @@ async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
     """The bus and the store of a running pipeline. At the end, messages on the bus are delivered before it stops."""
     bus, store = LocalBus(), SQLiteStore(settings.state)
     services = await pipeline(settings, bus, store)
-    telemetry.log("LocalBus: messages in memory, for one process", state=str(settings.state))
+    telemetry.log("the bus is in memory, for this process only", state=str(settings.state))
     running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick_forever(services))
     try:
         yield bus, store
@@ -92,7 +93,9 @@ async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:
 
 def _dead_letter_writer(store: Store) -> Receive:
     async def write(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
-        await store.update_all([([(DEAD_LETTERS, e.id)], partial(_write_dead_letter, envelope=e)) for e in envelopes])
+        await store.update_all(
+            [([(DEAD_LETTERS, envelope.id)], partial(_write_dead_letter, envelope=envelope)) for envelope in envelopes]
+        )
         return [None] * len(envelopes)
 
     return write

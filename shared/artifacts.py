@@ -53,7 +53,11 @@ def read_manifest(folder: Path, inputs: Mapping[str, Sequence[str]], files: Coll
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Write a manifest with the checksums of all files in `folder` and below, except Markdown; returns it."""
-    paths = (f for f in sorted(folder.rglob("*")) if f.is_file() and f != folder / MANIFEST and f.suffix != ".md")
+    paths = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST and path.suffix != ".md"
+    )
     files = {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
     manifest = manifest.model_copy(update={"files": files})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
@@ -66,14 +70,15 @@ def content_version(files: Mapping[str, bytes]) -> str:
 
 
 def input_mismatch(trained: Mapping[str, Sequence[str]], served: Mapping[str, Sequence[str]]) -> str:
-    """How the features of models in training differ from those in service, for people; empty if they are equal."""
+    """How the features of models in training differ from those in service, as text; empty if they are equal."""
     for model in sorted(trained.keys() | served.keys()):
-        a, b = list(trained.get(model, ())), list(served.get(model, ()))
-        if a != b:
-            missing, extra = [f for f in a if f not in b], [f for f in b if f not in a]
-            return f"{model}: missing {missing}, unknown {extra}" if missing or extra else f"{model}: another order"
+        in_training, in_service = list(trained.get(model, ())), list(served.get(model, ()))
+        if in_training != in_service:
+            missing = [feature for feature in in_training if feature not in in_service]
+            unknown = [feature for feature in in_service if feature not in in_training]
+            return f"{model}: missing {missing}, unknown {unknown}" if missing or unknown else f"{model}: another order"
     return ""
 
 
-def sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

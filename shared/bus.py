@@ -13,7 +13,7 @@ from uuid import uuid4
 GZIP_ABOVE_BYTES = 1024 * 1024
 """Size above which the data of a dead letter is compressed."""
 MAX_ATTRIBUTES = 100
-"""Most attributes that Pub/Sub allows on a message."""
+"""Limit of Pub/Sub on the attributes of a message."""
 DEAD_LETTER_ATTRIBUTES = ("reason", "subscription", "message_id", "encoding")
 """Attributes added to a dead letter; those of the original message are kept too."""
 REPLAY_OF = "replay_of"
@@ -55,7 +55,7 @@ class LocalBus:
     def __init__(self, *, copies: int = 1, shuffle: Random | None = None, batch: int = 256, attempts: int = 5) -> None:
         self._copies, self._shuffle, self._batch, self._attempts = copies, shuffle, batch, attempts
         self._queues: dict[str, deque[tuple[Envelope, int]]] = {}
-        self._receive: dict[str, Receive] = {}
+        self._receivers: dict[str, Receive] = {}
         self._subscribers: dict[str, list[str]] = {}
         self._ids = map(f"{uuid4()}-{{}}".format, count(1))
         self._published = asyncio.Event()
@@ -65,7 +65,7 @@ class LocalBus:
     def subscribe(self, subscription: str, receive: Receive) -> None:
         """Deliver what is published from now on to `receive`; `subscription` is TOPIC.NAME."""
         self._queues[subscription] = deque()
-        self._receive[subscription] = receive
+        self._receivers[subscription] = receive
         self._subscribers.setdefault(subscription.rpartition(".")[0], []).append(subscription)
 
     @contextmanager
@@ -81,12 +81,12 @@ class LocalBus:
             self._tap = outer
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
-        identified = [e if e.id else e._replace(id=next(self._ids)) for e in envelopes]
+        identified = [envelope if envelope.id else envelope._replace(id=next(self._ids)) for envelope in envelopes]
         for envelope in identified:
             for subscription in self._subscribers.get(envelope.topic, ()):
                 self._queues[subscription].extend([(envelope, 1)] * self._copies)
         self._published.set()
-        return [e.id for e in identified]
+        return [envelope.id for envelope in identified]
 
     async def check(self) -> None:
         pass
@@ -106,8 +106,8 @@ class LocalBus:
 
     async def drain(self) -> None:
         """Deliver messages, and those that they cause, until none is left."""
-        while waiting := [s for s, queue in self._queues.items() if queue]:
-            for subscription in waiting:
+        while nonempty := [subscription for subscription, queue in self._queues.items() if queue]:
+            for subscription in nonempty:
                 await self._deliver(subscription)
                 await asyncio.sleep(0)  # let other tasks run
 
@@ -119,7 +119,7 @@ class LocalBus:
         if self._tap:
             batch = [(envelope, attempt) for envelope, attempt in batch if self._tap(subscription, envelope)]
         try:
-            results = await self._receive[subscription](subscription, [envelope for envelope, _ in batch])
+            results = await self._receivers[subscription](subscription, [envelope for envelope, _ in batch])
         except Exception as error:
             results = [error] * len(batch)
         for (envelope, attempt), refusal in zip(batch, results, strict=True):
@@ -130,19 +130,19 @@ class LocalBus:
 
 
 def dead_letter(envelope: Envelope, subscription: str, reason: str) -> Envelope:
-    """The dead letter of a message that failed for good: its data, with the reason in the attributes.
+    """The dead letter of a message that will not be retried: its data, with the reason in the attributes.
 
     Pub/Sub limits an attribute to 1,024 bytes, a message to 100 attributes, and all of it to 10 MB. So large data is
     compressed, and surplus attributes are dropped.
     """
-    large = len(envelope.data) > GZIP_ABOVE_BYTES
+    is_large = len(envelope.data) > GZIP_ABOVE_BYTES
     added = {
         "reason": reason.encode()[:1000].decode(errors="ignore"),
         "subscription": subscription,
         "message_id": envelope.id,
-        "encoding": "gzip" if large else "identity",
+        "encoding": "gzip" if is_large else "identity",
     }
-    data = compress(envelope.data) if large else envelope.data
+    data = compress(envelope.data) if is_large else envelope.data
     original = dict(islice(envelope.attributes.items(), MAX_ATTRIBUTES - len(added)))
     return Envelope(f"{subscription}.dead", data, {**original, **added})
 

@@ -82,8 +82,8 @@ class Message(FrozenModel):
 
 
 @cache
-def _shared_fields(a: type[Message], b: type[Message]) -> frozenset[str]:
-    return frozenset(a.model_fields.keys() & b.model_fields.keys())
+def _shared_fields(message_type: type[Message], cause_type: type[Message]) -> frozenset[str]:
+    return frozenset(message_type.model_fields.keys() & cause_type.model_fields.keys())
 
 
 class Customer(FrozenModel):

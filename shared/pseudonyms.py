@@ -27,7 +27,7 @@ class Pseudonyms:
 
     @classmethod
     async def open(cls, store: Store, key: SecretStr) -> Self:
-        """Pseudonyms for the data in `store`. The first key that is used stays; raises `HashKeyError` for another."""
+        """Pseudonyms for the data in `store`. Raises `HashKeyError` if the first key was another."""
         pseudonyms = cls(key)
         fingerprint = {"of": pseudonyms.of("")}
 
@@ -37,12 +37,15 @@ class Pseudonyms:
             return {FINGERPRINT: fingerprint}, fingerprint
 
         if await store.update([FINGERPRINT], set_once) != fingerprint:
-            raise HashKeyError("RETENTION_HASH_KEY is not the key that this store began with: opt-outs would be lost")
+            raise HashKeyError(
+                "RETENTION_HASH_KEY is not the key that this store began with: opt-outs would be lost. "
+                "Set the first key again."
+            )
         return pseudonyms
 
     def of(self, customer_id: str) -> str:
         return hmac.digest(self._key, customer_id.encode(), "sha256").hex()
 
     def suppression_key(self, customer_id: str) -> Key:
-        """Key of the document whose existence forbids to contact the customer."""
+        """Key of the document that exists if the customer has opted out."""
         return SUPPRESSIONS, self.of(customer_id)

@@ -16,7 +16,7 @@ from shared.bus import REPLAY_OF, Bus, Envelope, dead_letter
 from shared.messages import Message
 from shared.topology import subscriptions
 
-MAX_BYTES = 256 * 1024
+MAX_MESSAGE_BYTES = 256 * 1024
 """Size limit of a message, about a hundred times a large genuine one."""
 
 Handler = Callable[[Sequence[Any]], Awaitable[Sequence[Sequence[Message]]]]
@@ -26,6 +26,7 @@ Tick = Callable[[], Awaitable[Mapping[str, int]]]
 """Does the work that is due by now; returns how much of each kind was done."""
 
 Clock = Callable[[], datetime]
+"""Returns the present time, with a time zone."""
 
 
 def utc_now() -> datetime:
@@ -33,9 +34,10 @@ def utc_now() -> datetime:
 
 
 def tune_garbage_collector() -> None:
-    """Exclude everything built so far from garbage collection, and collect less often. Call at the end of the start.
+    """Exclude everything built so far from garbage collection, and collect less often. Call once when all is loaded.
 
-    Models and modules stay for ever, and the messages of a batch are freed together, so scanning for cycles is wasted.
+    Models and modules stay until the process ends, and reference counts free the messages of a batch, so scanning for
+    cycles is wasted.
     """
     gc.collect()
     gc.freeze()
@@ -73,7 +75,7 @@ class Service:
         self.subscriptions = subscriptions(name)
         self._bus = bus
         self._handlers = {message_type.topic: (message_type, handler) for message_type, handler in handlers.items()}
-        if self._handlers.keys() != {s.topic for s in self.subscriptions.values()}:
+        if self._handlers.keys() != {subscription.topic for subscription in self.subscriptions.values()}:
             raise ValueError(f"{name} subscribes to {list(self.subscriptions)} but handles {list(self._handlers)}")
 
     async def receive(self, subscription: str, envelopes: Sequence[Envelope]) -> list[Exception | None]:
@@ -86,14 +88,16 @@ class Service:
         messages: dict[int, Message] = {}
         for i, envelope in enumerate(envelopes):
             try:
-                if len(envelope.data) > MAX_BYTES:
-                    raise UnprocessableError(f"{len(envelope.data):,} bytes; a message has at most {MAX_BYTES:,}")
+                if len(envelope.data) > MAX_MESSAGE_BYTES:
+                    raise UnprocessableError(
+                        f"the message has {len(envelope.data):,} bytes; send at most {MAX_MESSAGE_BYTES:,}"
+                    )
                 messages[i] = message_type.parse(envelope.data, envelope.attributes.get(REPLAY_OF, envelope.id))
             except ValueError as error:
                 results[i] = await self._dead_letter(envelope, subscription, error)
         try:
             await self._handle(handler, list(messages.values()))
-        except Exception:  # caused by any of them: handle each alone, which is safe because handlers are idempotent
+        except Exception:  # one of them caused it: handle each alone, which is safe because handlers are idempotent
             for i, message in messages.items():
                 try:
                     await self._handle(handler, [message])
@@ -108,9 +112,11 @@ class Service:
         return results
 
     async def _handle(self, handler: Handler, messages: Sequence[Message]) -> None:
-        following = [m for result in await handler(messages) for m in result] if messages else []
-        if following:
-            await self._bus.publish([Envelope(m.topic, m.data, attributes(m)) for m in following])
+        results = await handler(messages) if messages else []
+        if following := [message for result in results for message in result]:
+            await self._bus.publish(
+                [Envelope(message.topic, message.data, attributes(message)) for message in following]
+            )
 
     async def _dead_letter(self, envelope: Envelope, subscription: str, error: ValueError) -> Exception | None:
         reason = error_summary(error)
@@ -142,7 +148,7 @@ class Queue:
     async def receive(self, subscription: str, envelope: Envelope) -> Exception | None:
         """Wait until the message is handled. Returns None to acknowledge it, an exception to retry it."""
         if self._pending >= self._max_pending:
-            return OverloadedError(f"{self._max_pending:,} messages wait")
+            return OverloadedError(f"{self._max_pending:,} messages are waiting; try again later")
         self._pending += 1
         result: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(subscription, []).append((envelope, result))
@@ -156,11 +162,11 @@ class Queue:
                 batch = waiting[start : start + self._batch_size]
                 try:
                     results = await self._service.receive(subscription, [envelope for envelope, _ in batch])
-                except Exception as error:  # or `receive` would wait for ever
+                except Exception as error:  # otherwise `receive` would never return
                     results = [error] * len(batch)
                 self._pending -= len(batch)
                 for (_, future), result in zip(batch, results, strict=True):
-                    if not future.done():  # cancelled, when the sender has gone
+                    if not future.done():  # it is cancelled if the sender has disconnected
                         future.set_result(result)
         del self._workers[subscription]
 
@@ -175,5 +181,6 @@ def error_summary(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors(include_input=False)
+        f"{'.'.join(map(str, detail['loc'])) or 'message'}: {detail['msg']}"
+        for detail in error.errors(include_input=False)
     )

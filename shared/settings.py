@@ -17,7 +17,7 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (LookupError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no IANA time zone") from error
+        raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Madrid") from error
     return name
 
 
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
 
     policy: Literal["ppo", "baseline", "index"] = "ppo"
     """Policy that decides: `ppo` (the trained network), `index` (a dynamic program for each customer, at the current
-    price of the budget) or `baseline` (the best single step)."""
+    price of the budget) or `baseline` (the best single contact)."""
     explore: float = Field(default=0, ge=0, le=1)
     """Share of decisions, 0 to 1, that are sampled instead of taking the best action. The probability of each action is
     in the decision's metadata."""

@@ -85,7 +85,7 @@ class SQLiteStore:
             "CREATE TABLE IF NOT EXISTS documents (collection TEXT, id TEXT, body BLOB, PRIMARY KEY (collection, id))"
         )
         for field in ("due", "customer_id"):
-            self._db.execute(f"CREATE INDEX IF NOT EXISTS {field} ON documents (collection, {_field(field)})")
+            self._db.execute(f"CREATE INDEX IF NOT EXISTS {field} ON documents (collection, {_json_field(field)})")
 
     async def read(self, keys: Sequence[Key]) -> Documents:
         return {key: self._get(key) for key in keys}
@@ -104,12 +104,12 @@ class SQLiteStore:
         return results
 
     async def due(self, collection: str, now: datetime, limit: int) -> list[Key]:
-        due = _field("due")
+        due = _json_field("due")
         query = f"SELECT collection, id FROM documents WHERE collection = ? AND {due} <= ? ORDER BY {due} LIMIT ?"
         return self._db.execute(query, (collection, now.timestamp(), limit)).fetchall()
 
     async def by_customer(self, collection: str, customer_id: str) -> list[Key]:
-        query = f"SELECT collection, id FROM documents WHERE collection = ? AND {_field('customer_id')} = ?"
+        query = f"SELECT collection, id FROM documents WHERE collection = ? AND {_json_field('customer_id')} = ?"
         return self._db.execute(query, (collection, customer_id)).fetchall()
 
     def all(self, collection: str) -> dict[str, Document]:
@@ -142,5 +142,6 @@ class SQLiteStore:
         return from_json(row[0]) if row else None
 
 
-def _field(name: str) -> str:
+def _json_field(name: str) -> str:
+    """SQL expression of a field of a document's JSON."""
     return f"json_extract(CAST(body AS TEXT), '$.{name}')"

@@ -39,4 +39,4 @@ INPUT_TOPICS = ("customer-events", "outcomes")
 
 def subscriptions(service: str) -> dict[str, Subscription]:
     """The subscriptions of `service`, by name."""
-    return {s.name: s for s in SUBSCRIPTIONS if s.service == service}
+    return {subscription.name: subscription for subscription in SUBSCRIPTIONS if subscription.service == service}

@@ -17,9 +17,12 @@ from shared.store import Store
 MAX_PUSH_BYTES = 15 * 1024 * 1024
 """Size limit of a push request: Pub/Sub's largest message, 10 MB, in base64."""
 CHECK_TIMEOUT_SECONDS = 5
+"""Time that `/readyz` waits for the bus and for the store."""
 
 Build = Callable[[Settings, Bus, Store], Awaitable[Service]]
+"""Assembles a service from the settings, the bus and the store."""
 Connect = Callable[[Settings], AbstractAsyncContextManager[tuple[Bus, Store]]]
+"""Opens the bus and the store that the settings name, and closes them at the end."""
 
 
 class PubSubMessage(BaseModel):
@@ -59,7 +62,9 @@ def google_cloud(settings: Settings) -> AbstractAsyncContextManager[tuple[Bus, S
 def push_authenticator(settings: Settings) -> identity.TokenAuthenticator | None:
     if settings.push_account:
         return identity.token_authenticator(settings, settings.push_audience, [settings.push_account])
-    telemetry.log("no push account is set: anybody who can reach this service can push to it")
+    telemetry.log(
+        "no push account is set: anybody who can reach this service can push to it; set RETENTION_PUSH_ACCOUNT"
+    )
     return None
 
 
@@ -70,7 +75,7 @@ async def authenticate_push(request: Request, bearer: identity.Bearer) -> None:
 
 
 def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
-    """The application of the service that `build` makes. Once it has started, `app.state` holds what it consists of."""
+    """The application of the service that `build` makes. While it runs, `app.state` holds its parts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -94,15 +99,15 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
         """Receive one message from Pub/Sub. A 2xx status acknowledges it; with any other, Pub/Sub delivers it again."""
         body = await read_body(request, MAX_PUSH_BYTES)
         try:
-            pushed = PushRequest.model_validate_json(body)
+            push_request = PushRequest.model_validate_json(body)
         except ValidationError as error:
             raise HTTPException(400, f"not a Pub/Sub push: {error_summary(error)}") from error
-        subscription = pushed.subscription.rpartition("/")[2]
+        subscription = push_request.subscription.rpartition("/")[2]
         service: Service = app.state.service
         if subscription not in service.subscriptions:
             expected = ", ".join(service.subscriptions)
             raise HTTPException(404, f"subscription: {subscription!r} is not one of {service.name}'s: {expected}")
-        envelope = pushed.message.envelope(service.subscriptions[subscription].topic)
+        envelope = push_request.message.envelope(service.subscriptions[subscription].topic)
         refusal = await app.state.queue.receive(subscription, envelope)
         if isinstance(refusal, OverloadedError):
             telemetry.counts["shed"] += 1
@@ -131,7 +136,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise HTTPException(413, f"the body is longer than {limit:,} bytes")
+            raise HTTPException(413, f"the body is longer than {limit:,} bytes. Send a shorter one.")
     return bytes(body)
 
 

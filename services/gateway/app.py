@@ -26,13 +26,15 @@ DESCRIPTION = (
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     if not (settings.api_keys or settings.callers):
-        telemetry.log("no API key is set: anybody who can reach the gateway can use it")
-    keep = timedelta(days=settings.keep_days)
-    return Service("gateway", bus, {Decision: partial(save, store=store, keep=keep, clock=clock)})
+        telemetry.log("no API key is set: anybody who can reach the gateway can use it; set RETENTION_API_KEYS")
+    retention_period = timedelta(days=settings.keep_days)
+    return Service(
+        "gateway", bus, {Decision: partial(save, store=store, retention_period=retention_period, clock=clock)}
+    )
 
 
 def create(build: web.Build = build, connect: web.Connect = web.google_cloud) -> FastAPI:
-    """The service's web application, with the REST interface for those who may use it."""
+    """The service's web application, with the REST interface for callers who have access."""
     app = web.create_app(build, connect)
     app.description = DESCRIPTION
     app.include_router(router, dependencies=[Depends(_access(Settings()))])

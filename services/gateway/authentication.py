@@ -1,4 +1,4 @@
-"""Who may use the gateway."""
+"""Authentication of the gateway's callers."""
 
 from hmac import compare_digest
 from typing import Annotated
@@ -33,10 +33,10 @@ class Authenticator:
             sent = key.encode("latin-1")  # the bytes of the header
             matches = [compare_digest(sent, known) for known in self._keys]  # all of them, each in constant time
             if not any(matches):
-                raise HTTPException(401, "X-API-Key: unknown key. Send a key that the gateway's settings list.")
+                raise HTTPException(401, "X-API-Key: unknown key. Send a key of RETENTION_API_KEYS.")
             return f"key {matches.index(True)}"
         if self._tokens:
             return await self._tokens.authenticate(bearer)
         if self._keys:
-            raise HTTPException(401, "X-API-Key: missing. Send a key that the gateway's settings list.")
+            raise HTTPException(401, "X-API-Key: missing. Send a key of RETENTION_API_KEYS.")
         return request.client.host if request.client else ""

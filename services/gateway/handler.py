@@ -1,4 +1,4 @@
-"""Store decisions, so that they can be asked for until they are deleted."""
+"""Store decisions, so that callers can read them until they are deleted."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,9 +8,11 @@ from shared.service import Clock
 from shared.store import DECISIONS, Change, Document, Documents, Key, Store
 
 
-async def save(decisions: Sequence[Decision], *, store: Store, keep: timedelta, clock: Clock) -> list[list[Message]]:
-    """Handle decisions: store each that is not stored yet, to be deleted after `keep`. Nothing follows."""
-    due = clock() + keep
+async def save(
+    decisions: Sequence[Decision], *, store: Store, retention_period: timedelta, clock: Clock
+) -> list[list[Message]]:
+    """Store each decision that is not stored yet, to be deleted after `retention_period`. Publishes no messages."""
+    due = clock() + retention_period
     await store.update_all([([_key(decision.event_id)], _save(decision, due)) for decision in decisions])
     return [[] for _ in decisions]
 

@@ -1,4 +1,4 @@
-"""How often each caller may use the gateway."""
+"""Rate limit for each caller of the gateway."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from math import ceil
 from fastapi import HTTPException
 
 MAX_CALLERS = 10_000
-"""Callers that are tracked at once; beyond that, the one that came longest ago is forgotten."""
+"""Limit of callers that are tracked; beyond it, the one whose last request is the oldest is dropped."""
 
 
 class RateLimiter:

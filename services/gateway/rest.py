@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from services.gateway.handler import load
 from shared.bus import Bus, Envelope
 from shared.messages import CustomerEvent, Decision, Outcome, json_object
-from shared.service import MAX_BYTES, attributes, error_summary, utc_now
+from shared.service import MAX_MESSAGE_BYTES, attributes, error_summary, utc_now
 from shared.settings import Settings
 from shared.store import Store, customer_documents
 from shared.topology import INPUT_TOPICS, TOPICS
@@ -22,8 +22,8 @@ from shared.web import PubSubMessage, read_body
 
 MAX_PUBLISH_BYTES = 14 * 1024 * 1024
 """Size limit of a publish request: the 10 MB that Pub/Sub takes, in base64."""
-FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.002, 0.25
-"""Time between two looks for a result: at first, and at most."""
+MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.002, 0.25
+"""Time between two reads of the store for a result: at first, and at most."""
 JSON = "application/json"
 Result = TypeVar("Result")
 
@@ -52,7 +52,7 @@ def _event_schema() -> dict[str, Any]:
         200: {"model": Decision, "description": "The decision."},
         202: {"description": "No decision yet: ask for it at the address in the header `Location`."},
         409: {"description": "The `event_id` is already that of another customer's event."},
-        413: {"description": f"The event is longer than {MAX_BYTES:,} bytes."},
+        413: {"description": f"The event is longer than {MAX_MESSAGE_BYTES:,} bytes."},
         422: {"description": "The event is not valid; `detail` names the fields and says what is wrong."},
     },
     openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": _event_schema()}}}},
@@ -63,7 +63,7 @@ async def retain(request: Request) -> Response:
     Send the facts about the customer as one object, or under `customer_facts`, where `customer_id` may be left out: the
     customer is then a new one. All facts are optional, and unknown fields are ignored.
     """
-    event = _event(await read_body(request, MAX_BYTES))
+    event = _event(await read_body(request, MAX_MESSAGE_BYTES))
     await _bus(request).publish([Envelope(event.topic, event.data, attributes(event))])
     store: Store = request.app.state.store
     if decision := await _poll(request, lambda: load(store, event.event_id, utc_now())):
@@ -164,7 +164,7 @@ async def publish(
     """Publish messages with the request, the response and the form of errors of Pub/Sub's own REST interface."""
     settings: Settings = request.app.state.settings
     if project != settings.project:
-        return _google_error(404, "NOT_FOUND", f"There is no project {project!r} here, only {settings.project!r}.")
+        return _google_error(404, "NOT_FOUND", f"There is no project {project!r}. Publish to {settings.project!r}.")
     if topic not in TOPICS:
         return _google_error(
             404, "NOT_FOUND", f"There is no topic {topic!r}. Publish to one of: {', '.join(INPUT_TOPICS)}."
@@ -178,8 +178,8 @@ async def publish(
     try:
         publish_request = PublishRequest.model_validate_json(await read_body(request, MAX_PUBLISH_BYTES))
         envelopes = [message.envelope(topic)._replace(id="") for message in publish_request.messages]
-        if any(len(envelope.data) > MAX_BYTES for envelope in envelopes):
-            raise HTTPException(400, f"data: a message has at most {MAX_BYTES:,} bytes")
+        if any(len(envelope.data) > MAX_MESSAGE_BYTES for envelope in envelopes):
+            raise HTTPException(400, f"data: too long. Send at most {MAX_MESSAGE_BYTES:,} bytes in a message.")
     except ValidationError as error:
         return _google_error(400, "INVALID_ARGUMENT", error_summary(error))
     except HTTPException as error:
@@ -204,15 +204,15 @@ def _event(body: bytes) -> CustomerEvent:
         raise HTTPException(422, error_summary(error)) from error
 
 
-async def _poll(request: Request, look: Callable[[], Awaitable[Result]]) -> Result:
-    """The result of `look` once it is true, or its last one when RETENTION_ANSWER_SECONDS are over.
+async def _poll(request: Request, read: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of `read` as soon as it is true, or its last result after RETENTION_ANSWER_SECONDS.
 
-    Another instance may do the work, so its result is looked for in the store.
+    Another instance may do the work, so the result is read from the store.
     """
-    pause, end = FIRST_POLL_SECONDS, time.monotonic() + request.app.state.settings.answer_seconds
-    while not (result := await look()) and time.monotonic() < end:
+    pause, deadline = MIN_POLL_SECONDS, time.monotonic() + request.app.state.settings.answer_seconds
+    while not (result := await read()) and time.monotonic() < deadline:
         await asyncio.sleep(pause)
-        pause = min(LAST_POLL_SECONDS, pause * 1.5)
+        pause = min(MAX_POLL_SECONDS, pause * 1.5)
     return result
 
 

@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.store import Store
 
 LOCAL_BATCH_SIZE = 32
-"""Briefs written at once on this processor; larger batches are hardly faster, and all of it is late together."""
+"""Briefs written at once on this processor; larger batches are hardly faster, and each brief waits for its batch."""
 MAX_CONNECTIONS = 256
 """Connections to the vLLM server, one request each."""
 

@@ -21,8 +21,10 @@ def _drafted(plan: PlannedContact, texts: Sequence[str], writer: Writer, clock: 
         telemetry.count("writer_fallback", event_id=plan.event_id, reason="every text needs an unknown fact")
     if writer.name != TemplateWriter.name:
         candidates += _candidates(TemplateWriter.texts(plan.brief), plan.brief, TemplateWriter.name)
-    if not candidates:  # an offer without an expiry date, for instance, which the policy never makes
-        raise UnprocessableError("the brief lacks facts that every template needs")
+    if not candidates:  # only an offer without an expiry date, which the policy never makes
+        raise UnprocessableError(
+            "the brief lacks expires_on, which every offer needs. Set it to the last day of the offer."
+        )
     return DraftedMessage.caused_by(
         plan,
         candidates=tuple(candidates),
@@ -32,5 +34,5 @@ def _drafted(plan: PlannedContact, texts: Sequence[str], writer: Writer, clock: 
 
 
 def _candidates(texts: Sequence[str], brief: Brief, writer: str) -> list[Candidate]:
-    """The texts that need no unknown fact, rendered."""
+    """Candidates of the texts, rendered; without those that need an unknown fact."""
     return [Candidate(text=text, writer=writer) for text in (render(text, brief) for text in texts) if text]

@@ -1,6 +1,6 @@
-"""A writer that may be slow or down must not delay messages: timeout, circuit breaker, and no texts as the fallback.
+"""Timeout and circuit breaker for a writer that may be slow or fail, so that it does not delay messages.
 
-Where a writer gives no texts, the message is sent with the template.
+Where a writer returns no texts, the message is written with the template.
 """
 
 import asyncio

@@ -40,7 +40,7 @@ class IsotonicCurve(NamedTuple):
 
 
 class Calibrator(NamedTuple):
-    """Two isotonic curves, blended by completeness: trees are less certain of customers known only in part.
+    """Two isotonic curves, blended by completeness: scores of customers with missing facts are less certain.
 
     Among customers with the same known facts, the probability never falls as the raw score rises.
     """

@@ -21,12 +21,12 @@ async def score(events: Sequence[CustomerEvent], *, model: ScorerModel, clock: C
 
 
 def _scored(event: CustomerEvent, result: Score, version: str, now: datetime) -> ScoredCustomer:
-    """A risk that the caller gives replaces the model's; the reasons stay the model's."""
-    given = event.churn_risk is not None
+    """The scored customer. A risk that the caller gives replaces the model's; the reasons stay the model's."""
+    is_given = event.churn_risk is not None
     return ScoredCustomer.caused_by(
         event,
-        churn_risk=event.churn_risk if given else result.churn_risk,
-        churn_risk_source="caller" if given else "model",
+        churn_risk=event.churn_risk if is_given else result.churn_risk,
+        churn_risk_source="caller" if is_given else "model",
         accept_probs=result.accept_probs,
         reasons=result.reasons,
         versions={"scorer": version},

@@ -19,9 +19,9 @@ REFERENCE_FILE = "reference.json"
 COUNTS_MESSAGE = "scorer saw"
 """Message of the log line that carries the counts."""
 LOG_INTERVAL = 10_000
-"""Customers between two such lines."""
+"""Customers scored between two such log lines."""
 BATCH_SIZE = 512
-"""Customers binned at once; with more, the request that completes a batch would take noticeably longer."""
+"""Customers binned at once; with more, the request that completes a batch would be noticeably slower."""
 
 SCORES: dict[str, Encoding] = {"churn_risk": None, "accept_prob": None}
 """Outputs that are monitored like facts: the calibrated churn risk, and P(accept) without a discount."""

@@ -12,7 +12,7 @@ from google.cloud import firestore
 from shared.store import Change, Document, Documents, Key, Result, Update
 
 BATCH_SIZE = 64
-"""Most updates that share a commit. Firestore allows 500 writes in one, and an update has a few."""
+"""Limit of updates that share a commit. Firestore allows 500 writes in one, and an update has a few."""
 MAX_ATTEMPTS = 30
 """Attempts at an update whose documents keep changing."""
 
@@ -80,7 +80,9 @@ class FirestoreStore:
                     return [result for group in groups for result in group]
                 await asyncio.sleep(min(0.5, 0.005 * 2**attempt) * random())
         collections = ", ".join(sorted({collection for collection, _ in before}))  # no ids: this is logged
-        raise ContentionError(f"documents of {collections} changed {MAX_ATTEMPTS} times while being updated")
+        raise ContentionError(
+            f"documents of {collections} changed at each of {MAX_ATTEMPTS} attempts to update them; retry later"
+        )
 
     def _write(
         self,
@@ -102,7 +104,7 @@ class FirestoreStore:
     async def _snapshots(self, keys: Sequence[Key]) -> dict[Key, firestore.DocumentSnapshot]:
         """A snapshot of each document, in the order of `keys`; Firestore returns them in any order."""
         references = [self._reference(key) for key in keys]
-        snapshots = {s.reference.path: s async for s in self._client.get_all(references)}
+        snapshots = {snapshot.reference.path: snapshot async for snapshot in self._client.get_all(references)}
         return {key: snapshots[reference.path] for key, reference in zip(keys, references, strict=True)}
 
     def _reference(self, key: Key) -> firestore.AsyncDocumentReference:
@@ -117,9 +119,9 @@ async def _keys(collection: str, query: firestore.AsyncQuery) -> list[Key]:
     return [(collection, unquote(snapshot.id)) async for snapshot in query.select([]).stream()]
 
 
-ESCAPED = str.maketrans({character: f"%{ord(character):02X}" for character in "%/._"})
+ESCAPED_CHARACTERS = str.maketrans({character: f"%{ord(character):02X}" for character in "%/._"})
 
 
 def document_id(name: str) -> str:
     """`name` as a document id that Firestore accepts: without slashes, not `.`, `..` or `__…__`, up to 1,500 bytes."""
-    return name.translate(ESCAPED)
+    return name.translate(ESCAPED_CHARACTERS)

@@ -30,7 +30,10 @@ class PubSubBus:
         )
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
-        futures = [self._client.publish(self._topics + e.topic, e.data, **e.attributes) for e in envelopes]
+        futures = [
+            self._client.publish(self._topics + envelope.topic, envelope.data, **envelope.attributes)
+            for envelope in envelopes
+        ]
         return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
 
     async def check(self) -> None:
@@ -52,7 +55,9 @@ class PubSubDeadLetters:
         """Subscription and acknowledgement id of each letter."""
 
     async def read_all(self) -> list[Envelope]:
-        by_subscription = await asyncio.gather(*(asyncio.to_thread(self._pull, s) for s in SUBSCRIPTIONS))
+        by_subscription = await asyncio.gather(
+            *(asyncio.to_thread(self._pull, subscription) for subscription in SUBSCRIPTIONS)
+        )
         return [letter for letters in by_subscription for letter in letters]
 
     async def replay(self, letters: Sequence[Envelope]) -> None:
@@ -67,23 +72,24 @@ class PubSubDeadLetters:
         self._client.close()
         self._bus.close()
 
-    def _pull(self, s: Subscription) -> list[Envelope]:
-        """Lease all dead letters of a subscription: pull until nothing comes, or only what is leased already."""
-        keep, letters = f"{self._subscriptions}{s.dead_letter_topic}.keep", dict[str, Envelope]()
+    def _pull(self, subscription: Subscription) -> list[Envelope]:
+        """Lease all dead letters of a subscription: pull until nothing more arrives, or only what is leased already."""
+        dead_letter_topic, letters = subscription.dead_letter_topic, dict[str, Envelope]()
+        path = f"{self._subscriptions}{dead_letter_topic}.keep"
         while True:
             try:
-                response = self._client.pull(subscription=keep, max_messages=1000, timeout=PULL_TIMEOUT_SECONDS)
+                response = self._client.pull(subscription=path, max_messages=1000, timeout=PULL_TIMEOUT_SECONDS)
                 pulled = response.received_messages
             except exceptions.DeadlineExceeded:
                 pulled = []
             except exceptions.NotFound as error:
-                raise LookupError(f"there is no subscription {keep}. Run: python -m deploy.topology") from error
+                raise LookupError(f"there is no subscription {path}. Run: python -m deploy.topology") from error
             known = len(letters)
-            for p in pulled:
-                message_id = p.message.message_id
-                self._leased[message_id] = keep, p.ack_id
-                letters[message_id] = Envelope(
-                    s.dead_letter_topic, p.message.data, dict(p.message.attributes), message_id
+            for received in pulled:
+                message = received.message
+                self._leased[message.message_id] = path, received.ack_id
+                letters[message.message_id] = Envelope(
+                    dead_letter_topic, message.data, dict(message.attributes), message.message_id
                 )
             if len(letters) == known:
                 return list(letters.values())

@@ -14,7 +14,7 @@ from google.auth.transport.requests import Request
 ISSUERS = ("accounts.google.com", "https://accounts.google.com")
 FETCH_TIMEOUT_SECONDS = 5.0
 KEYS_MAX_AGE_SECONDS, KEYS_MIN_AGE_SECONDS = 3600.0, 60.0
-"""Age at which Google's keys are fetched again; and at which they are where a token names a key not among them."""
+"""Age of Google's keys from which they are fetched again: in any case, and for a token that names an unknown key."""
 
 Certificates = Mapping[str, str]
 """Certificates in PEM format, by key id."""
@@ -26,7 +26,7 @@ def fetch_certificates(url: str) -> Certificates:
         response = Request()(url, timeout=FETCH_TIMEOUT_SECONDS)
         return dict(json.loads(response.data))
     except (TransportError, ValueError) as error:
-        raise ConnectionError(f"no keys at {url}: {error}") from error
+        raise ConnectionError(f"Google's keys cannot be fetched from {url}: {error}") from error
 
 
 class GoogleTokenVerifier:
@@ -42,7 +42,7 @@ class GoogleTokenVerifier:
         try:
             key_id = jwt.decode_header(token).get("kid")
             claims: Mapping[str, Any] = jwt.decode(token, await self._keys(key_id), audience=audience)
-        except (TypeError, RecursionError) as error:  # the client's, for some malformed tokens
+        except (TypeError, RecursionError) as error:  # which Google's client raises for some malformed tokens
             raise ValueError(f"not a token: {error!r}") from error
         if claims.get("iss") not in ISSUERS:
             raise ValueError("not issued by Google")

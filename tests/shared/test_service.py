@@ -7,7 +7,7 @@ import pytest
 from shared import telemetry
 from shared.bus import Envelope
 from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
-from shared.service import MAX_BYTES, OverloadedError, Queue, Service, UnprocessableError
+from shared.service import MAX_MESSAGE_BYTES, OverloadedError, Queue, Service, UnprocessableError
 
 EVENTS = "customer-events.scorer"
 
@@ -141,7 +141,7 @@ async def test_dead_letters_are_counted(service: Service) -> None:
 
 async def test_a_message_of_the_largest_size_is_accepted(service: Service, bus: RecordingBus) -> None:
     start = b'{"customer_id": "c", "x": "'
-    await service.receive(EVENTS, [event(start + b"a" * (MAX_BYTES - len(start) - 2) + b'"}')])
+    await service.receive(EVENTS, [event(start + b"a" * (MAX_MESSAGE_BYTES - len(start) - 2) + b'"}')])
     assert bus.published[0].topic == "scored-customers"
 
 
