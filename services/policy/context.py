@@ -44,7 +44,7 @@ class BatchContext(NamedTuple):
     price: float
     """Shadow price of the budget."""
     day: int
-    """Day of the quarter that ends with the budget's calendar."""
+    """Day of the campaign that ends with the budget's calendar."""
     rules: Rules
 
     @classmethod
@@ -68,7 +68,7 @@ class BatchContext(NamedTuple):
 
 def contact_rules(limits: Limits) -> Rules:
     """The limits in whole days, as policies use them. A cap of 0 becomes 1: the gate masks every contact anyway."""
-    return Rules(cooldown=ceil(limits.cooldown / DAY), cap=max(limits.fatigue_cap, 1))
+    return Rules(cooldown_days=ceil(limits.cooldown / DAY), contact_cap=max(limits.fatigue_cap, 1))
 
 
 class DecisionKeys(NamedTuple):

@@ -83,10 +83,10 @@ def dataset(customers: Customers, rng: np.random.Generator, customers_per_day: i
         for day in program.solve(float(price)):
             if day.day % DAY_STRIDE:
                 continue
-            contacts = rng.integers(rules.cap, size=customers_per_day)
+            contacts = rng.integers(rules.contact_cap, size=customers_per_day)
             last_contact = rng.integers(1, MAX_DAYS_SINCE_CONTACT, size=customers_per_day)
             days_since_contact = np.where(contacts, last_contact, NEVER_CONTACTED)
-            cooldown_left = np.maximum(rules.cooldown - days_since_contact, 0)  # until the day of this solution
+            cooldown_left = np.maximum(rules.cooldown_days - days_since_contact, 0)  # until the day of this solution
             out = np.empty((len(OBSERVATION), customers_per_day), np.float32)
             state = days_since_contact, np.zeros(customers_per_day), contacts
             observations.append(observe(out, drawn.hazard, drawn.accept.T, price, *state, response_model, rules).T)

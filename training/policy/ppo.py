@@ -301,17 +301,19 @@ class Trainer:
 
             transition = env.step(contact, level, delay)
             observations, contact_mask, heads = self.evaluate_states()
-            at_cap = env.state.contacts >= env.rules.cap if args.action_mask else np.zeros(args.num_envs, dtype=bool)
+            at_cap = (
+                env.state.contacts >= env.rules.contact_cap if args.action_mask else np.zeros(args.num_envs, dtype=bool)
+            )
             done = transition.truncated | at_cap
             rollout.survival[t] = transition.survival
             rollout.next_values[t] = np.where(at_cap, 0, heads.value.numpy())  # at the cap nothing more can be gained
             rollout.gae_decay[t] = transition.survival * args.gae_lambda**transition.days * ~done
-            days += transition.days + at_cap * (env.rules.quarter - env.day)
+            days += transition.days + at_cap * (env.rules.campaign_days - env.day)
             if done.any():
                 env.reset_done(done)
                 observations, contact_mask, heads = self.evaluate_states()
         spend, violations, value = totals
-        return rollout, Usage(spend, violations, value, days / env.rules.quarter)
+        return rollout, Usage(spend, violations, value, days / env.rules.campaign_days)
 
     def _expected_effects(self, contact: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Incremental value and spend that are expected of each action: money [num_envs] each."""

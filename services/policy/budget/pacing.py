@@ -162,12 +162,12 @@ class BudgetPacer:
         self._used |= {key: shard.used for key, shard in shards.items()}
 
     def day(self, now: datetime) -> int:
-        """Day of the quarter that ends with the calendar, from 0.
+        """Day of the campaign that ends with the calendar, from 0.
 
-        It is the first day while more than a quarter is left, and the last once the calendar is over.
+        It is the first day while more than `campaign_days` are left, and the last once the calendar is over.
         """
         days_left = ceil((self._state.start + self._calendar - now) / DAY)
-        return RULES.quarter - min(max(days_left, 1), RULES.quarter)
+        return RULES.campaign_days - min(max(days_left, 1), RULES.campaign_days)
 
     def _load(self, snapshot: PacingSnapshot) -> None:
         self._state, self._used = snapshot.state, dict[Key, int]()

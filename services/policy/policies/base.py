@@ -30,7 +30,7 @@ class DecisionContext:
     price: float
     """Shadow price of the budget: 1 unit of spend counts as 1 + price."""
     day: int
-    """Day of the quarter that ends with the budget's calendar, from 0."""
+    """Day of the campaign that ends with the budget's calendar, from 0."""
     rules: Rules = RULES
 
     @cached_property

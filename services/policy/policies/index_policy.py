@@ -18,7 +18,7 @@ class IndexPolicy:
     def __init__(self, exploration: Exploration = GREEDY, rules: Rules = RULES) -> None:
         self._exploration = exploration
         # The dynamic program has no state for the days of fatigue left, so no cooldown may be shorter than they are.
-        self._rules = rules._replace(cooldown=max(rules.cooldown, RESPONSE_MODEL.fatigue_days))
+        self._rules = rules._replace(cooldown_days=max(rules.cooldown_days, RESPONSE_MODEL.fatigue_days))
 
     def choose(self, context: DecisionContext) -> PolicyAction:
         customer, allowed = context.customer, context.allowed
@@ -49,15 +49,15 @@ class SingleCustomerDP(DynamicProgram):
 
     def action_values(self, price: float, day: int, contacts: int) -> tuple[list[float], float]:
         """Money gained by a contact at each level on `day`, and by waiting, after `contacts` contacts so far."""
-        days, rules = np.arange(self.rules.quarter - day), self.rules
+        days, rules = np.arange(self.rules.campaign_days - day), self.rules
         remaining_days = self.response_model.value_days - day - days - self.longest_effect
         remaining_revenue = expected_revenue(self.customers, remaining_days, 0, 0, 0, self.response_model)
         immediate_value = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
         # best: by days from now, after one more contact; at the cap no contact is left, so it starts at 0.
         best = np.zeros(len(days) + self._days_to_next.max() + 1)
-        for contacts_made in reversed(range(contacts, rules.cap)):
+        for contacts_made in reversed(range(contacts, rules.contact_cap)):
             accepted = self._accepted_survival[:, :, contacts_made] * best[self._days_to_next[:, None] + days]
-            declined = self._declined_survival[:, :, contacts_made] * best[rules.cooldown + days]
+            declined = self._declined_survival[:, :, contacts_made] * best[rules.cooldown_days + days]
             later_revenue = self._survival_change[:, :, contacts_made] * remaining_revenue
             contact = immediate_value[:, :, contacts_made] + later_revenue + accepted + declined
             best[: len(days)] = _best_from(contact.max(axis=0), self._daily_survival[0, 0])

@@ -50,8 +50,8 @@ def observe(
     out[-4] = 1 / (1 + price)
     np.minimum(days_since_contact, MAX_DAYS_SINCE_CONTACT, out=days)
     days /= MAX_DAYS_SINCE_CONTACT
-    out[-2] = ~(cooldown_over(days_since_contact, rules.cooldown) & (offer_days_left <= 0))
-    np.minimum(contacts / rules.cap, 1, out=out[-1])
+    out[-2] = ~(cooldown_over(days_since_contact, rules.cooldown_days) & (offer_days_left <= 0))
+    np.minimum(contacts / rules.contact_cap, 1, out=out[-1])
     return out
 
 
@@ -72,6 +72,6 @@ def observation_of(
         *customer.accept_probs,
         1 / (1 + price),
         min(days_since_contact, MAX_DAYS_SINCE_CONTACT) / MAX_DAYS_SINCE_CONTACT,
-        float(days_since_contact < rules.cooldown or offer_days_left > 0),
-        min(contacts / rules.cap, 1.0),
+        float(days_since_contact < rules.cooldown_days or offer_days_left > 0),
+        min(contacts / rules.contact_cap, 1.0),
     )

@@ -25,12 +25,12 @@ from services.policy.response.model import (
 class Rules(NamedTuple):
     """The rules of the gate, in whole days."""
 
-    cooldown: int = 14
-    """Days from one contact to the next."""
-    cap: int = 3
-    """Contacts allowed in the quarter."""
-    quarter: int = 90
-    """Days of a campaign."""
+    cooldown_days: int = 14
+    """Smallest number of days from one contact to the next."""
+    contact_cap: int = 3
+    """Largest number of contacts with a customer in the campaign."""
+    campaign_days: int = 90
+    """Length of the campaign."""
 
 
 RULES = Rules()
@@ -65,18 +65,18 @@ class DynamicProgram:
     ) -> None:
         self.customers, self.response_model, self.rules = customers, response_model, rules
         self.longest_effect = max(*response_model.effect_days, response_model.fatigue_days)
-        if response_model.fatigue_days > rules.cooldown:
+        if response_model.fatigue_days > rules.cooldown_days:
             raise ValueError(
-                f"fatigue_days: {response_model.fatigue_days} is longer than the cooldown of {rules.cooldown} days. "
-                "The state does not hold fatigue; use at most the cooldown."
+                f"fatigue_days: {response_model.fatigue_days} is longer than the cooldown of {rules.cooldown_days} "
+                "days. The state does not hold fatigue; use at most the cooldown."
             )
-        if response_model.value_days < rules.quarter + self.longest_effect:
+        if response_model.value_days < rules.campaign_days + self.longest_effect:
             raise ValueError(
-                f"value_days: {response_model.value_days} is too short for an offer on the quarter's last day. "
-                f"Use at least {rules.quarter + self.longest_effect}."
+                f"value_days: {response_model.value_days} is too short for an offer on the campaign's last day. "
+                f"Use at least {rules.campaign_days + self.longest_effect}."
             )
         column_vectors = Customers(customers.hazard[:, None], customers.accept, customers.bill[:, None])
-        after_contact = np.arange(1, rules.cap + 1), response_model
+        after_contact = np.arange(1, rules.contact_cap + 1), response_model
         offer_days_left = np.array(response_model.effect_days)[:, None, None]
 
         def survival(days: Numbers, offer_days_left: Numbers, fatigue_days_left: Numbers) -> Floats:
@@ -101,19 +101,21 @@ class DynamicProgram:
             survival(self.longest_effect, 0, 0),
         )
         self._daily_survival = np.exp(-column_vectors.hazard)
-        self._declined_survival = (1 - self._accept) * survival(rules.cooldown, 0, fatigue_days)
-        self._days_to_next = np.maximum(rules.cooldown, response_model.effect_days)
+        self._declined_survival = (1 - self._accept) * survival(rules.cooldown_days, 0, fatigue_days)
+        self._days_to_next = np.maximum(rules.cooldown_days, response_model.effect_days)
         self._accepted_survival = self._accept * survival(
             self._days_to_next[:, None, None], offer_days_left, fatigue_days
         )
 
     def solve(self, price: float) -> Iterator[DayValues]:
-        """Backward induction over the days of the quarter, last first; 1 unit of spend counts as 1 + `price`."""
+        """Backward induction over the days of the campaign, last first; 1 unit of spend counts as 1 + `price`."""
         immediate_value = self._immediate_gain - (1 + price) * self._cost - self.response_model.contact_cost
-        days = self.rules.quarter + max(self.longest_effect, self.rules.cooldown) + 1
-        best = np.zeros((days, len(self.customers.hazard), self.rules.cap + 1))  # 0 at the cap: no contact is left
+        days = self.rules.campaign_days + max(self.longest_effect, self.rules.cooldown_days) + 1
+        best = np.zeros(
+            (days, len(self.customers.hazard), self.rules.contact_cap + 1)
+        )  # 0 at the cap: no contact is left
         spend = best.copy()
-        for day in range(self.rules.quarter - 1, -1, -1):
+        for day in range(self.rules.campaign_days - 1, -1, -1):
             remaining_revenue = expected_revenue(
                 self.customers, self.response_model.value_days - day - self.longest_effect, 0, 0, 0, self.response_model
             )
@@ -132,5 +134,5 @@ class DynamicProgram:
         """Expected value of the day when the next contact is allowed, after a contact on `day`."""
         return (
             self._accepted_survival * values[day + self._days_to_next, :, 1:]
-            + self._declined_survival * values[day + self.rules.cooldown, :, 1:]
+            + self._declined_survival * values[day + self.rules.cooldown_days, :, 1:]
         )

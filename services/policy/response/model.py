@@ -6,7 +6,7 @@ The daily hazard h of a customer is such that their churn risk comes true over `
     h · (1 − effect · [offer] + fatigue · contacts · [fatigued])
 
 where [offer] is 1 for the `effect_days` of its level after an accepted offer, and [fatigued] is 1 for `fatigue_days`
-after each contact; `contacts` are those of the quarter so far. Effect and fatigue are shares of the hazard, without
+after each contact; `contacts` are those of the campaign so far. Effect and fatigue are shares of the hazard, without
 unit. A customer who has not left when a day begins pays 1/30 of the monthly bill for it.
 """
 
@@ -31,15 +31,16 @@ DISCOUNTS = np.array(OFFERS) / 100
 
 class ResponseModel(NamedTuple):
     risk_days: int = 90
-    """Horizon of the scorer's churn risk, in days. The Telco label has no dates; a campaign lasts a quarter."""
+    """Days over which the scorer's churn risk is spread: those of a campaign. The Telco label is churn within a month,
+    but its data have no dates to confirm that; `training.scorer.outcome_log` measures drift over these 30 days."""
     value_days: int = 365
-    """Days from the first day of the quarter whose revenue counts: a year, as for contracts and budgets."""
+    """Days from the first day of the campaign whose revenue counts: a year, as for contracts and budgets."""
     effect: float = 0.5
     """Share of the hazard that an accepted offer removes for its `effect_days`: midway between none (0) and all (1)."""
     effect_days: tuple[int, ...] = (15, 35, 50, 60)
     """Days that an accepted offer has an effect, by level: two weeks without a discount, two bills at 15 %, concave."""
     fatigue: float = 0.05
-    """Share of the hazard that a contact adds, per contact in the quarter so far: the first adds least."""
+    """Share of the hazard that a contact adds, per contact in the campaign so far: the first adds least."""
     fatigue_days: int = 14
     """Days that a contact adds to the hazard; not longer than the cooldown, so it ends before the next contact."""
     contact_cost: float = 0.05

@@ -92,7 +92,7 @@ def test_the_price_is_never_negative_and_rises_again_at_once() -> None:
 
 @pytest.mark.parametrize("demand", [0.5, 3.0, 10.0])
 def test_spend_follows_the_plan_though_demand_trebles_in_the_middle(demand: float) -> None:
-    """Demand falls with the price; at a price of 0 it is `demand` budgets a quarter."""
+    """Demand falls with the price; at a price of 0 it is `demand` budgets a campaign."""
     budget, pid, price, cents = 1_000_000, PID(), INITIAL_PRICE, 0.0
     ahead = []
     for day in range(90):
@@ -169,7 +169,7 @@ async def test_the_calendar_begins_when_the_budget_is_first_opened() -> None:
 @pytest.mark.parametrize(
     ("days", "passed", "day"), [(90, 0, 0), (90, 0.5, 0), (90, 89.5, 89), (90, 400, 89), (30, 0, 60), (365, 10, 0)]
 )
-async def test_a_quarter_ends_with_the_calendar(days: int, passed: float, day: int) -> None:
+async def test_a_campaign_ends_with_the_calendar(days: int, passed: float, day: int) -> None:
     assert (await opened(SQLiteStore(), days)).day(NOON + passed * DAY) == day
 
 
@@ -265,7 +265,7 @@ async def test_a_new_calendar_begins_when_one_is_over(caplog: pytest.LogCaptureF
     with caplog.at_level("INFO", "retention"):
         assert await pacer.price(over) == INITIAL_PRICE
     assert "calendar" in caplog.text
-    assert pacer.day(over) == 88, "two days of the quarter are left again"
+    assert pacer.day(over) == 88, "two days of the campaign are left again"
     state = await stored(store)
     assert state["before"] == 6_000
     assert state["burst"] == 6_000 + 0.02 * 4_000

@@ -14,14 +14,17 @@ def random_customer(rng: np.random.Generator) -> Customers:
     return Customers(daily_hazard(rng.uniform(0.001, 0.999, 1)), accept, rng.uniform(5, 120, 1))
 
 
-@pytest.mark.parametrize("rules", [RULES, Rules(cooldown=30, cap=2), Rules(cooldown=70, cap=5), Rules(cap=1)])
+@pytest.mark.parametrize(
+    "rules",
+    [RULES, Rules(cooldown_days=30, contact_cap=2), Rules(cooldown_days=70, contact_cap=5), Rules(contact_cap=1)],
+)
 def test_the_vectorised_program_has_the_values_of_backward_induction(rules: Rules) -> None:
     rng = np.random.default_rng(3)
     for price in (0.0, 0.7, 5.0):
         customer = random_customer(rng)
         values = {day.day: day for day in DynamicProgram(customer, rules=rules).solve(price)}
         for day in (0, 1, 40, 75, 76, 89):
-            for contacts in range(rules.cap):
+            for contacts in range(rules.contact_cap):
                 contact, wait = SingleCustomerDP(customer, rules=rules).action_values(price, day, contacts)
                 assert contact == pytest.approx(values[day].contact[:, 0, contacts].tolist(), abs=1e-9)
                 assert wait == pytest.approx(values[day].wait[0, contacts], abs=1e-9)

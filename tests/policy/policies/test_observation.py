@@ -98,7 +98,9 @@ def test_the_scalar_and_the_vector_observation_are_equal(
 
 def test_a_decision_is_observed_by_the_rules_of_its_context() -> None:
     facts: dict[str, Any] = {"days_since_contact": 10.0, "contacts": 1, "price": 1.0}
-    usual, strict = (decision_context(**facts, rules=rules) for rules in (RULES, RULES._replace(cooldown=7, cap=4)))
+    usual, strict = (
+        decision_context(**facts, rules=rules) for rules in (RULES, RULES._replace(cooldown_days=7, contact_cap=4))
+    )
 
     assert usual.observation[-4:] == (0.5, 1 / 3, 1.0, 1 / 3) == observation_of(scored(), 1.0, 10.0, 0, 1)[-4:]
     assert strict.observation[-4:] == (0.5, 1 / 3, 0.0, 1 / 4)

@@ -15,13 +15,13 @@ SMALL = ResponseModel(
 )
 """Effects that are strong enough to matter within a few days."""
 CASES = [
-    (SMALL, Rules(cooldown=3, cap=3, quarter=30)),
-    (SMALL, Rules(cooldown=5, cap=2, quarter=20)),
+    (SMALL, Rules(cooldown_days=3, contact_cap=3, campaign_days=30)),
+    (SMALL, Rules(cooldown_days=5, contact_cap=2, campaign_days=20)),
     (
         SMALL._replace(effect_days=(2, 6, 7, 7), fatigue_days=8),
-        Rules(cooldown=8, quarter=30),
+        Rules(cooldown_days=8, campaign_days=30),
     ),  # fatigue outlasts an offer
-    (SMALL._replace(fatigue=0.0), Rules(cooldown=4, cap=1, quarter=9)),
+    (SMALL._replace(fatigue=0.0), Rules(cooldown_days=4, contact_cap=1, campaign_days=9)),
 ]
 NEVER = 1000
 
@@ -45,9 +45,9 @@ def optimum(customer: Customers, price: float, response_model: ResponseModel, ru
         """Optimal value from the decision of this day on."""
         options = [today(day, days_since_contact, offer_days_left, contacts)]
         if (
-            day < rules.quarter
-            and days_since_contact >= rules.cooldown
-            and contacts < rules.cap
+            day < rules.campaign_days
+            and days_since_contact >= rules.cooldown_days
+            and contacts < rules.contact_cap
             and offer_days_left == 0
         ):
             for level, discount in enumerate(DISCOUNTS.tolist()):
@@ -61,7 +61,7 @@ def optimum(customer: Customers, price: float, response_model: ResponseModel, ru
 
     def today(day: int, days_since_contact: int, offer_days_left: int, contacts: int) -> float:
         """Value after the decision of this day: the customer pays for the day, and stays or leaves."""
-        if day >= rules.quarter:
+        if day >= rules.campaign_days:
             return without_contact(day, days_since_contact, offer_days_left, contacts)
         tomorrow = best(day + 1, days_since_contact + 1, max(offer_days_left - 1, 0), contacts)
         return float(bill / 30 + survival(days_since_contact, offer_days_left, contacts) * tomorrow)
@@ -101,7 +101,7 @@ def test_the_program_has_the_value_of_the_recursion_over_days(
     assert max(gains) > 0.1, "contacts matter"
 
 
-def test_a_quarter_of_ninety_days_is_solved_exactly() -> None:
+def test_a_campaign_of_ninety_days_is_solved_exactly() -> None:
     customer = Customers(np.array([0.012]), np.array([[0.1, 0.3, 0.4, 0.5]]), np.array([70.0]))
     best, nothing = optimum(customer, 0.5, RESPONSE_MODEL, RULES)
 
@@ -143,7 +143,7 @@ def test_contacts_have_no_value_if_customers_do_not_leave_or_never_accept() -> N
 @pytest.mark.parametrize(
     ("response_model", "rules", "message"),
     [
-        (RESPONSE_MODEL, Rules(cooldown=13), "fatigue_days: 14"),
+        (RESPONSE_MODEL, Rules(cooldown_days=13), "fatigue_days: 14"),
         (RESPONSE_MODEL._replace(value_days=149), RULES, "value_days: 149"),
     ],
 )

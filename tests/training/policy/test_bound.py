@@ -16,7 +16,7 @@ from training.policy.bound import LagrangianBound
 RESPONSE_MODEL = ResponseModel(
     value_days=60, effect=0.9, effect_days=(2, 3, 4, 5), fatigue=0.2, fatigue_days=1, contact_cost=0.02
 )
-RULES = Rules(cooldown=2, cap=2, quarter=4)
+RULES = Rules(cooldown_days=2, contact_cap=2, campaign_days=4)
 LEVELS = range(len(DISCOUNTS))
 
 
@@ -83,7 +83,7 @@ def optimal_value(customers: Customers, budget: float, actions: ActionSet, rules
 
     @cache
     def value(day: int, state: State, funds: float) -> float:
-        if day == rules.quarter:
+        if day == rules.campaign_days:
             return sum(
                 value_after_campaign(customer, day, customer_state) for customer, customer_state in enumerate(state)
             )
@@ -116,8 +116,8 @@ def worst_case_cost(customers: Customers, actions: Actions) -> float:
 def eligible(state: CustomerState | None, rules: Rules = RULES) -> bool:
     return (
         state is not None
-        and state.days_since_contact >= rules.cooldown
-        and state.contacts < rules.cap
+        and state.days_since_contact >= rules.cooldown_days
+        and state.contacts < rules.contact_cap
         and state.offer_days_left == 0
     )
 
@@ -156,7 +156,7 @@ def index_policy(customers: Customers, price: float) -> ActionSet:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("rules", [RULES, Rules(cooldown=1, cap=2, quarter=3)])
+@pytest.mark.parametrize("rules", [RULES, Rules(cooldown_days=1, contact_cap=2, campaign_days=3)])
 def test_with_an_unlimited_budget_the_joint_value_is_the_sum_of_the_customers_values(seed: int, rules: Rules) -> None:
     customers = two_customers(seed)
     optimum = optimal_value(customers, 1e6, allowed_actions(customers, rules), rules)

@@ -176,7 +176,7 @@ class ScriptedNetwork(ActorCritic):
 def scripted(level: int, args: PPOArgs, rules: Rules, prices: tuple[float, ...] = (0.0, 0.0)) -> Trainer:
     """Two markets of four customers."""
     args = replace(args, num_envs=8, budgets=(0.5, 1.0))
-    trainer = Trainer(args, ALIKE, ScriptedNetwork(level, rules.cap), np.array(prices))
+    trainer = Trainer(args, ALIKE, ScriptedNetwork(level, rules.contact_cap), np.array(prices))
     trainer.env.rules = rules
     return trainer
 
@@ -195,7 +195,7 @@ def returns_of(trainer: Trainer) -> np.ndarray:
 
 
 def test_a_rollout_by_hand_through_the_end_of_a_campaign() -> None:
-    rollout, _ = scripted(level=0, args=PPOArgs(num_steps=5), rules=RULES._replace(quarter=4)).collect_rollout()
+    rollout, _ = scripted(level=0, args=PPOArgs(num_steps=5), rules=RULES._replace(campaign_days=4)).collect_rollout()
     batch = Batch.of(rollout)
 
     survival = exp(-0.01 * 1.05)  # one contact, which nobody accepts, raises the hazard
@@ -214,7 +214,7 @@ def test_a_rollout_by_hand_through_the_end_of_a_campaign() -> None:
 
 def test_a_reward_is_the_incremental_value_less_the_price_of_the_spend() -> None:
     value, cost = first_contact(3)
-    trainer = scripted(level=3, args=PPOArgs(num_steps=3), rules=RULES._replace(cap=1), prices=(0.0, 2.0))
+    trainer = scripted(level=3, args=PPOArgs(num_steps=3), rules=RULES._replace(contact_cap=1), prices=(0.0, 2.0))
 
     assert cost == pytest.approx(0.5 * 60 * 0.15)
     rewards = np.repeat([value, value - 2 * cost], 4) / 60  # at the cap nothing comes after
@@ -224,7 +224,7 @@ def test_a_reward_is_the_incremental_value_less_the_price_of_the_spend() -> None
 def test_usage_is_counted_per_campaign_and_moves_the_prices() -> None:
     value, cost = first_contact(3)
     args = PPOArgs(num_steps=3, gradient_ascent=True)
-    trainer = scripted(level=3, args=args, rules=RULES._replace(cap=1), prices=(1.0, 1.0))
+    trainer = scripted(level=3, args=args, rules=RULES._replace(contact_cap=1), prices=(1.0, 1.0))
     _, usage = trainer.collect_rollout()
     utilisation = trainer.update_multipliers(usage)
 
@@ -244,7 +244,7 @@ def test_budgets_are_shares_of_what_the_optimum_spends_without_one() -> None:
 
 def test_forbidden_contacts_are_penalised_and_counted_in_expectation_over_churn() -> None:
     args = PPOArgs(num_steps=4, action_mask=False, gradient_ascent=True, gae_lambda=0)
-    free, penalised = (scripted(level=0, args=args, rules=RULES._replace(quarter=4)) for _ in range(2))
+    free, penalised = (scripted(level=0, args=args, rules=RULES._replace(campaign_days=4)) for _ in range(2))
     penalised.fatigue_multiplier.price = np.array([3.0])
     (free_rollout, usage), (penalised_rollout, _) = free.collect_rollout(), penalised.collect_rollout()
     penalties = Batch.of(free_rollout).returns - Batch.of(penalised_rollout).returns

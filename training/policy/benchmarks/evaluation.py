@@ -32,7 +32,7 @@ def evaluate(act: Act, customers: Customers, price: float, greedy: bool = True, 
     env = RetentionVectorEnv(customers, len(customers.bill), np.random.default_rng(seed), survival_weighted=True)
     env.accept[:], env.hazard[:], env.bill[:] = customers.accept.T, customers.hazard, customers.bill
     env.price, total = np.float32(price), np.zeros(2)
-    while (running := env.day < env.rules.quarter).any():
+    while (running := env.day < env.rules.campaign_days).any():
         eligible = env.eligible() & running
         actions = act(env.observe().T.copy(), eligible, greedy)
         contact = (actions[:, 0] > 0) & eligible

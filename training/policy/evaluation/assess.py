@@ -137,7 +137,7 @@ def assess(
     results = {budget: future.result() for budget, future in policy_futures.items()}
     best_baselines = {budget: best_baseline(by_policy) for budget, by_policy in results.items()}
     customers = size.copies * len(held_out.bill)
-    all_bills = size.copies * held_out.bill.sum() * RULES.quarter / MONTH
+    all_bills = size.copies * held_out.bill.sum() * RULES.campaign_days / MONTH
     return Evaluation(
         results=results,
         metrics={

@@ -104,10 +104,17 @@ class IndexPolicy:
         self.prices, self.reprice = prices, reprice
         program = DynamicProgram(customers, response_model)
         rules = program.rules
-        shape = (len(prices), rules.quarter + program.longest_effect + 1, len(customers.bill), rules.cap + 1)
+        shape = (
+            len(prices),
+            rules.campaign_days + program.longest_effect + 1,
+            len(customers.bill),
+            rules.contact_cap + 1,
+        )
         self.values = np.zeros(shape, dtype=np.float32)
         """Optimal incremental value less price · spend, from each day on [prices, days, customers, contacts so far]."""
-        self.levels = np.full((len(prices), rules.quarter, len(customers.bill), rules.cap), NO_CONTACT, dtype=np.int8)
+        self.levels = np.full(
+            (len(prices), rules.campaign_days, len(customers.bill), rules.contact_cap), NO_CONTACT, dtype=np.int8
+        )
         """Optimal level, or NO_CONTACT; axes as of `values`."""
         for index, price in enumerate(prices):
             for day in program.solve(price):
@@ -119,14 +126,14 @@ class IndexPolicy:
         if self.reprice or campaign.day == 0:
             self._price_index = self._solve_price(campaign)
         campaign.result.prices.append(float(self.prices[self._price_index]))
-        contacts = np.minimum(campaign.state.contacts[rows].astype(int), campaign.rules.cap - 1)
+        contacts = np.minimum(campaign.state.contacts[rows].astype(int), campaign.rules.contact_cap - 1)
         levels = self.levels[self._price_index, campaign.day, campaign.customer_index[rows], contacts]
         return without_delay(levels.astype(int))
 
     def _solve_price(self, campaign: CampaignSimulator) -> int:
         """Index of the price that minimises the dual."""
         state, rows = campaign.state, np.flatnonzero(campaign.state.active)
-        cooldown_left = campaign.rules.cooldown - state.days_since_contact[rows]
+        cooldown_left = campaign.rules.cooldown_days - state.days_since_contact[rows]
         days_to_wait = np.maximum(cooldown_left, state.offer_days_left[rows]).clip(0).astype(int)
         customers, contacts = campaign.customer_index[rows], state.contacts[rows].astype(int)
         values = self.values[:, campaign.day + days_to_wait, customers, contacts].sum(axis=1, dtype=float)

@@ -40,10 +40,10 @@ class Audit:
 
     def record_contact(self, offer: Offer) -> None:
         customer, hour = offer.customer, offer.hour
-        cooldown_over = hour - self.last_contact[customer] >= self.rules.cooldown * HOURS_PER_DAY
+        cooldown_over = hour - self.last_contact[customer] >= self.rules.cooldown_days * HOURS_PER_DAY
         self.violations["cooldown"] += int(not cooldown_over)
         self.violations["offer-holds"] += int(hour < self.offer_end[customer])
-        self.violations["cap"] += int(self.contacts[customer] >= self.rules.cap)
+        self.violations["cap"] += int(self.contacts[customer] >= self.rules.contact_cap)
         self.last_contact[customer] = hour
         self.contacts[customer] += 1
         self.contacts_by_level[offer.level] += 1

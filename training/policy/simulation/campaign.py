@@ -69,7 +69,7 @@ class CampaignSimulator(CustomerSimulator):
         self.funds = int(budget * CENTS)
         self.next_decision_day = np.zeros(self.n)
         self.result = CampaignResult(budget=budget)
-        for day in range(self.rules.quarter):
+        for day in range(self.rules.campaign_days):
             self.day = day
             self.result.revenue += self.customers.bill[self.state.active].sum() / MONTH
             self._decide(policy)

@@ -34,7 +34,7 @@ class CustomerSimulator:
         self._true_customers = self.customers if truth is None else truth[self.customer_index]
         self._churn_threshold = rng.exponential(size=self.n)
         self.arrival_order = rng.permutation(self.n)
-        self._acceptance_draws = rng.random((self.n, rules.cap))
+        self._acceptance_draws = rng.random((self.n, rules.contact_cap))
         self.offer_costs = np.ceil(np.round(self.customers.bill[:, None] * DISCOUNTS * CENTS, 6)).astype(np.int64)
         """Cost of an accepted offer in cents [n, levels]."""
         self.rng = np.random.default_rng([seed, 1])
@@ -61,7 +61,7 @@ class CustomerSimulator:
             self.response_model,
             self.state.fatigue_days_left(self.response_model)[rows],
         )
-        draw = np.minimum(contacts.astype(int), self.rules.cap - 1)
+        draw = np.minimum(contacts.astype(int), self.rules.contact_cap - 1)
         accepted = self._acceptance_draws[rows, draw] < customers.accept[np.arange(len(rows)), level]
         self.state.contact(rows, level, accepted, self.response_model)
         return accepted, value

@@ -45,7 +45,7 @@ class SimulationState:
     def eligible(self, rules: Rules) -> np.ndarray:
         """Whether the gate allows a contact [n]."""
         facts = self.days_since_contact, self.offer_days_left, self.contacts
-        return np.asarray(is_eligible(*facts, rules.cooldown, rules.cap))
+        return np.asarray(is_eligible(*facts, rules.cooldown_days, rules.contact_cap))
 
     def fatigue_days_left(self, response_model: ResponseModel) -> np.ndarray:
         """Days for which the last contact still raises the hazard [n]."""

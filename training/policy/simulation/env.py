@@ -84,13 +84,13 @@ class RetentionEnv(gym.Env[np.ndarray, np.ndarray]):
         contact, level, delay = (int(choice) for choice in action)
         costs = self._contact(level) if contact else (0.0, 0.0, 0.0, 0.0)
         revenue = 0.0
-        for _ in range(min(1 + delay, self.rules.quarter - self._day)):
+        for _ in range(min(1 + delay, self.rules.campaign_days - self._day)):
             if self._active:
                 revenue += self._bill / MONTH
             self.state.advance(1, self._customer.hazard, self.response_model)
             self._day += 1
         terms = RewardTerms(revenue, *costs)
-        truncated = self._active and self._day >= self.rules.quarter
+        truncated = self._active and self._day >= self.rules.campaign_days
         reward = float(self.penalties.reward(terms))
         return self._observation(), reward, not self._active, truncated, terms._asdict()
 

@@ -226,12 +226,12 @@ async def _simulate(
 ) -> ServiceRun:
     clock, rules = SimulatedClock(), customers.rules
     ledger = await Ledger.open(store, budget, 1, clock)
-    pacer = await BudgetPacer.open(store, ledger, rules.quarter, clock())
+    pacer = await BudgetPacer.open(store, ledger, rules.campaign_days, clock())
     limits, pseudonyms = _limits(rules), Pseudonyms(LOCAL_HASH_KEY)
     context = PolicyContext(store, ledger, pacer, policy, limits, OFFER_VALIDITY, clock, pseudonyms)
     simulation = ServiceSimulation(customers, context, clock, budget)
     spend_by_day, prices = [], []
-    for day in tqdm(range(rules.quarter), unit=" days", disable=not progress):
+    for day in tqdm(range(rules.campaign_days), unit=" days", disable=not progress):
         prices.append(await simulation.run_day(day, answer_days))
         spend_by_day.append((await ledger.balance()).committed / CENTS)
     await simulation.settle_open_offers()
@@ -252,7 +252,7 @@ async def _simulate(
 
 def _limits(rules: Rules) -> Limits:
     """The limits of `rules`, without a holdout: all customers can be contacted, as in `CampaignSimulator`."""
-    return Limits(timedelta(days=rules.cooldown), rules.cap, timedelta(days=rules.quarter), 0.0, "")
+    return Limits(timedelta(days=rules.cooldown_days), rules.contact_cap, timedelta(days=rules.campaign_days), 0.0, "")
 
 
 def _trained_policy(network: Path) -> Policy:

@@ -111,7 +111,7 @@ class RetentionVectorEnv:
         """Make the contacts [n] (booleans) with the offer `level` [n], and let 1 + `delay` [n] days pass."""
         violation = contact & ~self.eligible()
         cost = self._contact(np.flatnonzero(contact), level)
-        days = np.minimum(delay.astype(np.float32) + 1, self.rules.quarter - self.day)
+        days = np.minimum(delay.astype(np.float32) + 1, self.rules.campaign_days - self.day)
         days_left = self.state.offer_days_left.copy(), self.state.fatigue_days_left(self.response_model)
         hazard = self.state.advance(days, self.hazard, self.response_model)
         self.day += days
@@ -122,7 +122,7 @@ class RetentionVectorEnv:
             revenue[rows] = self.bill[rows] / MONTH * paid
         contact_cost = contact * np.float32(self.response_model.contact_cost)
         terms = RewardTerms(revenue, cost, contact_cost, self._budget_violation(cost), violation)
-        truncated = (self.day >= self.rules.quarter) & ~terminated
+        truncated = (self.day >= self.rules.campaign_days) & ~terminated
         return Transition(terms, days, np.exp(-hazard), terminated, truncated)
 
     def _contact(self, rows: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -60,11 +60,11 @@ def test_budget_and_rules_are_kept_whatever_the_policy_wants(seed: int) -> None:
     new_contacts = np.diff(policy.contacts, axis=0)
     contacted = new_contacts > 0
     assert new_contacts.max() == 1
-    assert np.max(policy.contacts) <= RULES.cap
+    assert np.max(policy.contacts) <= RULES.contact_cap
     assert not (contacted & (np.array(policy.offer_days_left)[:-1] > 0)).any(), "an offer held"
     assert not (contacted & ~np.array(policy.active)[:-1]).any(), "they had churned"
     for days in contacted.T:
-        assert (np.diff(np.flatnonzero(days)) >= RULES.cooldown).all()
+        assert (np.diff(np.flatnonzero(days)) >= RULES.cooldown_days).all()
     assert result.spend <= result.peak_committed <= budget
     assert campaign.funds == int(budget * 100) - round(result.spend * 100)
     assert result.spend_by_day == sorted(result.spend_by_day)

@@ -65,7 +65,7 @@ def test_outcomes_and_values_follow_the_truth_and_policies_see_the_customers() -
 def test_more_contacts_than_the_cap_have_outcomes_too() -> None:
     """As when the gate of a service fails: the audit is to see them."""
     customers = simulator()
-    accepted = [customers.contact(ROWS, LEVELS, day=0)[0] for _ in range(customers.rules.cap + 2)]
+    accepted = [customers.contact(ROWS, LEVELS, day=0)[0] for _ in range(customers.rules.contact_cap + 2)]
 
     assert accepted[-1].tolist() == accepted[-3].tolist()
-    assert customers.state.contacts == pytest.approx(customers.rules.cap + 2)
+    assert customers.state.contacts == pytest.approx(customers.rules.contact_cap + 2)

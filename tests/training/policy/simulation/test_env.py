@@ -81,7 +81,7 @@ def test_the_end_of_the_campaign_truncates_the_episode_and_does_not_terminate_it
     assert terms["revenue_retained"] == pytest.approx(6 * 60 / 30)
 
 
-@pytest.mark.parametrize("rules", [RULES, Rules(quarter=1)])
+@pytest.mark.parametrize("rules", [RULES, Rules(campaign_days=1)])
 def test_churn_terminates_the_episode_after_the_day_is_paid_even_on_the_last_day(rules: Rules) -> None:
     _, reward, terminated, truncated, _ = started(one(hazard=1e3), rules=rules).step(np.array([0, 0, 7]))
 
@@ -128,9 +128,9 @@ def daily_exposure(env: RetentionEnv, hazard: float, actions: list[np.ndarray]) 
 def test_an_accepted_offer_lowers_the_hazard_for_the_days_of_its_level(level: int) -> None:
     response_model = ResponseModel(fatigue=0.0)
     env = started(one(hazard=1e-6, accept=1.0), response_model=response_model)
-    actions = [np.array([day == 0, level, 0]) for day in range(RULES.quarter)]
+    actions = [np.array([day == 0, level, 0]) for day in range(RULES.campaign_days)]
 
-    held, after = response_model.effect_days[level], RULES.quarter - response_model.effect_days[level]
+    held, after = response_model.effect_days[level], RULES.campaign_days - response_model.effect_days[level]
     assert daily_exposure(env, 1e-6, actions) == pytest.approx([1 - response_model.effect] * held + [1.0] * after)
 
 

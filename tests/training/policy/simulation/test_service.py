@@ -30,7 +30,7 @@ from training.policy.simulation.service import ServiceRun, simulate
 pytestmark = pytest.mark.slow
 
 N, BUDGET, DAYS = 12, 30.0, 45
-SHORT = RULES._replace(quarter=DAYS)
+SHORT = RULES._replace(campaign_days=DAYS)
 
 
 def customers(n: int = N) -> Customers:

@@ -77,7 +77,7 @@ def test_a_delay_is_the_same_as_days_without_contact() -> None:
 def year_value(env: RetentionVectorEnv, contact_days: range, level: int) -> float:
     """Expected money of a customer's year less all costs; `env` must be survival-weighted."""
     money, survival = np.zeros(env.num_envs), np.ones(env.num_envs)
-    for day in range(env.rules.quarter):
+    for day in range(env.rules.campaign_days):
         transition = env.step(*for_all(env, day in contact_days, level, 0))
         money += survival * profit(transition.terms)
         survival *= transition.survival
@@ -228,7 +228,7 @@ def test_incremental_values_add_up_to_the_return_over_doing_nothing() -> None:
     env = vector_env(several(), number, survival_weighted=True)
     nothing = value_after_campaign(env)
     value, money, survival = np.zeros(number), np.zeros(number), np.ones(number)
-    for _ in range(env.rules.quarter):
+    for _ in range(env.rules.campaign_days):
         contact, level = rng.random(number) < 0.05, rng.integers(0, 4, number)
         rows = np.flatnonzero(contact)
         value[rows] += survival[rows] * env.incremental_value(rows, level[rows])[0]
@@ -247,8 +247,8 @@ def test_the_optimal_policy_has_the_value_and_the_spend_of_the_dynamic_program(p
     days = {day.day: day for day in DynamicProgram(customers).solve(price)}
     env = vector_env(customers, number, survival_weighted=True)
     totals = np.zeros((2, number))
-    for day in range(RULES.quarter):
-        contacts = np.minimum(env.state.contacts, RULES.cap - 1).astype(int)
+    for day in range(RULES.campaign_days):
+        contacts = np.minimum(env.state.contacts, RULES.contact_cap - 1).astype(int)
         contact = env.eligible() & (days[day].contact.max(axis=0) > days[day].wait)[0, contacts]
         level, rows = days[day].contact.argmax(axis=0)[0, contacts], np.flatnonzero(contact)
         value, cost = env.incremental_value(rows, level[rows])
