@@ -18,7 +18,7 @@ from shared.messages import Brief, PlannedContact
 from shared.settings import Settings
 from tests.load.measuring import Figures
 from tests.messenger.builders import BRIEFS, planned
-from tests.support.briefs import noon
+from tests.support.clock import noon
 
 NUM_MESSAGES = 300
 CONCURRENCY = 64

@@ -18,7 +18,7 @@ from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY
 from shared.store import SQLiteStore
 from tests.messenger.builders import BRIEFS, FixedWriter, planned
-from tests.support.briefs import noon
+from tests.support.clock import noon
 
 pytestmark = pytest.mark.torch
 

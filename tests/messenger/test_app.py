@@ -13,7 +13,8 @@ from shared.bus import LocalBus
 from shared.settings import Settings
 from shared.store import SQLiteStore
 from tests.messenger.tiny_model import TinyModels
-from tests.support.briefs import FULL_BRIEF, noon
+from tests.support.briefs import FULL_BRIEF
+from tests.support.clock import noon
 from tests.support.emulators import free_port
 
 pytestmark = pytest.mark.torch

@@ -10,7 +10,8 @@ from shared import telemetry
 from shared.messages import Brief, Candidate, DraftedMessage, PlannedContact
 from shared.service import UnprocessableError
 from tests.messenger.builders import FixedWriter, planned
-from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF, NOON, noon
+from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF
+from tests.support.clock import NOON, noon
 
 
 async def drafted(plan: PlannedContact, writer: Writer | None = None) -> DraftedMessage:

@@ -13,7 +13,8 @@ from services.messenger.writers import Writer
 from shared import telemetry
 from shared.messages import Brief
 from tests.messenger.builders import BrokenWriter, FixedWriter, SlowWriter, planned
-from tests.support.briefs import FULL_BRIEF, noon
+from tests.support.briefs import FULL_BRIEF
+from tests.support.clock import noon
 
 
 class FakeClock:

@@ -18,7 +18,8 @@ from services.messenger.resilience import CircuitBreaker, ResilientWriter
 from services.messenger.sampling import TEMPERATURE
 from services.messenger.vllm import VLLMWriter
 from tests.messenger.builders import planned
-from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF, noon
+from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF
+from tests.support.clock import noon
 from tests.support.emulators import free_port
 
 

@@ -1,7 +1,7 @@
 """Customers, limits, contexts, policies and stores for the tests."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import inf
 from typing import Any, cast
 from uuid import uuid5
@@ -18,8 +18,8 @@ from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
 from shared.settings import LOCAL_HASH_KEY
 from shared.store import Change, Document, Documents, Key, Result, SQLiteStore, Store, Update
+from tests.support.clock import NOON, noon
 
-NOON = datetime(2025, 11, 23, 12, tzinfo=UTC)
 LIMITS = Limits(
     cooldown=timedelta(days=14),
     fatigue_cap=3,
@@ -27,7 +27,7 @@ LIMITS = Limits(
     holdout_share=0.0,
     holdout_salt="salt",
 )
-ALL = ActionMask((True,) * len(OFFERS))
+ALL_ALLOWED = ActionMask((True,) * len(OFFERS))
 
 
 class MaxOfferPolicy:
@@ -52,10 +52,6 @@ class TickingClock:
         return self.now
 
 
-def noon() -> datetime:
-    return NOON
-
-
 def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts: Any) -> ScoredCustomer:
     """A customer at high risk and with a bill of 100, who is likelier to accept a higher discount."""
     event_id = event_id or f"event of {customer_id}"
@@ -73,7 +69,7 @@ def scored(customer_id: str = "customer-1", event_id: str | None = None, **facts
 
 
 def decision_context(
-    customer: ScoredCustomer | None = None, allowed: ActionMask = ALL, **facts: Any
+    customer: ScoredCustomer | None = None, allowed: ActionMask = ALL_ALLOWED, **facts: Any
 ) -> DecisionContext:
     """Of a customer who was never contacted, on the first day, at a shadow price of 0."""
     usual: Mapping[str, Any] = {"days_since_contact": inf, "contacts": 0, "offer_days_left": 0, "price": 0.0, "day": 0}
@@ -99,7 +95,7 @@ async def decided(customers: Sequence[ScoredCustomer], context: PolicyContext) -
     return cast(list[Decision | PlannedContact], messages)
 
 
-async def context(
+async def policy_context(
     store: Store | None = None,
     *,
     budget: float = 1_000,
@@ -122,7 +118,7 @@ async def context(
     )
 
 
-class LateStore(SQLiteStore):
+class RetryingStore(SQLiteStore):
     """Runs every change first on the documents from before its batch, as an optimistic store does that has to retry."""
 
     async def update_all(self, updates: Sequence[Update[Result]]) -> list[Result]:

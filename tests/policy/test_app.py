@@ -13,8 +13,9 @@ from shared.messages import MESSAGE_TYPES, OFFERS, Decision, Message, PlannedCon
 from shared.service import NotReadyError
 from shared.settings import Settings
 from shared.store import SQLiteStore
-from tests.policy.builders import TickingClock, noon, outcome, scored
+from tests.policy.builders import TickingClock, outcome, scored
 from tests.policy.networks import artifact
+from tests.support.clock import noon
 
 
 async def test_the_service_decides_about_customers_and_settles_outcomes() -> None:

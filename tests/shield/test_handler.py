@@ -12,7 +12,7 @@ from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore, Store
 from tests.shield.builders import PRESSURING, VALID, WRONG_OFFER, drafted
-from tests.support.briefs import NOON
+from tests.support.clock import NOON
 
 TIME_ZONES = ("America/New_York", "Pacific/Honolulu")
 PSEUDONYMS = Pseudonyms(LOCAL_HASH_KEY)

@@ -13,7 +13,7 @@ from services.policy.customer.brief import brief as policy_brief
 from services.shield.rules import BANNED_PHRASES, violations
 from shared.messages import OFFERS, Action, Brief, Customer, Metadata, PlannedContact
 from tests.shield.builders import drafted
-from tests.support.briefs import NOON
+from tests.support.clock import NOON
 
 NAMES = [
     *(None, "Sam", "Jo", "I", "A", "N" * 30, "Élodie", "Zoë", "Łukasz", "Nguyễn", "O'Brien", "D’Arcy", "Anne-Marie"),

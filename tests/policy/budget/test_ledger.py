@@ -18,7 +18,7 @@ from services.policy.budget.ledger import (
     transfer,
 )
 from shared.store import Document, Documents, Key, SQLiteStore
-from tests.policy.builders import NOON, noon
+from tests.support.clock import NOON, noon
 
 Cents = st.integers(0, 2_000)
 

@@ -18,7 +18,8 @@ from services.policy.budget.pacing import (
     planned_share,
 )
 from shared.store import Document, Documents, Key, SQLiteStore
-from tests.policy.builders import NOON, LateStore, noon
+from tests.policy.builders import RetryingStore
+from tests.support.clock import NOON, noon
 
 DAY = timedelta(days=1)
 SHARD: Key = (SHARDS, "0")
@@ -125,7 +126,7 @@ async def spend(store: SQLiteStore, cents: int) -> None:
     await store.update([SHARD], reserve)
 
 
-@pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
+@pytest.mark.parametrize("kind", [SQLiteStore, RetryingStore])
 async def test_the_price_moves_once_an_hour_with_what_is_spent(kind: type[SQLiteStore]) -> None:
     store = kind()
     pacer = await opened(store)
@@ -177,7 +178,7 @@ async def observe(pacer: BudgetPacer, store: SQLiteStore) -> None:
     pacer.observe({SHARD: Shard.from_document((await store.read([SHARD]))[SHARD])})
 
 
-@pytest.mark.parametrize("kind", [SQLiteStore, LateStore])
+@pytest.mark.parametrize("kind", [SQLiteStore, RetryingStore])
 async def test_the_price_moves_within_the_hour_in_a_burst(kind: type[SQLiteStore]) -> None:
     store = kind()
     pacer = await opened(store)

@@ -10,7 +10,7 @@ from services.policy.customer.brief import CONCERNS, MAX_LENGTH, brief
 from services.policy.handlers.decide import decide
 from services.scorer.shap import FACTS
 from shared.messages import Brief, Concern, Customer, PlannedContact, Reason
-from tests.policy.builders import MaxOfferPolicy, context, scored
+from tests.policy.builders import MaxOfferPolicy, policy_context, scored
 
 
 def first_name(name: str | None) -> str | None:
@@ -68,7 +68,7 @@ def test_every_fact_of_the_scorer_has_a_concern_or_is_personal() -> None:
 async def test_a_planned_contact_has_the_concern() -> None:
     customer = scored(reasons=[Reason(feature="internet_service", contribution=0.5)])
 
-    [[message]] = await decide([customer], context=await context(policy=MaxOfferPolicy()))
+    [[message]] = await decide([customer], context=await policy_context(policy=MaxOfferPolicy()))
 
     assert isinstance(message, PlannedContact)
     assert message.brief.concern == "service"

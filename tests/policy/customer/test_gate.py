@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from services.policy.customer.gate import ActionMask, action_mask, is_eligible, is_held_out, mask_from_reasons
 from services.policy.customer.state import Contact, CustomerState
 from shared.messages import ScoredCustomer
-from tests.policy.builders import LIMITS, NOON, scored
+from tests.policy.builders import LIMITS, scored
+from tests.support.clock import NOON
 
 PLENTY = 100_000
 IDS = [f"customer-{i}" for i in range(20_000)]

@@ -15,7 +15,7 @@ from services.policy.budget.ledger import Shard
 from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, PolicyAction
 from shared.store import PLANS, SQLiteStore, Store
-from tests.policy.builders import MaxOfferPolicy, context, scored
+from tests.policy.builders import MaxOfferPolicy, policy_context, scored
 from tests.support.emulators import Hosts
 
 WRITERS, PROCESSES = 64, 4
@@ -27,17 +27,17 @@ SHARDS = 4
 
 async def spend(store: Store, writers: Sequence[int]) -> None:
     """Decide concurrently, about one customer per writer."""
-    service = await context(store, budget=EURO / 100, shards=SHARDS, policy=MaxOfferPolicy())
+    context = await policy_context(store, budget=EURO / 100, shards=SHARDS, policy=MaxOfferPolicy())
     customers = [scored(f"c{writer}", monthly_charges=2.0) for writer in writers]
-    await asyncio.gather(*(decide([customer], context=service) for customer in customers))
+    await asyncio.gather(*(decide([customer], context=context) for customer in customers))
 
 
 async def spent(store: Store) -> tuple[Shard, list[int]]:
     """The balance of the ledger, and the cents that each decision reserved."""
     keys = [(PLANS, f"event of c{writer}") for writer in range(WRITERS)]
     plans = [plan for plan in (await store.read(keys)).values() if plan]
-    service = await context(store, budget=EURO / 100, shards=SHARDS)
-    return await service.ledger.balance(), [plan["cents"] for plan in plans]
+    context = await policy_context(store, budget=EURO / 100, shards=SHARDS)
+    return await context.ledger.balance(), [plan["cents"] for plan in plans]
 
 
 def check(balance: Shard, reserved: Sequence[int]) -> None:
@@ -102,8 +102,8 @@ class CountingPolicy(MaxOfferPolicy):
 async def test_most_concurrent_decisions_are_committed_at_the_first_try(clients: list[Store]) -> None:
     """With 256 shards, the default for a large budget, few decisions share a document."""
     policy = CountingPolicy()
-    services = [await context(store, budget=100_000, shards=256, policy=policy) for store in clients]
-    await asyncio.gather(*(decide([scored(f"c{n}")], context=services[n % PROCESSES]) for n in range(WRITERS)))
+    contexts = [await policy_context(store, budget=100_000, shards=256, policy=policy) for store in clients]
+    await asyncio.gather(*(decide([scored(f"c{n}")], context=contexts[n % PROCESSES]) for n in range(WRITERS)))
     first_tries = sum(tries == 1 for tries in policy.tries.values())
     assert len(policy.tries) == WRITERS
     assert first_tries >= 0.75 * WRITERS, policy.tries.most_common(5)

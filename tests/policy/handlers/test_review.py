@@ -18,7 +18,8 @@ from shared.bus import Bus, Envelope, LocalBus
 from shared.messages import CustomerEvent, Decision, Message, PlannedContact, ScoredCustomer
 from shared.settings import Settings
 from shared.store import CUSTOMERS, DECISIONS, PLANS, VERDICTS, Key, SQLiteStore, Store
-from tests.policy.builders import NOON, MaxOfferPolicy, TickingClock, context, outcome, scored
+from tests.policy.builders import MaxOfferPolicy, TickingClock, outcome, policy_context, scored
+from tests.support.clock import NOON
 from tests.support.tokens import ACCOUNT, Signer, key_server
 
 
@@ -45,7 +46,7 @@ class Calendar:
     @classmethod
     async def of(cls, policy: Any, **facts: Any) -> "Calendar":
         clock = TickingClock()
-        return cls(await context(policy=policy, clock=clock, **facts), clock)
+        return cls(await policy_context(policy=policy, clock=clock, **facts), clock)
 
     async def _receive(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
         self.sent += [CustomerEvent.parse(e.data, e.id) for e in envelopes]

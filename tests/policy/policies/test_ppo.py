@@ -10,7 +10,7 @@ from services.policy.policies.action_value import action_value
 from services.policy.policies.base import Exploration
 from services.policy.policies.network import NUM_DELAYS, NUM_OUTPUTS, Network
 from services.policy.policies.ppo import PPOPolicy, action_distribution, greedy_action
-from tests.policy.builders import ALL, decision_context, scored
+from tests.policy.builders import ALL_ALLOWED, decision_context, scored
 from tests.policy.networks import artifact
 
 Logits = st.lists(st.floats(-20, 20), min_size=NUM_OUTPUTS, max_size=NUM_OUTPUTS)
@@ -29,15 +29,15 @@ def outputs(contact: float = 0.0, offers: tuple[float, ...] = (0.0, 0.0, 0.0, 0.
 
 
 def test_a_customer_is_contacted_if_that_is_likelier_than_not() -> None:
-    assert greedy_action(outputs(contact=0.1), ALL, can_wait=True)[0] == 0
-    assert greedy_action(outputs(contact=0.0), ALL, can_wait=True)[0] is None
-    assert greedy_action(outputs(contact=-0.1), ALL, can_wait=True)[0] is None
+    assert greedy_action(outputs(contact=0.1), ALL_ALLOWED, can_wait=True)[0] == 0
+    assert greedy_action(outputs(contact=0.0), ALL_ALLOWED, can_wait=True)[0] is None
+    assert greedy_action(outputs(contact=-0.1), ALL_ALLOWED, can_wait=True)[0] is None
 
 
 def test_the_likeliest_offer_and_delay_are_chosen() -> None:
     prefers = outputs(contact=1.0, offers=(0.1, 0.3, 0.2, 0.9), delay=6)
 
-    assert greedy_action(prefers, ALL, can_wait=True) == (3, 6)
+    assert greedy_action(prefers, ALL_ALLOWED, can_wait=True) == (3, 6)
     assert greedy_action(prefers, ActionMask(NO_CONTACT), can_wait=True) == (None, 6)
 
 
@@ -72,7 +72,7 @@ def test_the_probability_of_an_offer_that_is_waited_for_goes_to_no_contact() -> 
     prefers = outputs(contact=1.0, offers=(0.0, 1.0, 2.0, 3.0))
 
     masked = action_distribution(prefers, ActionMask((True, True, False, False)), can_wait=True)
-    unmasked = action_distribution(prefers, ALL, can_wait=True)
+    unmasked = action_distribution(prefers, ALL_ALLOWED, can_wait=True)
 
     assert masked == pytest.approx([unmasked[0] + unmasked[3] + unmasked[4], unmasked[1], unmasked[2], 0, 0])
 

@@ -19,8 +19,9 @@ from services.policy.policies.ppo import PPOPolicy
 from services.policy.response.model import MONTH, RESPONSE_MODEL, daily_hazard, hazard_exposure
 from shared.artifacts import Manifest
 from shared.messages import OFFERS, Action, CustomerEvent, Decision, Message, Metadata, Outcome, Safety, ScoredCustomer
-from tests.policy.builders import NOON, context, outcome, scored
+from tests.policy.builders import outcome, policy_context, scored
 from tests.policy.networks import arrays, artifact
+from tests.support.clock import NOON
 from training.history import History, HistoryError
 from training.policy.ope import dataset
 from training.policy.ope.bandit_log import read_table
@@ -169,13 +170,13 @@ def expected_reward(customer: ScoredCustomer, action: int) -> float:
 
 async def simulated(policy: PPOPolicy, n: int, seed: int) -> ServiceRun:
     """A run of the policy over n customers, whose outcomes follow the response model."""
-    rng, policy_context = np.random.default_rng(seed), await context(budget=1e6, policy=policy)
+    rng, context = np.random.default_rng(seed), await policy_context(budget=1e6, policy=policy)
     accept, facts = np.sort(rng.uniform(0.3, 0.95, (n, 4))), rng.uniform((0.6, 20), (0.95, 110), (n, 2))
     customers = [
         scored(f"c{i}", churn_risk=facts[i, 0], monthly_charges=facts[i, 1], accept_probs=tuple(accept[i]))
         for i in range(n)
     ]
-    messages = [message for [message] in await decide(customers, context=policy_context)]
+    messages = [message for [message] in await decide(customers, context=context)]
     decisions = [
         message if isinstance(message, Decision) else Decision.caused_by(message, message="Hi") for message in messages
     ]

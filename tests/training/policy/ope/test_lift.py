@@ -15,7 +15,8 @@ from services.policy.customer.billing import TYPICAL_CHARGES
 from services.policy.customer.gate import is_held_out
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.messages import ID_NAMESPACE, OFFERS, Action, CustomerEvent, Decision, Message, Metadata, Outcome
-from tests.policy.builders import LIMITS, NOON, outcome, scored
+from tests.policy.builders import LIMITS, outcome, scored
+from tests.support.clock import NOON
 from training.history import History, HistoryError
 from training.policy.ope import lift
 from training.policy.ope.lift import MIN_GROUP_SIZE, CustomerResult, customer_results, lifts
