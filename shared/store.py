@@ -42,7 +42,7 @@ class Store(Protocol):
         """Read `keys`, write what `change` makes of them, and return its result.
 
         The writes take effect together, and only if no document that they replace has changed since it was read;
-        otherwise the update starts over. A document that is read but not written may have changed meanwhile. `change`
+        otherwise the update starts over. A document that is read but not written may have changed in between. `change`
         writes no document that is not among `keys`.
         """
 

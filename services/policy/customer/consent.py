@@ -11,7 +11,7 @@ KEYWORDS = set(
     "stop stopp stopall unsubscribe unsub unsubcribe unsuscribe unsubscibe unsubscribed quit cancel end revoke optout"
     " remove enough cease desist arret alto basta parar baja stpo sotp stp tsop stoop stahp".split()
 )
-"""Each is an opt-out if it is all of a sentence: the carriers' keywords, and common misspellings."""
+"""A sentence of these and of FILLER only is an opt-out: the carriers' keywords, and common misspellings."""
 FILLER = set(
     "please pls plz ok okay now all just it this that thanks thank you ty hi hello hey the and i said the a again sir"
     " no yes sorry really right immediately today messages message texts text sms msgs msg service guys asap"
@@ -24,37 +24,42 @@ ACCEPTING = set(
 )
 """A text accepts the offer if all its words are among these, and KEEP is one of them."""
 
-_contact = (
+_contact_verb = (
     r"(?:text|txt|messag|msg|sms|contact|call|writ|e ?mail|send|bother|spam|harass|pester|reach|annoy|bug|mail)\w*"
 )
-_sent = r"(?:texts?|txts?|messages?|msgs?|sms|e ?mails?|spam|ads?|promo\w*|offers|contact|calls?|stuff|crap)"
-_any = r"(?:any|all|more|of|these|those|the|this|your|such)"
-_me = r"(?:me|us|my (?:\w+ )?(?:number|name|contact|phone|details|info)|this number)"
-_leave = r"(?:stop|quit|cease|end|cancel|unsub\w*|opt(?:ed|ing)? ?out|remove|take me off|leave me alone)"
-_negated = re.compile(
+_message_noun = r"(?:texts?|txts?|messages?|msgs?|sms|e ?mails?|spam|ads?|promo\w*|offers|contact|calls?|stuff|crap)"
+_determiner = r"(?:any|all|more|of|these|those|the|this|your|such)"
+_recipient = r"(?:me|us|my (?:\w+ )?(?:number|name|contact|phone|details|info)|this number)"
+_stop_verb = r"(?:stop|quit|cease|end|cancel|unsub\w*|opt(?:ed|ing)? ?out|remove|take me off|leave me alone)"
+_negated_request = re.compile(
     r"\b(?:do not|dont|cannot|can not|cant|never|not|wont|wouldnt|couldnt|didnt|doesnt|non|without|no need to)"
     r" (?:(?:want|like|wish|need|have|going|plan)(?: (?:you|u|it|them|this|these))?(?: to)? |gonna |wanna |please )*"
-    rf"{_leave}(?:ping)?\b"
+    rf"{_stop_verb}(?:ping)?\b"
 )
 """A negated wish to stop is no opt-out; it is removed before the patterns are searched."""
-_stops = re.compile(
+_stop_request = re.compile(
     "|".join(
         (
             # stop doing something
-            rf"\b(?:stop|quit|cease|no more|enough|discontinue|done with)(?: \w+){{0,4}} (?:{_contact}|{_sent})\b",
-            rf"\b(?:end|cancel|no|unwanted)(?: {_any})* {_sent}\b|\bno more$|\bno more of\b|\bnever again\b|\bno mas\b",
+            r"\b(?:stop|quit|cease|no more|enough|discontinue|done with)(?: \w+){0,4}"
+            rf" (?:{_contact_verb}|{_message_noun})\b",
+            rf"\b(?:end|cancel|no|unwanted)(?: {_determiner})* {_message_noun}\b",
+            r"\bno more$|\bno more of\b|\bnever again\b|\bno mas\b",
             r"\bstop (?:it|this|that|already|please|pls|now|you|u|immediately)\b",
             r"\bcancel (?:it|this|these|all|everything|(?:my |the )?subscription)\b|\bdiscontinue$",
             r"^(?:please |pls |just |hey |ok |kindly )*(?:stop|quit|cease) \w+ing\b",
             # do not do something
-            rf"(?:\b(?:dont|do not|never|not to|no longer)|^not)(?: \w+){{0,5}} {_contact}(?: \w+)?"
+            rf"(?:\b(?:dont|do not|never|not to|no longer)|^not)(?: \w+){{0,5}} {_contact_verb}(?: \w+)?"
             r" (?:me|us|here|again|any ?more|any|ever|anything|my phone|this (?:number|phone))\b",
             r"\b(?:dont|do not|never|no longer|not) (?:\w+ ){0,2}(?:want|wish|need|care|like|prefer) (?:\w+ ){0,3}"
-            rf"(?:{_contact}|{_sent}|hear)\b|\bnot to be {_contact}|\bdo not (?:call|disturb)\b|\bdnc\b",
-            rf"\b(?:dont|do not) use {_me}|\bnot wanted\b|\b(?:dont|do not|no)(?: \w+){{0,2}} (?:consent|permission)\b",
+            rf"(?:{_contact_verb}|{_message_noun}|hear)\b",
+            rf"\bnot to be {_contact_verb}|\bdo not (?:call|disturb)\b|\bdnc\b",
+            rf"\b(?:dont|do not) use {_recipient}|\bnot wanted\b",
+            r"\b(?:dont|do not|no)(?: \w+){0,2} (?:consent|permission)\b",
             # unsubscribe, opt out, withdraw consent
             r"\bunsub\w*|\bunsuscribe\w*|\bopt(?:ed|ing)?(?: \w+)? out\b|\boptout\b",
-            rf"\b(?:remove|delete|erase|drop|take|get|scratch|lose|forget) {_me}\b|\boff (?:this|your|the) list\b",
+            rf"\b(?:remove|delete|erase|drop|take|get|scratch|lose|forget) {_recipient}\b",
+            r"\boff (?:this|your|the) list\b",
             r"\b(?:withdraw|revoke)\w*(?: \w+)? (?:consent|permission)\b",
             r"\b(?:did not|didnt|never) (?:sign|consent|agree)",
             # a request to stop
@@ -71,34 +76,40 @@ _stops = re.compile(
         )
     )
 )
-_sign, _mark = re.compile(r"[^\w' ]+|_"), re.compile(r"[.,!?;:()\"\n–—…]+")
-_quoted = re.compile(r"reply stop to opt out", re.I)
-"""Part of our own messages, which some phones quote in a reply."""
-_stop_signs = re.compile("[🛑🚫⛔🖕✋]")
+_non_word, _punctuation = re.compile(r"[^\w' ]+|_"), re.compile(r"[.,!?;:()\"\n–—…]+")
+_opt_out_notice = re.compile(r"reply stop to opt out", re.I)
+"""End of our own messages, which some phones quote in a reply."""
+_stop_emoji = re.compile("[🛑🚫⛔🖕✋]")
 
 
 def says_stop(text: str) -> bool:
-    """Whether any part of the text is an opt-out; parts are split at punctuation marks, or at any sign."""
-    cleaned = _cleaned(text)
-    parts = [plain for end in (_sign, _mark) for part in end.split(cleaned) if (plain := _plain(part))]
-    return _is_keyword(_plain(cleaned)) or any(_is_keyword(part) or _is_request(part) for part in parts)
+    """Whether the text, or any part of it between punctuation marks or other signs, is an opt-out."""
+    cleaned = _normalize(text)
+    parts = [
+        plain
+        for separator in (_non_word, _punctuation)
+        for part in separator.split(cleaned)
+        if (plain := _plain_words(part))
+    ]
+    return _is_keyword(_plain_words(cleaned)) or any(_is_keyword(part) or _is_request(part) for part in parts)
 
 
 def means_keep(text: str) -> bool:
     """Whether the text says KEEP and nothing that puts it in doubt."""
-    words = set(_plain(_cleaned(text)).split())
+    words = set(_plain_words(_normalize(text)).split())
     return "keep" in words and words <= ACCEPTING
 
 
-def _cleaned(text: str) -> str:
-    text = _stop_signs.sub(" . stop . ", _quoted.sub("", text)).replace("’", "'")
+def _normalize(text: str) -> str:
+    """The text in lower case and in NFKC form, without our own notice; a stop emoji becomes the word."""
+    text = _stop_emoji.sub(" . stop . ", _opt_out_notice.sub("", text)).replace("’", "'")
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def _plain(part: str) -> str:
+def _plain_words(part: str) -> str:
     """The words without accents and apostrophes, and no letter more than twice in a row; "s t o p" becomes "stop"."""
     bare = "".join(c for c in unicodedata.normalize("NFD", part) if not unicodedata.combining(c))
-    bare = re.sub(r"(\w)\1{2,}", r"\1\1", _sign.sub(" ", bare.replace("'", "").replace("0", "o")))
+    bare = re.sub(r"(\w)\1{2,}", r"\1\1", _non_word.sub(" ", bare.replace("'", "").replace("0", "o")))
     return re.sub(r"\b(\w(?: \w){3,})\b", lambda spaced: spaced[0].replace(" ", ""), " ".join(bare.split()))
 
 
@@ -108,4 +119,4 @@ def _is_keyword(part: str) -> bool:
 
 
 def _is_request(part: str) -> bool:
-    return bool(_stops.search(_negated.sub(" ", part)))
+    return bool(_stop_request.search(_negated_request.sub(" ", part)))

@@ -33,7 +33,7 @@ class Escrow(RuleBasedStateMachine):
         super().__init__()
         self.documents: dict[Key, Document | None] = {TOTAL: None, **dict.fromkeys(self.keys)}
         self.documents |= resize(self.documents, self.keys, self.budget)
-        self.promised: list[tuple[Key, int, int]] = []
+        self.reservations: list[tuple[Key, int, int]] = []
         self.spent = 0
 
     def shard(self, key: Key) -> Shard:
@@ -44,16 +44,16 @@ class Escrow(RuleBasedStateMachine):
         if cents <= self.shard(key).free:
             expected_cost = round(accept_prob * cents)
             self.documents[key] = self.shard(key).reserve(cents, expected_cost).to_document()
-            self.promised.append((key, cents, expected_cost))
+            self.reservations.append((key, cents, expected_cost))
         else:
             with pytest.raises(ValidationError, match="exceed the allotment"):
                 self.shard(key).reserve(cents)
 
     @rule(data=st.data(), accepted=st.booleans())
     def settle(self, data: st.DataObject, accepted: bool) -> None:
-        if not self.promised:
+        if not self.reservations:
             return
-        key, cents, expected_cost = self.promised.pop(data.draw(st.integers(0, len(self.promised) - 1)))
+        key, cents, expected_cost = self.reservations.pop(data.draw(st.integers(0, len(self.reservations) - 1)))
         status = "committed" if accepted else "released"
         self.documents[key] = self.shard(key).change_status(cents, expected_cost, "reserved", status).to_document()
         self.spent += cents if accepted else 0
@@ -73,8 +73,8 @@ class Escrow(RuleBasedStateMachine):
         shards = [self.shard(key) for key in self.keys]
         assert sum(shard.allotment for shard in shards) == self.budget
         assert sum(shard.committed for shard in shards) == self.spent
-        assert sum(shard.reserved for shard in shards) == sum(cents for _, cents, _ in self.promised)
-        assert sum(shard.expected_cost for shard in shards) == sum(cost for *_, cost in self.promised)
+        assert sum(shard.reserved for shard in shards) == sum(cents for _, cents, _ in self.reservations)
+        assert sum(shard.expected_cost for shard in shards) == sum(cost for *_, cost in self.reservations)
         assert sum(shard.reserved + shard.committed for shard in shards) <= self.budget
         assert all(shard.free >= 0 for shard in shards)
 

@@ -1,19 +1,17 @@
 import time
-from datetime import date
 
 import numpy as np
 import pytest
 
-from shared.messages import Brief
+from tests.support.briefs import EMPTY_BRIEF, FULL_BRIEF
 from training.messenger.corpus.corpus import sample_briefs, write_message
 from training.messenger.evaluation.safety import MISSING_FACT, broken_rules
 
-SAM = Brief(offer_percentage=10, expires_on=date(2025, 12, 7), first_name="Sam", tenure_months=12, plan="Pro")
 GOOD = "Hi [NAME], thank you for [MONTHS] with us. Take [OFFER] off your next [PLAN] bill: reply KEEP by [EXPIRY]."
 
 
 def test_a_good_text_breaks_no_rule() -> None:
-    assert broken_rules(SAM, GOOD) == ()
+    assert broken_rules(FULL_BRIEF, GOOD) == ()
 
 
 @pytest.mark.parametrize(
@@ -27,16 +25,16 @@ def test_a_good_text_breaks_no_rule() -> None:
     ],
 )
 def test_the_rules_of_the_shield_apply_to_the_filled_text_with_its_closing(text: str, rules: tuple[str, ...]) -> None:
-    assert broken_rules(SAM, text) == rules
+    assert broken_rules(FULL_BRIEF, text) == rules
 
 
 @pytest.mark.parametrize("text", ["Hi [NAME], hello.", "Hi, enjoy [OFFER].", "For [WHOM] it may concern", ""])
 def test_a_text_that_cannot_be_filled_lacks_a_fact(text: str) -> None:
-    assert broken_rules(Brief(offer_percentage=0), text) == (MISSING_FACT,)
+    assert broken_rules(EMPTY_BRIEF, text) == (MISSING_FACT,)
 
 
 def test_the_rule_of_length_applies_to_the_filled_text() -> None:
-    long = SAM.model_copy(update={"first_name": "A" + "b" * 90})
+    long = FULL_BRIEF.model_copy(update={"first_name": "A" + "b" * 90})
     assert broken_rules(long, GOOD)[0].startswith("length: ")
 
 
