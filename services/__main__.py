@@ -30,7 +30,9 @@ def main() -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        details = (f"RETENTION_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        details = (
+            f"RETENTION_{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg']}" for detail in error.errors()
+        )
         parser.error("; ".join(details))
     if arguments.command == "replay":
         if not arguments.events.is_file():
