@@ -1,8 +1,8 @@
 """Decisions and outcomes that the services have published, read from JSON lines and joined by customer.
 
 The one reading of history for the estimate of another policy (`policy.ope.dataset`), the lift (`policy.ope.lift`), and
-the scorer's drift and recalibration (`scorer.outcome_log`). Lines that cannot be used stop nothing: they are counted by
-reason in a `Counter`, with the file and the first line concerned.
+the scorer's drift and recalibration (`scorer.outcome_log`). Lines that cannot be used are left out
+and counted by reason in a `Counter`, with the file and the first line concerned.
 """
 
 from collections import Counter, defaultdict
@@ -15,11 +15,11 @@ from shared.messages import CustomerEvent, Decision, Outcome
 
 Parsed = TypeVar("Parsed")
 TimeOf = Callable[[Decision], datetime]
-"""Dates a decision. Raises KeyError where it has no such time."""
+"""Function that returns the time of a decision. Raises KeyError if that time was not logged."""
 
 
 class HistoryError(Exception):
-    """Decisions and outcomes do not tell what was asked; the text says why and what to do."""
+    """Decisions and outcomes are not enough for an estimate; the message says why and what to do."""
 
 
 def decided_at(decision: Decision) -> datetime:
@@ -33,7 +33,7 @@ def scored_at(decision: Decision) -> datetime:
 
 
 def read_lines(file: Path, parse: Callable[[bytes], Parsed], skipped: Counter[str]) -> Iterator[Parsed]:
-    """What `parse` returns for each line; blank lines, and those for which it raises ValueError, are left out."""
+    """The results of `parse` for the lines; blank lines, and those for which it raises ValueError, are left out."""
     unreadable = []
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -66,7 +66,7 @@ def read_outcomes(file: Path, skipped: Counter[str]) -> list[Outcome]:
 
 
 def read_bills(file: Path | None, skipped: Counter[str]) -> dict[str, float]:
-    """The monthly charges by customer, from customer events that carry them; the last one counts."""
+    """The monthly charges by customer, from customer events that have them; the last one counts."""
     events = read_lines(file, lambda line: CustomerEvent.parse(line, ""), skipped) if file else ()
     return {event.customer_id: event.monthly_charges for event in events if event.monthly_charges is not None}
 
@@ -77,7 +77,7 @@ def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
 
 
 def order_decisions(decisions: Iterable[Decision], time_of: TimeOf) -> list[Decision]:
-    """One decision an event, by time. A redelivered event repeats its decision; the first counts."""
+    """One decision per event, in order of time. A redelivered event repeats its decision: the first one counts."""
     by_event: dict[str, Decision] = {}
     for decision in decisions:
         by_event.setdefault(decision.event_id, decision)
@@ -85,13 +85,14 @@ def order_decisions(decisions: Iterable[Decision], time_of: TimeOf) -> list[Deci
 
 
 class Period(NamedTuple):
-    """A customer from one decision on, for a given time."""
+    """Results of a customer in a given time from a decision on."""
 
     retained: timedelta
-    """Until the customer was reported as churned; all of the time if they were not."""
+    """Time until the customer was reported as churned; the whole duration if they were not."""
     discounts: float
     """Sum of the discounts accepted, each as a share of a monthly bill."""
     contacts: int
+    """Number of contacts."""
 
 
 class History:
@@ -104,7 +105,7 @@ class History:
         ordered = order_decisions(decisions, time_of)
         self._time_of = time_of
         self.by_customer: dict[str, list[Decision]] = defaultdict(list)
-        """In order of time, one decision an event."""
+        """Decisions in order of time, one per event."""
         for decision in ordered:
             self.by_customer[decision.customer_id].append(decision)
         times = {decision.event_id: time_of(decision) for decision in ordered}
@@ -120,20 +121,24 @@ class History:
         self._end = max([*times.values(), *(outcome.occurred_at for outcome in outcomes if outcome.occurred_at)])
 
     def is_over(self, end: datetime) -> bool:
-        """Whether the log goes on until `end`."""
+        """Whether the log covers the time until `end`."""
         return end <= self._end
 
     def first_churn(self, customer_id: str, since: datetime) -> datetime | None:
-        """When the customer was first reported as churned, at `since` or later."""
+        """Time of the customer's first reported churn at `since` or later; None if there was none."""
         return min((at for at in self._churned.get(customer_id, ()) if at >= since), default=None)
 
     def period(self, decisions: Sequence[Decision], duration: timedelta) -> Period:
-        """The time from the first of one customer's `decisions` on, which are in order of time."""
+        """Results in `duration` from the first of one customer's `decisions`, which are in order of time."""
         start = self._time_of(decisions[0])
-        within = [decision for decision in decisions if self._time_of(decision) < start + duration]
+        decisions_within = [decision for decision in decisions if self._time_of(decision) < start + duration]
         churned = self.first_churn(decisions[0].customer_id, start)
         return Period(
             retained=min(duration, churned - start) if churned else duration,
-            discounts=sum(d.decision.offer_percentage / 100 for d in within if d.event_id in self._accepted),
-            contacts=sum(decision.decision.contact for decision in within),
+            discounts=sum(
+                decision.decision.offer_percentage / 100
+                for decision in decisions_within
+                if decision.event_id in self._accepted
+            ),
+            contacts=sum(decision.decision.contact for decision in decisions_within),
         )

@@ -11,7 +11,7 @@ import xgboost
 
 from services.scorer.calibration import Calibrator, Float64Array
 from services.scorer.features import ACCEPT_FACTS, ACCEPT_FEATURES, RISK_FACTS, RISK_FEATURES, Float32Array, encoder
-from services.scorer.monitor import REFERENCE_FILE, FeatureMonitor
+from services.scorer.monitor import HISTOGRAMS_FILE, FeatureMonitor
 from services.scorer.shap import FEATURE_TO_FACT, TreeExplainer, top_reasons
 from shared.artifacts import read_manifest
 from shared.messages import OFFERS, CustomerFacts, Reason
@@ -19,9 +19,9 @@ from shared.messages import OFFERS, CustomerFacts, Reason
 INPUTS = {"risk": RISK_FEATURES, "accept": ACCEPT_FEATURES}
 """Feature names of each model, in order."""
 OFFER_LEVELS = np.arange(len(OFFERS), dtype=np.float32)
-CURVES_FILE = "curves.json"
+CALIBRATORS_FILE = "curves.json"
 """File of the artifact that holds each model's calibrator."""
-FILES = ("risk.ubj", "accept.ubj", CURVES_FILE, REFERENCE_FILE)
+FILES = ("risk.ubj", "accept.ubj", CALIBRATORS_FILE, HISTOGRAMS_FILE)
 BATCH_SIZE = 1024
 """Customers scored at once, so that intermediate arrays stay in the processor's cache."""
 
@@ -42,9 +42,9 @@ class ScorerModel:
         self._encode_risk, self._encode_accept = encoder(RISK_FACTS, self.unknown), encoder(ACCEPT_FACTS, self.unknown)
         self._boosters = {name: xgboost.Booster({"nthread": 1}, model_file=folder / f"{name}.ubj") for name in INPUTS}
         self._explain = TreeExplainer(self._boosters["risk"], FEATURE_TO_FACT)
-        curves = json.loads((folder / CURVES_FILE).read_bytes())
+        curves = json.loads((folder / CALIBRATORS_FILE).read_bytes())
         self._calibrators = {name: Calibrator.load(curves[name]) for name in INPUTS}
-        self.monitor = FeatureMonitor(json.loads((folder / REFERENCE_FILE).read_bytes()), self.unknown)
+        self.monitor = FeatureMonitor(json.loads((folder / HISTOGRAMS_FILE).read_bytes()), self.unknown)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

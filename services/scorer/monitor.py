@@ -14,7 +14,7 @@ from services.scorer.features import ACCEPT_FACTS, RISK_FACTS, Encoding, Float32
 from shared import telemetry
 from shared.messages import OFFERS
 
-REFERENCE_FILE = "reference.json"
+HISTOGRAMS_FILE = "reference.json"
 """File of the artifact that holds the training data's histograms: a JSON object, by fact."""
 COUNTS_MESSAGE = "scorer saw"
 """Message of the log line that carries the counts."""

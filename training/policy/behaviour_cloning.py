@@ -2,8 +2,8 @@
 
 python -m training.policy.behaviour_cloning [--seed 0] [--out models/policy/pretrained.npz]
 
-States are weighted by what a mistake there costs, so the network spends its capacity where it matters. Plain imitation
-would teach little: in nearly every state the best action is to wait.
+States are weighted by the cost of a wrong action there. Unweighted imitation would teach little: in nearly every state
+the best action is to wait.
 """
 
 import sys
@@ -28,26 +28,27 @@ from training.policy.simulation.dynamics import NEVER_CONTACTED
 PRICES = np.expm1(np.linspace(0, np.log(12), 40))
 """Shadow prices of the budget for which states are generated: 0 to 11."""
 DAY_STRIDE = 6
-"""States are of every sixth day of the campaign."""
+"""States are taken from every sixth day of the campaign."""
 CUSTOMERS_PER_DAY = 800
-"""Customers drawn for each price; each has a state on each of those days."""
+"""Number of customers drawn for each price; each has a state on each of those days."""
 MAX_DAYS_SINCE_CONTACT = 60
+"""Upper bound of the days since the last contact in the states."""
 NUM_STEPS, BATCH_SIZE, LEARNING_RATE = 2_000, 2048, 2e-3
 OFFER_TEMPERATURE = 0.2
-"""Of the softmax target over levels, as a share of the spread of their advantages."""
+"""Temperature of the softmax target over levels, as a share of the standard deviation of their advantages."""
 DELAY_WEIGHT = 0.01
 """Weight of the loss of delays other than 0."""
 
 
 class Dataset(NamedTuple):
-    """States and the dynamic program's values there, in bills of the average customer, net of the price of money."""
+    """States and the dynamic program's values there, in bills of the average customer, less price · spend."""
 
     observations: np.ndarray
-    """[n, 9]"""
+    """Observations [n, 9]."""
     advantages: np.ndarray
-    """Of a contact over waiting, by level [n, levels]; 0 in a cooldown, where there is nothing to choose."""
+    """Advantage of a contact over waiting, by level [n, levels]; 0 in a cooldown, which allows no contact."""
     values: np.ndarray
-    """Of the best action [n]; in a cooldown that of its end, discounted by survival until then."""
+    """Value of the best action [n]; in a cooldown the value at its end, times the survival until then."""
 
 
 def pretrain(
@@ -94,12 +95,12 @@ def dataset(customers: Customers, rng: np.random.Generator, customers_per_day: i
             advantages.append(over_waiting.T * (cooldown_left == 0)[:, None])
             values.append(day.best[rows, contacts] * np.exp(-drawn.hazard * cooldown_left))
     bill = np.float32(customers.bill.mean())
-    in_bills = (np.concatenate(part).astype(np.float32) / bill for part in (advantages, values))
+    in_bills = (np.concatenate(arrays).astype(np.float32) / bill for arrays in (advantages, values))
     return Dataset(np.concatenate(observations), *in_bills)
 
 
 def policy_loss(heads: Heads, advantages: Tensor) -> Tensor:
-    """Cross-entropy of the best contact and level, weighted by what is at stake in each; `advantages` [n, levels]."""
+    """Cross-entropy of the best contact and level, each weighted by its advantage; `advantages` [n, levels]."""
     best = advantages.max(dim=1).values
     contact = best.abs() * torch.where(best > 0, heads.contact[:, 1], heads.contact[:, 0])
     spread = OFFER_TEMPERATURE * advantages.std(dim=1, keepdim=True)
@@ -111,8 +112,8 @@ def policy_loss(heads: Heads, advantages: Tensor) -> Tensor:
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.policy.behaviour_cloning", description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the states")
-    parser.add_argument("--num-steps", type=int, default=NUM_STEPS, help="steps of Adam")
-    parser.add_argument("--out", type=Path, default=PRETRAINED, help="file of the network")
+    parser.add_argument("--num-steps", type=int, default=NUM_STEPS, help="optimizer steps")
+    parser.add_argument("--out", type=Path, default=PRETRAINED, help="file to write the network to")
     add_data_options(parser)
     args = parser.parse_args()
     try:

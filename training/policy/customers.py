@@ -1,7 +1,8 @@
-"""Customers to train and to evaluate policies on: those of the Telco data, as the scorer sees them.
+"""Customers to train and to evaluate policies on: those of the Telco data, with the scores of the scorer.
 
-Acceptance depends on facts of a bank's customers, which no Telco customer has. So each borrows those of a bank customer
-drawn at random with a fixed seed: an invented record. The sensitivity table shows what another draw changes.
+Acceptance depends on facts of a bank's customers, which no Telco customer has. So each gets the facts of a bank
+customer drawn at random with a fixed seed, which makes an invented record. The sensitivity table shows what another
+draw changes.
 """
 
 from argparse import ArgumentParser
@@ -20,23 +21,24 @@ from shared.settings import Settings
 from training.scorer.data import public_tables
 
 SEED = 42
+"""Seed of the draws of bank customers."""
 TRAINING_COPIES, HELD_OUT_COPIES = 3, 2
 """Copies of each Telco customer, with the facts of as many bank customers."""
 
 
 class Population(NamedTuple):
-    """Customers to train on and to evaluate on: nobody is in both, and the scorer was not trained on the second."""
+    """Customers to train on and held-out ones: nobody is in both, and the scorer was not trained on the latter."""
 
     training: Customers
     held_out: Customers
     held_out_facts: pd.DataFrame
-    """A row for each of `held_out`: `customer_id`, facts and scores."""
+    """A row for each customer of `held_out`: `customer_id`, facts and scores."""
 
 
 def load_population(
     mirror: Path, data: Path, artifacts: Path, response_model: ResponseModel = RESPONSE_MODEL, seed: int = SEED
 ) -> Population:
-    """Raises `SourceError` where the data sets, and `ArtifactError` where the scorer is missing."""
+    """The customers. Raises `SourceError` without the data sets, and `ArtifactError` without a scorer."""
     scorer = artifacts / "scorer"
     if not (scorer / MANIFEST).is_file():
         raise ArtifactError(f"There is no scorer in {scorer}. Run: make train-scorer")
@@ -68,13 +70,15 @@ def with_scores(facts: pd.DataFrame, model: ScorerModel) -> pd.DataFrame:
 
 
 def to_customers(scored: pd.DataFrame, response_model: ResponseModel = RESPONSE_MODEL) -> Customers:
-    """Customers in the order of the rows, which `with_scores` made."""
+    """The customers in a table of `with_scores`, in the order of its rows."""
     hazard = daily_hazard(scored["churn_risk"].to_numpy(), response_model)
     return Customers(hazard, scored.filter(like="accept_prob_").to_numpy(), scored["monthly_charges"].to_numpy())
 
 
 def add_data_options(parser: ArgumentParser) -> None:
-    """Add the folders that `load_population` takes."""
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of copies of the data sets")
+    """Add options for the folders that `load_population` takes."""
+    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of local copies of the data sets")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
-    parser.add_argument("--artifacts", type=Path, default=ARTIFACTS, help="folder of the artifacts, with the scorer's")
+    parser.add_argument(
+        "--artifacts", type=Path, default=ARTIFACTS, help="folder of the artifacts; it must hold a scorer"
+    )

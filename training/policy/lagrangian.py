@@ -1,7 +1,7 @@
 """Update rules of Lagrange multipliers: PID and gradient ascent.
 
-A multiplier is the price of breaking a constraint. Both rules take the error as a share of the constraint's limit, so
-their gains do not depend on its unit.
+A multiplier is the price of violating a constraint. Both rules take the error as a share of the constraint's limit, so
+that their gains do not depend on its unit.
 """
 
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ import numpy as np
 
 @dataclass
 class PID:
-    """PID control (Stooke, Achiam and Abbeel 2020, algorithm 2): the integral finds the price, the rest damps it.
+    """PID control (Stooke, Achiam and Abbeel 2020, algorithm 2): the integral term finds the price, the others damp it.
 
-    Unlike there it controls log(1 + λ), so a price moves by factors, and the error is clipped to ±1, so one bad batch
-    cannot run away with it. Without proportional and derivative terms it is therefore not quite `GradientAscent`, but
-    log(1 + λ) ← max(0, log(1 + λ) + K_I · error).
+    Unlike there it controls log(1 + λ), so that a price changes by factors, and the error is clipped to ±1, which
+    limits the effect of one batch. Without proportional and derivative terms it is therefore not quite
+    `GradientAscent`, but log(1 + λ) ← max(0, log(1 + λ) + K_I · error).
     """
 
     price: np.ndarray
-    """Multipliers λ [constraints]; at first the initial ones."""
+    """Multipliers λ [constraints]; initial values at first."""
     integral_gain: float = 0.03
     proportional_gain: float = 0.3
     derivative_gain: float = 0.3
@@ -44,12 +44,12 @@ class PID:
 
 @dataclass
 class GradientAscent:
-    """λ ← max(0, λ + α · error): the documented rule, kept to compare with."""
+    """Projected gradient ascent, λ ← max(0, λ + α · error), for comparison with PID."""
 
     price: np.ndarray
-    """Multipliers λ [constraints]; at first the initial ones."""
+    """Multipliers λ [constraints]; initial values at first."""
     learning_rate: float = 0.05
-    """α."""
+    """Step size α."""
 
     def step(self, used: np.ndarray, limit: np.ndarray) -> np.ndarray:
         """Update λ after `used` of each `limit` [constraints]; return it."""

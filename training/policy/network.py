@@ -17,8 +17,9 @@ from services.policy.policies.observation import OBSERVATION
 from shared.artifacts import ArtifactError, Manifest
 
 MASKED_LOGIT = -1e9
+"""Logit of a contact that is masked."""
 NETWORKS = Path("models/policy")
-"""Folder of networks that the stages of training leave for one another."""
+"""Folder of the networks that the stages of training write and read."""
 PRETRAINED, TRAINED = NETWORKS / "pretrained.npz", NETWORKS / "ppo.npz"
 LAYERS = {"first": "1", "second": "2"}
 
@@ -59,7 +60,7 @@ class ActorCritic(nn.Module):
 
 
 def log_probability(heads: Heads, actions: Tensor) -> Tensor:
-    """Log-probability [n] of the actions [n, 3]. The offer is no part of an action without contact."""
+    """Log-probability [n] of the actions [n, 3]. Without a contact, the offer does not count."""
     contact, offer, delay = (
         choice.gather(1, action[:, None])[:, 0] for choice, action in zip(heads[:3], actions.T, strict=True)
     )
@@ -67,7 +68,7 @@ def log_probability(heads: Heads, actions: Tensor) -> Tensor:
 
 
 def entropy(heads: Heads) -> Tensor:
-    """Entropy [n] of the joint action: that of the offer counts as far as a contact is likely."""
+    """Entropy [n] of the joint action: that of the offer is weighted by the probability of a contact."""
     contact, offer, delay = (-(choice.exp() * choice).sum(dim=1) for choice in heads[:3])
     return contact + heads.contact[:, 1].exp() * offer + delay
 
@@ -78,7 +79,7 @@ def sample(heads: Heads, rng: np.random.Generator) -> np.ndarray:
 
 
 def arrays_of(network: ActorCritic) -> dict[str, np.ndarray]:
-    """The arrays that `services.policy.policies.network.Network` takes."""
+    """The weights as the arrays that `services.policy.policies.network.Network` takes."""
     state = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
     arrays = {"mean": state["mean"], "std": state["std"]}
     for layer, number in LAYERS.items():
@@ -89,7 +90,7 @@ def arrays_of(network: ActorCritic) -> dict[str, np.ndarray]:
 
 
 def serving_network(network: ActorCritic) -> Network:
-    """The network as the service runs it, without a version."""
+    """The network in the form that the service runs, without a version."""
     return Network(arrays_of(network), Manifest(version="", made_by="", inputs=INPUTS, data_sha256={}, metrics={}))
 
 
@@ -106,7 +107,7 @@ def save_network(network: ActorCritic, path: Path) -> None:
 
 
 def load_network(path: Path) -> ActorCritic:
-    """Raises `ArtifactError` where there is no such file, or it holds no such network."""
+    """The network in the file. Raises `ArtifactError` if it is missing or holds no policy network."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]) for name in file}

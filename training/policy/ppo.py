@@ -11,10 +11,10 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from tqdm import tqdm
 from services.policy.policies.observation import OBSERVATION
 from services.policy.response.model import Customers
 from shared.artifacts import ArtifactError
+from training.command_line import add_options, option_name
 from training.data.sources import SourceError
 from training.policy.bound import LagrangianBound
 from training.policy.lagrangian import PID, GradientAscent
@@ -41,52 +42,54 @@ from training.policy.network import (
 from training.policy.simulation.vector_env import RetentionVectorEnv
 
 VALIDATION_CUSTOMERS = 1_500
-"""Training customers for whom prices are solved and among runs the best is chosen."""
+"""Number of training customers that prices are solved for, and that the best run is selected on."""
 
 
 @dataclass(frozen=True)
 class PPOArgs:
     seed: int = 0
-    """Of the network's weights, the customers and the minibatches."""
+    """Seed of the network's weights, the customers and the minibatches."""
     num_updates: int = 400
-    """Rollouts, each followed by an update of the network."""
+    """Number of rollouts, each followed by an update of the network."""
     max_seconds: float = 300.0
-    """Training ends after this time, however many updates were made."""
+    """Seconds after which training ends, even if updates are left."""
     num_envs: int = 512
     """Customers simulated in parallel."""
     num_steps: int = 16
-    """Decisions of each customer in a rollout."""
+    """Decisions about each customer in a rollout."""
     update_epochs: int = 4
-    """Passes over a rollout."""
+    """Passes over a rollout in an update."""
     minibatch_size: int = 2048
+    """Decisions in a minibatch."""
     learning_rate: float = 1e-3
-    """Of Adam; it falls linearly to 0."""
+    """Initial learning rate of Adam, decayed linearly to 0."""
     clip_coef: float = 0.2
     """ε of the clipped surrogate objective."""
     ent_coef: float = 0.01
     """Weight of the entropy bonus."""
     vf_coef: float = 0.5
-    """Weight of the value loss, which is in units of the variance of the returns."""
+    """Weight of the value loss, which is divided by the variance of the returns."""
     max_grad_norm: float = 0.5
     """Gradients are clipped to this norm."""
     gae_lambda: float = 0.95
     """λ of generalised advantage estimation, per day."""
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
-    """Budget of each market, as a share of what the optimal policy spends without one."""
+    """Budget of each market, as a share of what the optimal policy spends without a budget."""
     fatigue_limit: float = 0.02
-    """Forbidden contacts a customer and campaign that are tolerated: the limit of λ₂, which matters without a mask."""
+    """Limit of forbidden contacts per customer and campaign, whose multiplier is λ₂; it has no effect with a mask."""
     action_mask: bool = True
-    """Forbidden contacts have probability 0."""
+    """Mask forbidden contacts: they have probability 0."""
     gradient_ascent: bool = False
     """Update the multipliers by plain gradient ascent instead of PID."""
     num_threads: int = 1
+    """Processor threads."""
 
 
 FINE_TUNING = PPOArgs(
     num_updates=40, num_envs=2048, minibatch_size=8192, learning_rate=1e-5, ent_coef=0.0, clip_coef=0.1
 )
-"""For a pretrained network. Small steps: it knows that the campaign ends, while PPO bootstraps there, and the longer it
-is trained the more of that it unlearns (training/LOG.md)."""
+"""Arguments for a pretrained network, with small steps: the dynamic program knows that the campaign ends, while PPO
+bootstraps there, and with longer training the network loses that knowledge (training/LOG.md)."""
 
 
 @dataclass
@@ -99,12 +102,13 @@ class RolloutBuffer:
     actions: np.ndarray
     """Contact, offer and delay [num_steps, num_envs, 3]."""
     logprobs: np.ndarray
-    """Of the actions, by the policy that took them."""
+    """Log-probabilities of the actions under the policy that took them."""
     values: np.ndarray
+    """Estimates of the critic."""
     rewards: np.ndarray
-    """After the prices; in bills of the average customer."""
+    """Rewards after the prices, in bills of the average customer."""
     survival: np.ndarray
-    """Probability of staying until the next decision: what a discount is elsewhere."""
+    """Probability of staying until the next decision; takes the role of the discount factor γ."""
     next_values: np.ndarray
     """Value of the next state of the same customer, also where the end of the campaign truncates the episode."""
     gae_decay: np.ndarray
@@ -157,7 +161,7 @@ def value_loss(values: Tensor, returns: Tensor) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """Samples of a rollout, to draw minibatches from: tensors [num_steps · num_envs, …]."""
+    """All decisions of a rollout, from which minibatches are drawn: tensors [num_steps · num_envs, …]."""
 
     observations: Tensor
     contact_mask: Tensor
@@ -177,36 +181,36 @@ class Batch(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What happened in a rollout, in expectation over churn; arrays [num_envs]."""
+    """Totals of a rollout by customer, in expectation over churn; arrays [num_envs]."""
 
     spend: np.ndarray
-    """Money on accepted discounts."""
+    """Money spent on accepted discounts."""
     violations: np.ndarray
-    """Contacts that the gate forbids."""
+    """Number of contacts that the gate forbids."""
     incremental_value: np.ndarray
-    """Money gained over doing nothing."""
+    """Money gained over contacting nobody."""
     campaigns: np.ndarray
-    """Campaigns that passed, in parts."""
+    """Number of campaigns that passed, as a fraction."""
 
 
 class Diagnostics(NamedTuple):
-    """Of an update; means over its minibatches."""
+    """Diagnostics of an update: means over its minibatches."""
 
     approx_kl: float
     """KL divergence of the new policy from the old one, estimated by E[(r − 1) − log r] (Schulman 2020)."""
     clip_fraction: float
     """Share of samples whose likelihood ratio is outside 1 ± clip_coef."""
     explained_variance: float
-    """Of the returns by the values, before the update: 1 is perfect, 0 is no better than their mean."""
+    """Share of the variance of the returns that the values explain, before the update; 1 is perfect."""
     entropy: float
-    """Of the policy, in nats."""
+    """Entropy of the policy, in nats."""
 
 
 class UpdateMetrics(NamedTuple):
     """State of training after an update."""
 
     seconds: float
-    """Since training began."""
+    """Seconds since training began."""
     steps: int
     """Decisions so far, of all customers."""
     prices: np.ndarray
@@ -216,7 +220,7 @@ class UpdateMetrics(NamedTuple):
     utilisation: np.ndarray
     """Spend as a share of each market's budget [markets]."""
     incremental_value: float
-    """Money gained over doing nothing, a customer and campaign."""
+    """Money gained over contacting nobody, per customer and campaign."""
     diagnostics: Diagnostics
 
 
@@ -240,15 +244,15 @@ class Trainer:
         self.mean_bill = float(customers.bill.mean())
         unconstrained_spend = LagrangianBound(customers).unconstrained_spend / len(customers.bill)
         self.budgets = unconstrained_spend * np.array(args.budgets)
-        """Of each market, money a customer and campaign."""
+        """Budget of each market [markets]: money per customer and campaign."""
         self.market = np.arange(args.num_envs) * len(self.budgets) // args.num_envs
-        """Of each customer [num_envs]."""
+        """Index of the market of each customer [num_envs]."""
         rule = GradientAscent if args.gradient_ascent else PID
         self.budget_multipliers = rule(np.ones_like(self.budgets) if prices is None else prices)
         self.fatigue_multiplier = rule(np.zeros(1))
 
     def train(self, on_update: Callable[[UpdateMetrics], object] = lambda metrics: None) -> TrainedPolicy:
-        """Collect rollouts and learn from them until all updates are made, or the time is up."""
+        """Collect rollouts and update the network, `num_updates` times or for `max_seconds`."""
         args, history = self.args, list[UpdateMetrics]()
         start = time.perf_counter()
         for update in range(args.num_updates):
@@ -280,7 +284,7 @@ class Trainer:
         return observations, contact_mask, self.network(torch.from_numpy(observations), torch.from_numpy(contact_mask))
 
     def collect_rollout(self) -> tuple[RolloutBuffer, Usage]:
-        """Let the policy decide `num_steps` times about every customer, at the current prices."""
+        """Take `num_steps` decisions of the policy about every customer, at the current prices."""
         args, env = self.args, self.env
         rollout, totals = RolloutBuffer.empty(args.num_steps, args.num_envs), np.zeros((3, args.num_envs))
         price, fatigue_price = self.budget_multipliers.price[self.market], float(self.fatigue_multiplier.price[0])
@@ -316,14 +320,14 @@ class Trainer:
         return rollout, Usage(spend, violations, value, days / env.rules.campaign_days)
 
     def _expected_effects(self, contact: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Incremental value and spend that are expected of each action: money [num_envs] each."""
+        """Expected incremental value and expected spend of each action: money [num_envs] each."""
         value, spend = np.zeros((2, self.env.num_envs))
         rows = np.flatnonzero(contact)
         value[rows], spend[rows] = self.env.incremental_value(rows, level[rows])
         return value, spend
 
     def update_multipliers(self, usage: Usage) -> np.ndarray:
-        """Adjust the prices to what was used; return the utilisation of each market's budget [markets]."""
+        """Adjust the prices to the spend and the violations; return the utilisation of each budget [markets]."""
         markets = len(self.budgets)
         spend, campaigns = (np.bincount(self.market, x, markets) for x in (usage.spend, usage.campaigns))
         self.budget_multipliers.step(spend / campaigns, self.budgets)
@@ -369,7 +373,7 @@ def explained_variance(values: Tensor, returns: Tensor) -> float:
 
 
 def optimal_prices(customers: Customers, budgets: Sequence[float]) -> np.ndarray:
-    """Prices at which the optimal policy spends these shares of what it spends without a budget."""
+    """Shadow prices at which the optimal policy spends these shares of what it spends without a budget."""
     bound = LagrangianBound(customers[:VALIDATION_CUSTOMERS])
     return np.array([bound.at_budget(share * bound.unconstrained_spend).price for share in budgets])
 
@@ -384,29 +388,13 @@ def show_progress(bar: tqdm, metrics: UpdateMetrics) -> None:
     bar.update()
 
 
-OPTIONS = {
-    "seed": "seed of the weights, the customers and the minibatches",
-    "num_updates": "rollouts, each followed by an update of the network",
-    "max_seconds": "training ends after this time, however many updates were made",
-    "num_envs": "customers simulated in parallel",
-    "num_steps": "decisions of each customer in a rollout",
-    "update_epochs": "passes over a rollout",
-    "minibatch_size": "samples in a minibatch",
-    "learning_rate": "of Adam; it falls linearly to 0",
-    "clip_coef": "epsilon of the clipped surrogate objective",
-    "ent_coef": "weight of the entropy bonus",
-    "vf_coef": "weight of the value loss",
-    "gae_lambda": "lambda of generalised advantage estimation, per day",
-}
-
-
 def options_parser() -> ArgumentParser:
     from training.policy.customers import add_data_options  # not above: the benchmarks' environment has no scorer
 
-    smaller = ", ".join(
-        f"{option_of(name)} {getattr(FINE_TUNING, name)}"
-        for name in OPTIONS
-        if getattr(FINE_TUNING, name) != getattr(PPOArgs, name)
+    fine_tuning_defaults = ", ".join(
+        f"{option_name(field.name)} {getattr(FINE_TUNING, field.name)}"
+        for field in fields(PPOArgs)
+        if getattr(FINE_TUNING, field.name) != field.default
     )
     parser = ArgumentParser(prog="python -m training.policy.ppo", description=__doc__.partition("\n")[0])
     parser.add_argument(
@@ -415,28 +403,13 @@ def options_parser() -> ArgumentParser:
         type=Path,
         const=PRETRAINED,
         metavar="FILE",
-        help="go on from this network, which python -m training.policy.behaviour_cloning makes "
-        f"({PRETRAINED} if no file is given); the defaults are then {smaller}",
+        help="network to start from, which python -m training.policy.behaviour_cloning makes "
+        f"({PRETRAINED} if no file is given); the defaults are then {fine_tuning_defaults}",
     )
-    parser.add_argument("--out", type=Path, default=TRAINED, help=f"file of the network ({TRAINED})")
-    for name, description in OPTIONS.items():
-        default = getattr(PPOArgs, name)
-        parser.add_argument(option_of(name), type=type(default), help=f"{description} ({default})")
-    parser.add_argument(
-        "--budgets", type=float, nargs="+", help="budget of each market, as a share of what the optimum spends freely"
-    )
-    parser.add_argument(
-        "--no-action-mask", dest="action_mask", action="store_false", default=None, help="allow forbidden contacts"
-    )
-    parser.add_argument(
-        "--gradient-ascent", action="store_true", default=None, help="update the multipliers without PID"
-    )
+    parser.add_argument("--out", type=Path, default=TRAINED, help=f"file to write the network to (default: {TRAINED})")
+    add_options(parser, PPOArgs, with_defaults=False)
     add_data_options(parser)
     return parser
-
-
-def option_of(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def main() -> None:
@@ -445,8 +418,7 @@ def main() -> None:
     options = vars(options_parser().parse_args())
     folders = [options.pop(name) for name in ("mirror", "data", "artifacts")]
     pretrained, out = options.pop("pretrained"), options.pop("out")
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    args = replace(FINE_TUNING if pretrained else PPOArgs(), **given)
+    args = replace(FINE_TUNING if pretrained else PPOArgs(), **options)
     try:
         network = load_network(pretrained) if pretrained else None
         customers = load_population(*folders).training

@@ -1,7 +1,8 @@
 """Train the policy, compare it with baselines on held-out customers, and write its artifact: make train-policy.
 
-Five networks are trained from scratch, and five go on from a clone of the dynamic program. The network to serve is the
-best on training customers, in campaigns it was not trained in; its figures are of held-out customers.
+Five networks are trained from scratch, and five from a network that imitates the dynamic program. The network with the
+best results on training customers, in campaigns that training does not use, is served; the reported results are those
+on held-out customers.
 """
 
 import json
@@ -46,23 +47,25 @@ from training.policy.ppo import (
 
 HISTORY_FILE = "training.json"
 MAX_POINTS = 100
-"""Updates of a run that its history keeps, evenly spaced."""
+"""Number of updates of a run in its history, evenly spaced."""
 KINDS = {"warm": "PPO warm-started from the index policy", "scratch": "PPO from scratch"}
-"""Runs whose networks can be served."""
+"""Descriptions of the kinds of runs whose networks can be served."""
 VALIDATION_SEEDS = (50, 51)
+"""Seeds of the campaigns in which the served network is selected."""
 
 
 @dataclass(frozen=True)
 class TrainArgs:
     mirror: Path = field(default_factory=lambda: Settings().data)
-    """Folder of copies of the data sets."""
+    """Folder of local copies of the data sets."""
     data: Path = Path("data")
     """Folder of the prepared data sets."""
     artifacts: Path = ARTIFACTS
-    """Where the scorer's artifact is, and the policy's is written."""
+    """Folder of the artifacts: the scorer's is read, the policy's is written."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds of the runs of each kind."""
     jobs: int = 2
-    """Runs in parallel, a core each."""
+    """Runs in parallel, each on one core."""
     scratch: PPOArgs = field(default_factory=PPOArgs)
     warm: PPOArgs = FINE_TUNING
 
@@ -74,12 +77,12 @@ class TrainingRun:
     args: PPOArgs
     trained: TrainedPolicy
     shares_of_bound: Mapping[float, float]
-    """By budget, on held-out customers."""
+    """Share of the bound by budget, on held-out customers."""
     validation_share: float
     """Mean share of the bound on validation customers."""
 
     def history(self) -> dict[str, Any]:
-        """The run as training.json keeps it: `points` and `diagnostics` have an entry for each update that is kept."""
+        """The run for training.json: `points` and `diagnostics` have an entry for each update of the history."""
         updates = self.trained.history
         indices = np.linspace(0, len(updates) - 1, min(MAX_POINTS, len(updates))).astype(int)
         return {
@@ -93,13 +96,13 @@ class TrainingRun:
 
 
 class BelowBaselineError(Exception):
-    """The trained policy is worse than a simpler one."""
+    """The trained policy is worse than a baseline."""
 
 
 def train(args: TrainArgs) -> Manifest:
     """Train all networks and write the best one's artifact.
 
-    Raises `SourceError`, `ArtifactError` where there is no scorer, and `BelowBaselineError`.
+    Raises `SourceError`, `ArtifactError` without a scorer, and `BelowBaselineError`.
     """
     population = load_population(args.mirror, args.data, args.artifacts)
     short = replace(args.scratch, num_updates=args.scratch.num_updates // 3)
@@ -110,7 +113,9 @@ def train(args: TrainArgs) -> Manifest:
         runs = list(pool.map(run, *zip(*jobs, strict=True), repeat(population), range(len(jobs))))
     best = max((candidate for candidate in runs if candidate.kind in KINDS), key=lambda run: run.validation_share)
     if budgets := budgets_below_baseline(best.shares_of_bound, population):
-        raise BelowBaselineError(f"Not written: a baseline gains more at {', '.join(budgets)} of the money.")
+        raise BelowBaselineError(
+            f"No artifact was written: a baseline has a higher value at a budget of {', '.join(budgets)}."
+        )
     return save(best, runs, population.training, args)
 
 
@@ -134,7 +139,7 @@ class ModelSelection:
         self.test = Benchmark(population.held_out, copies=2, seeds=SEEDS[:4])
 
     def shares_of_bound(self, network: ActorCritic) -> tuple[dict[float, float], dict[float, float]]:
-        """By budget, in validation and in test; spend is forecast for the validation customers."""
+        """Shares of the bound by budget, in validation and in test; spend is forecast for the validation customers."""
         served = serving_network(network)
         policy = NetworkPolicy(served, SpendForecast(served, self.validation_customers))
         validation, test = (
@@ -145,7 +150,7 @@ class ModelSelection:
 
 
 def run(kind: str, args: PPOArgs, population: Population, number: int) -> TrainingRun:
-    """Train a network and evaluate it; a warm run begins with a clone of the dynamic program, at its prices."""
+    """Train a network and evaluate it; a warm run begins with behaviour cloning, at the optimal policy's prices."""
     torch.set_num_threads(args.num_threads)
     customers, selection = population.training, ModelSelection(population)
     start = (pretrain(customers, args.seed), optimal_prices(customers, args.budgets)) if kind == "warm" else ()
@@ -196,7 +201,7 @@ def save(best: TrainingRun, runs: Sequence[TrainingRun], customers: Customers, a
 
 
 def mean_bound(customers: Customers, budgets: Sequence[float]) -> float:
-    """The bound on the gain over doing nothing, money a customer, averaged over the markets."""
+    """The bound on the incremental value, money per customer, averaged over the markets."""
     bound = LagrangianBound(customers)
     money = [share * bound.unconstrained_spend for share in budgets]
     return float(np.mean([bound.at_budget(budget).upper_bound(budget) / VALIDATION_CUSTOMERS for budget in money]))

@@ -1,4 +1,4 @@
-"""The scorer's artifact: one part for each of its two models, both trained in one run or one kept from the last."""
+"""The scorer's artifact: a part for each of its two models, trained in this run or taken from the previous artifact."""
 
 import json
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from services.scorer.features import ACCEPT_FACTS, RISK_FACTS
-from services.scorer.model import CURVES_FILE, FILES, INPUTS
-from services.scorer.monitor import REFERENCE_FILE, Histogram
+from services.scorer.model import CALIBRATORS_FILE, FILES, INPUTS
+from services.scorer.monitor import HISTOGRAMS_FILE, Histogram
 from shared.artifacts import ArtifactError, Manifest, content_version, read_manifest, write_manifest
 from training.data.sources import BANK
 from training.scorer.card import CARD_FILE, ModelName, customers_in_card, model_card
@@ -17,27 +17,27 @@ from training.scorer.report import round_metrics
 
 FACTS = {"risk": RISK_FACTS, "accept": ACCEPT_FACTS}
 SCORES = {"risk": "churn_risk", "accept": "accept_prob"}
-"""The score of each model that the service counts like a fact."""
+"""Name of the score of each model, which the service counts like a fact."""
 
 
 @dataclass(frozen=True)
 class ModelPart:
-    """What the artifact holds of one model."""
+    """The part of the artifact about one model."""
 
     booster: bytes
     curves: Mapping[str, Any]
-    """Its calibrator."""
+    """Curves of its calibrator."""
     histograms: Mapping[str, Histogram]
-    """Of its facts and its score, by name."""
+    """Histograms of its facts and its score, by name."""
     metrics: Mapping[str, float]
     data: Mapping[str, str]
     """The sha256 of its training data, by path."""
     kept_from: str = ""
-    """The version of the artifact that it is kept from; empty if it was trained in this run."""
+    """Version of the artifact that it was taken from; empty if it was trained in this run."""
 
 
 def read_part(name: ModelName, folder: Path) -> ModelPart:
-    """The model of the artifact in `folder`, where only the other one is trained. Raises `ArtifactError`."""
+    """The part of the artifact in `folder` about this model. Raises `ArtifactError`."""
     try:
         manifest = read_manifest(folder, INPUTS, FILES)
     except ArtifactError as error:
@@ -45,10 +45,10 @@ def read_part(name: ModelName, folder: Path) -> ModelPart:
             f"{error} Training one model keeps the other ({name}) from the artifact. To train both, run: make"
             " train-scorer"
         ) from error
-    histograms = json.loads((folder / REFERENCE_FILE).read_bytes())
+    histograms = json.loads((folder / HISTOGRAMS_FILE).read_bytes())
     return ModelPart(
         booster=(folder / f"{name}.ubj").read_bytes(),
-        curves=json.loads((folder / CURVES_FILE).read_bytes())[name],
+        curves=json.loads((folder / CALIBRATORS_FILE).read_bytes())[name],
         histograms={fact: histograms[fact] for fact in [*FACTS[name], SCORES[name]]},
         metrics={metric: value for metric, value in manifest.metrics.items() if is_metric_of(name, metric)},
         data={
@@ -59,7 +59,7 @@ def read_part(name: ModelName, folder: Path) -> ModelPart:
 
 
 def read_customers(folder: Path) -> str:
-    """Markdown on the customers that the risk of the artifact in `folder` was trained on, from its model card."""
+    """Description of the training customers of the risk in `folder`, in Markdown, from its model card."""
     return customers_in_card((folder / CARD_FILE).read_text(encoding="utf-8"))
 
 
@@ -68,7 +68,7 @@ def is_metric_of(name: ModelName, metric: str) -> bool:
 
 
 def manifest_metrics(metrics: Metrics) -> dict[str, float]:
-    """Rounded means by name; the ends of an interval, where there is one, with `.low` and `.high`."""
+    """Rounded means by name; the ends of an interval, if there is one, have the suffixes `.low` and `.high`."""
     return {
         name + suffix: value
         for name, estimate in round_metrics(metrics).items()
@@ -78,11 +78,11 @@ def manifest_metrics(metrics: Metrics) -> dict[str, float]:
 
 
 def write_artifact(parts: Mapping[ModelName, ModelPart], out: Path, made_by: str, customers: str) -> Manifest:
-    """`customers` is Markdown on whom the risk was trained on."""
+    """Write the artifact; `customers` describes the training customers of the risk, in Markdown."""
     files = {f"{name}.ubj": part.booster for name, part in parts.items()}
-    files[CURVES_FILE] = json.dumps({name: part.curves for name, part in parts.items()}).encode()
+    files[CALIBRATORS_FILE] = json.dumps({name: part.curves for name, part in parts.items()}).encode()
     histograms = {fact: histogram for part in parts.values() for fact, histogram in part.histograms.items()}
-    files[REFERENCE_FILE] = json.dumps(histograms).encode()
+    files[HISTOGRAMS_FILE] = json.dumps(histograms).encode()
     manifest = Manifest(
         version=content_version(files),
         made_by=made_by,

@@ -1,4 +1,4 @@
-"""Baselines of the evaluation: what scikit-learn offers for the same rows."""
+"""Baselines of the evaluation: two standard models of scikit-learn on the same rows."""
 
 from collections.abc import Callable
 
@@ -15,14 +15,14 @@ from training.scorer.targets import Target
 
 
 def logistic_regression(train: Target, rows: np.ndarray) -> np.ndarray:
-    """On imputed and scaled features."""
+    """Logistic regression on imputed and scaled features."""
     imputer = SimpleImputer(add_indicator=True, keep_empty_features=True)
     model = make_pipeline(imputer, StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(train.rows, train.labels).predict_proba(rows)[:, 1]
 
 
 def calibrated_xgboost(train: Target, rows: np.ndarray) -> np.ndarray:
-    """The default XGBoost. Folds are shuffled: `cv=5` would not, and the bank's calls are in order of time."""
+    """The default XGBoost, calibrated. `cv=5` would not shuffle the folds, but the calls are in order of time."""
     folds = StratifiedKFold(5, shuffle=True, random_state=train.recipe.seed)
     model = CalibratedClassifierCV(XGBClassifier(n_jobs=1), method="isotonic", cv=folds)
     return model.fit(train.rows, train.labels).predict_proba(rows)[:, 1]
@@ -32,4 +32,4 @@ BASELINES: dict[str, Callable[[Target, np.ndarray], np.ndarray]] = {
     "logistic": logistic_regression,
     "sklearn_xgboost": calibrated_xgboost,
 }
-"""Each fits on the target and returns probabilities [n] of rows [n, features]."""
+"""Functions that fit on a target and return probabilities [n] of rows [n, features], by name."""

@@ -101,7 +101,7 @@ higher than that of the recent share of yes alone.
 
 
 def user_data_summary(data: UserData) -> list[str]:
-    """What a user's customers provide to train on, and what not, in sentences."""
+    """Sentences about a user's customers: their number, and the facts, values, columns and rows that are not used."""
     churned = data.rows["churned"]
     notes = {
         "not known of anyone": ", ".join(data.missing),
@@ -118,12 +118,12 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Text of users as plain text in a cell of a Markdown table."""
+    """Text of users, escaped for a cell of a Markdown table."""
     return re.sub(r"([\\`*_{}\[\]#|~])", r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
 def customers_in_card(card: str) -> str:
-    """Markdown on the customers that the risk of a card was trained on."""
+    """Description of the training customers of the risk, in Markdown, from a model card."""
     row = RISK_ROW.search(card)
     return row[1] if row else "not stated in the previous model card"
 
@@ -131,8 +131,8 @@ def customers_in_card(card: str) -> str:
 def model_card(manifest: Manifest, customers: str, kept_from: Mapping[ModelName, str] = {}) -> str:
     """The card. Raises KeyError for a metric that is missing.
 
-    `customers` is Markdown on whom the risk was trained on; `kept_from` are the models that this run did not train,
-    with the version that they are kept from.
+    `customers` describes the training customers of the risk, in Markdown; `kept_from` has the version of the artifact
+    that a model was taken from, for models that this run did not train.
     """
     texts = {
         "version": manifest.version,

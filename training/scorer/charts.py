@@ -93,7 +93,7 @@ def lift_chart(validation: CrossValidation) -> str:
 
 @styled
 def importance_chart(name: str, importance: Mapping[str, float]) -> str:
-    """Of mean |SHAP| by fact, largest first."""
+    """Mean |SHAP| by fact, largest first."""
     figure, axes = new_figure(0.6 + 0.2 * len(importance))
     columns = axes.barh([*importance], [*importance.values()], 0.7, color=BLUE)
     axes.bar_label(columns, fmt="%.2f", padding=3)

@@ -1,4 +1,4 @@
-"""The numbers behind the report's charts, as arrays: from probabilities [n] and labels [n]."""
+"""Data of the report's charts, computed from probabilities [n] and labels [n]."""
 
 from typing import NamedTuple
 
@@ -16,10 +16,11 @@ class ReliabilityBin(NamedTuple):
     """The customers whose predicted probability falls into one bin."""
 
     number: int
-    """From 0."""
+    """Index of the bin, from 0."""
     customers: int
+    """Number of customers."""
     predicted: float
-    """Mean probability."""
+    """Mean predicted probability."""
     observed: Estimate
     """Share of positives, with Wilson's interval."""
 
@@ -43,7 +44,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[Reliabili
 
 
 def precision_recall(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of selecting customers at or above each threshold of `GRID`; precision is NaN where that selects nobody."""
+    """Precision and recall of selecting customers at or above each threshold of `GRID`; precision may be NaN."""
     selected = probabilities >= GRID[:, None]
     size, positives = selected.sum(axis=1), selected @ labels
     precision = np.divide(positives, size, out=np.full(len(GRID), np.nan), where=size > 0)
@@ -51,7 +52,9 @@ def precision_recall(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.
 
 
 def lift(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """By decile of probability, highest first: its share of positives over that of all, and the cumulative gain.
+    """Lift and cumulative gain by decile of probability, highest first.
+
+    The lift is the share of positives in the decile over that of all customers.
 
     The cumulative gain is the share of all positives in this decile and those before it.
     """

@@ -14,7 +14,7 @@ CHECKSUMS = {source.path: source.sha256 for source in (TELCO, BANK)}
 
 
 def public_tables(mirror: Path, data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Telco's customers and the bank's calls with their `split`; prepared in the folder `data` if they are not there.
+    """Telco's customers and the bank's calls with their `split`; prepared in the folder `data` if they are missing.
 
     Raises `SourceError`.
     """
@@ -28,6 +28,6 @@ def public_table(name: str, mirror: Path, data: Path) -> pd.DataFrame:
 
 
 def join_splits(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all splits in the order of their file, with their `split`."""
+    """The rows of all splits in the order of the source file, with their `split`."""
     rows = pd.concat([rows.assign(split=split) for split, rows in splits.items()])
     return rows.sort_values("position", ignore_index=True)

@@ -1,4 +1,4 @@
-"""Check a trained scorer against recent customers: fine, check the feed, recalibrate, retrain, or unknown, by model.
+"""Check a trained scorer against recent customers: fine, check the events, recalibrate, retrain, or unknown, by model.
 
 python -m training.scorer.drift --seen LOG.jsonl [--decisions FILE --outcomes FILE] [--artifact DIR] [--json FILE]
 
@@ -8,18 +8,19 @@ python -m training.scorer.drift --seen LOG.jsonl [--decisions FILE --outcomes FI
 - Does the model still rank? AUC, against that of training and against what these customers' probabilities lead to
   expect.
 
-*Check* the feed, before anything else, where some customers have a fact that the model relies on and many more lack it
-than in training: a model trained on a broken feed would learn the break. Outcomes do not show it, since the model is
-calibrated for customers of whom less is known, too. Publishers who send different facts look the same, so it is a
-question. A fact that nobody sends is mentioned and asks for nothing: it may be a publisher's choice, and one log cannot
-tell that from a feed that broke before the log began.
+*Check* the events that publishers send, before anything else, if some customers have a fact that the model relies on
+and many more lack it than in training: a publisher may have lost the fact by a fault, and a model that is retrained now
+would learn from incomplete data. Outcomes do not show this, since the model is calibrated for customers of whom less is
+known, too. Several publishers who send different facts look the same, so a person has to decide. A fact that no event
+has is listed without a request to act: it may be the publisher's choice, and the log of one period cannot distinguish
+that from a fault before the period.
 
-*Retrain* where ranking is lost; or, as long as outcomes are too few to know that, where facts that the model relies on
-have shifted. *Recalibrate* where only the probabilities are off: a new curve (training.scorer.recalibrate) corrects
-them, and ranks the same. A shifted fact alone is no reason to act once outcomes show that ranking holds. *Unknown*
-where there are too few outcomes to tell.
+*Retrain* if the model no longer ranks; or, as long as there are too few outcomes to know that, if facts that the model
+relies on have shifted. *Recalibrate* if only the probabilities are wrong: a new curve (training.scorer.recalibrate)
+corrects them, and ranks the same. A shifted fact alone is no reason to act once outcomes show that ranking holds.
+*Unknown* if there are too few outcomes.
 
-Exits as diff does: 0 for fine, 1 where there is something to do, 2 where it cannot tell.
+Exit codes: 0 for fine, 1 if there is something to do, 2 for unknown.
 """
 
 import sys
@@ -35,7 +36,7 @@ from pydantic_core import from_json, to_json
 
 from services.scorer.features import fact_of
 from services.scorer.model import FILES, INPUTS
-from services.scorer.monitor import REFERENCE_FILE, SCORES
+from services.scorer.monitor import HISTOGRAMS_FILE, SCORES
 from shared.artifacts import ARTIFACTS, ArtifactError, read_manifest
 from training.history import read_outcomes, skipped_lines
 from training.scorer.drift_tests import (
@@ -57,13 +58,14 @@ Action = Literal["fine", "unknown", "check", "recalibrate", "retrain"]
 TRAINED_AUC = {"risk": "risk.auc.low", "accept": "accept.serving.auc.low"}
 """The metric of the manifest that is the lower end of the AUC's interval in training, by model."""
 MIN_GAIN_SHARE = 0.05
-"""Share of a model's total gain from which on it relies on a fact."""
+"""A model relies on a fact that has at least this share of the total gain of its trees."""
 JSON_KEYS = {
     "action": "word",
     "reasons": "why",
     "p_value": "chance",
     "missing_p_value": "missing_chance",
     "expected": "promised",
+    "is_miscalibrated": "off",
 }
 """Keys of `--json` that differ from the fields' names here."""
 
@@ -80,16 +82,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """All that `--json` writes."""
+    """The content of the file that `--json` names."""
 
     version: str
     customers: int
     shifts: Mapping[str, Shift]
     unknown: Mapping[str, int]
-    """Values that are no category of training, by fact."""
+    """Number of values that are no category of training, by fact."""
     verdicts: Mapping[str, Verdict]
     skipped: Mapping[str, int]
-    """Lines that were left out, by reason."""
+    """Number of lines that were left out, by reason."""
 
     def json(self) -> bytes:
         return to_json(asdict(self, dict_factory=_json_object), indent=2) + b"\n"
@@ -113,25 +115,33 @@ def verdict(
     never_sent = [name for name, shift in newly_missing.items() if shift.never_sent]
     broken = [
         f"{name} is missing of {shift.missing:.1%} of customers, in training of {shift.missing_before:.1%}:"
-        " is the feed broken?"
+        " has a publisher stopped sending it?"
         for name, shift in newly_missing.items()
         if name not in never_sent
     ]
     ranking_lost = rank.high < min(trained_auc, rank.expected) if rank else bool(shifted)
     reasons = [*broken, _ranking_reason(rank, ranking_lost, trained_auc)]
-    off = [number for number, period in enumerate(periods, 1) if period.off]
-    if off:
-        first = periods[off[0] - 1]
+    miscalibrated = [number for number, period in enumerate(periods, 1) if period.is_miscalibrated]
+    if miscalibrated:
+        first = periods[miscalibrated[0] - 1]
         reasons.append(
-            f"probabilities are off in {len(off)} of {len(periods)} periods, first in period {off[0]}:"
-            f" {first.predicted:.1%} predicted, {first.observed:.1%} observed"
+            f"probabilities are off in {len(miscalibrated)} of {len(periods)} periods, first in period"
+            f" {miscalibrated[0]}: {first.predicted:.1%} predicted, {first.observed:.1%} observed"
         )
     if shifted:
         reasons.append(f"facts that the model relies on have shifted: {', '.join(shifted)}")
     if never_sent:
         reasons.append(f"facts that the model relies on were never sent: {', '.join(never_sent)}")
     action: Action = (
-        "check" if broken else "retrain" if ranking_lost else "recalibrate" if off else "fine" if rank else "unknown"
+        "check"
+        if broken
+        else "retrain"
+        if ranking_lost
+        else "recalibrate"
+        if miscalibrated
+        else "fine"
+        if rank
+        else "unknown"
     )
     return Verdict(action, tuple(reasons), periods, rank)
 
@@ -146,7 +156,7 @@ def _ranking_reason(rank: Ranking | None, lost: bool, trained_auc: float) -> str
 
 
 def important_facts(model: Path) -> list[str]:
-    """The facts that the model relies on: those with a good share of the total gain of its trees."""
+    """The facts that the model relies on, by `MIN_GAIN_SHARE`."""
     gains = Counter[str]()
     for feature, gain in xgboost.Booster(model_file=model).get_score(importance_type="total_gain").items():
         gains[fact_of(feature)] += gain
@@ -154,10 +164,10 @@ def important_facts(model: Path) -> list[str]:
 
 
 def drift_report(artifact: Path, log: Path, decisions: Path | None, outcomes: Path | None) -> DriftReport:
-    """Raises `ArtifactError` and OSError; lines that cannot be read are counted."""
+    """Check both models. Lines that cannot be read are counted. Raises `ArtifactError` and OSError."""
     skipped = Counter[str]()
     manifest = read_manifest(artifact, INPUTS, FILES)
-    reference = from_json((artifact / REFERENCE_FILE).read_bytes())
+    reference = from_json((artifact / HISTOGRAMS_FILE).read_bytes())
     recent = feature_counts(log, manifest.version, reference, skipped)
     shifts = fact_shifts(reference, recent.counts, recent.unknown)
     decided = decisions_of_version(decisions, manifest.version, skipped) if decisions else []
@@ -177,9 +187,9 @@ def drift_report(artifact: Path, log: Path, decisions: Path | None, outcomes: Pa
 
 
 def table(report: DriftReport) -> str:
-    """For people: the facts that can be compared, those that cannot, and the verdicts.
+    """The report as text: a line for each fact that can be compared, the facts never sent, and the verdicts.
 
-    The scores move where facts are missing, too: they are shown and not judged.
+    The scores also move when facts are missing: they are listed without a remark.
     """
     lines = [f"{report.customers:,} customers scored by version {report.version}", ""]
     lines.append(f"{'fact':20} {'PSI':>6}  {'missing, in training':>20}  {'unknown':>8}")
@@ -201,9 +211,9 @@ def table(report: DriftReport) -> str:
 
 def main() -> int:
     parser = ArgumentParser(prog="python -m training.scorer.drift", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seen", type=Path, required=True, help="the scorer's log, one JSON object a line")
-    parser.add_argument("--decisions", type=Path, help="the decisions, one JSON object a line")
-    parser.add_argument("--outcomes", type=Path, help="their outcomes, one JSON object a line")
+    parser.add_argument("--seen", type=Path, required=True, help="the scorer's log, one JSON object per line")
+    parser.add_argument("--decisions", type=Path, help="the decisions, one JSON object per line")
+    parser.add_argument("--outcomes", type=Path, help="their outcomes, one JSON object per line")
     parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "scorer", help="folder of the scorer's artifact")
     parser.add_argument("--json", type=Path, help="file to write the report to, as JSON")
     args = parser.parse_args()

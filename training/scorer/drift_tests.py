@@ -1,4 +1,7 @@
-"""Tests on recent customers: facts that have shifted or are missing, calibration that is off, ranking that is lost."""
+"""Statistical tests of drift: shifted and newly missing facts, calibration and ranking of the scorer's models.
+
+`drift` is the command that applies them; the tests of this project's code are in tests/.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,48 +20,50 @@ Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 ALPHA = 0.01
-"""Probability of a false alarm, of each kind of test."""
+"""Probability of a false alarm of each kind of test, over all its facts or periods."""
 WATCH_PSI, DRIFT_PSI = 0.1, 0.25
-"""PSI from which a fact is usually watched, and from which it counts as shifted (Siddiqi 2006)."""
+"""The usual thresholds: a fact with this PSI or more is watched, or has shifted (Siddiqi 2006)."""
 MIN_MISSING_RISE = 0.25
-"""Rise in the share of customers without a fact that matters; a smaller one only shows in the table."""
+"""Smallest rise in the share of customers without a fact that calls for action."""
 MIN_CALIBRATION_GAP = 0.02
-"""Difference between predicted and observed share that is worth a recalibration."""
+"""Smallest difference between predicted and observed share that calls for a recalibration."""
 MIN_OUTCOMES = 100
-"""Outcomes of each class needed to judge a ranking (Collins, Ogundimu and Altman 2016)."""
+"""Outcomes of each class that an AUC needs (Collins, Ogundimu and Altman 2016)."""
 MAX_PERIODS = 10
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How a fact has shifted among the customers who have it, and how many customers lack it."""
+    """Change of a fact between training and recent customers: its distribution, and how many customers lack it."""
 
     psi: float
-    """0 where training or the recent customers never have the fact."""
+    """Population stability index among the customers who have the fact; 0 if no customer of one side has it."""
     p_value: float
-    """Of so large a PSI where nothing has shifted."""
+    """Probability of a PSI at least as large if nothing has shifted."""
     missing_before: float
-    """Share of all training customers; 1 where training never had the fact."""
+    """Share of training customers without the fact; 1 if none had it."""
     missing: float
-    """Share of recent customers, including values that could not be read, such as unknown categories."""
+    """Share of recent customers without the fact, or with a value that could not be read, such as a new category."""
     missing_p_value: float
-    """Of so large a difference between the two shares where nothing has changed."""
+    """Probability of so large a difference between the two shares if nothing has changed."""
     never_sent: bool
+    """Whether no recent event had the fact."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """Mean predicted probability and observed share of the outcomes of one stretch of time."""
+    """Mean predicted probability and observed share of the outcomes of one period of time."""
 
     outcomes: int
     predicted: float
     observed: float
-    off: bool
+    is_miscalibrated: bool
+    """Whether the gap between the two is large and significant."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """AUC with its interval, and the AUC to expect of these customers if nothing but their base rate has changed."""
+    """AUC with its interval, and the AUC expected for these customers if only their base rate has changed."""
 
     auc: float
     low: float
@@ -123,11 +128,11 @@ def newly_missing_facts(shifts: Mapping[str, Shift]) -> list[str]:
 
 
 def calibration_by_period(probabilities: Probabilities, labels: Labels, max_periods: int = MAX_PERIODS) -> list[Period]:
-    """Predicted and observed in periods of equal size; `probabilities` and `labels` [n] are in order of time.
+    """Predicted and observed shares in periods of equal size; `probabilities` and `labels` [n] are in order of time.
 
-    A period is off where the gap is large and significant: a z-test of the number of ones against the predictions, at
-    a level that the periods share (Bonferroni). There are fewer periods where one would have a variance below 10, too
-    little for that test, and none where all together have less.
+    A period is miscalibrated if the gap is large and significant: a z-test of the number of ones against the
+    predictions, at a level that the periods share (Bonferroni). There are fewer periods if one would have a variance
+    below 10, too little for that test, and none if all together have less.
     """
     periods = min(max_periods, int(np.sum(probabilities * (1 - probabilities)) / 10))
     if not periods:
@@ -136,8 +141,8 @@ def calibration_by_period(probabilities: Probabilities, labels: Labels, max_peri
     results = []
     for p, y in zip(np.array_split(probabilities, periods), np.array_split(labels, periods), strict=True):
         gap = abs(y.mean() - p.mean())
-        off = gap >= MIN_CALIBRATION_GAP and gap * len(p) > critical * np.sqrt(np.sum(p * (1 - p)))
-        results.append(Period(len(p), float(p.mean()), float(y.mean()), bool(off)))
+        is_miscalibrated = gap >= MIN_CALIBRATION_GAP and gap * len(p) > critical * np.sqrt(np.sum(p * (1 - p)))
+        results.append(Period(len(p), float(p.mean()), float(y.mean()), bool(is_miscalibrated)))
     return results
 
 
@@ -146,7 +151,7 @@ def ranking(probabilities: Probabilities, labels: Labels) -> Ranking | None:
 
     The interval is DeLong's (1988), from ranks (Sun and Xu 2014). The expected AUC is the model-based concordance (van
     Klaveren et al. 2016) of the probabilities, once their odds are multiplied so that their mean is the observed share.
-    It is low where customers are alike, as those are whom a policy picked to contact: no model ranks them well.
+    It is low for customers who are alike, such as those whom a policy selects for contact: no model ranks them well.
     """
     positive, negative = probabilities[labels == 1], probabilities[labels == 0]
     m, n = len(positive), len(negative)

@@ -1,6 +1,6 @@
 """Evaluate the predictors: python -m training.scorer.evaluate [--mirror DIR] [--data DIR] [--reports DIR]
 
-Writes predictors.html, for people, and predictors.json, for machines.
+Writes predictors.html for people and predictors.json for programs; `evaluation` is the library.
 """
 
 import sys
@@ -51,7 +51,7 @@ def importance(target: Target) -> dict[str, float]:
 
 
 def split_shifts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By split and fact: PSI of the validation and test splits against the training split."""
+    """PSI of the validation and test splits against the training split, by split and fact."""
     rows = {split: encode_facts(facts, table[table["split"] == split]) for split in SPLITS}
     train = reference_histograms(facts, rows["train"])
     edges = {name: histogram["edges"] for name, histogram in train.items()}
@@ -65,7 +65,7 @@ def split_shifts(facts: Mapping[str, Encoding], table: pd.DataFrame) -> dict[str
 
 
 def compare_with_artifact(run: EvaluationRun, artifacts: Path) -> str:
-    """A sentence on whether the manifest of the scorer in `artifacts` has the same metrics."""
+    """A sentence that says whether the manifest of the scorer in `artifacts` has the same metrics."""
     folder = artifacts / "scorer"
     trained = read_manifest(folder, INPUTS).metrics
     metrics = {name: estimate.mean for name, estimate in round_metrics(run.metrics).items()}

@@ -1,4 +1,4 @@
-"""Evaluation of the scorer's models: repeated cross-validation beside two baselines, and in order of time."""
+"""Library of the evaluation (`evaluate` is the command): cross-validation with two baselines, and order of time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,19 @@ from training.scorer.baselines import BASELINES
 from training.scorer.fit import FOLDS, Folds, Predictions, cross_validation_folds, fit, out_of_fold
 from training.scorer.logistic_recalibration import BLOCK_SIZE, WINDOW_SIZE, rolling_recalibration
 from training.scorer.metrics import auc, ece, ece_by_chance
-from training.scorer.targets import Target, rows_by_view, subset
+from training.scorer.targets import Target, rows_by_known_facts, subset
 from training.statistics import Estimate, bootstrap_interval, cross_validation_interval
 
 REPEATS = 3
+"""Repeats of the cross-validation."""
 
 Metrics = dict[str, Estimate]
-"""By name: the target, the view or baseline if it is not the model on complete rows, and the metric, with dots."""
+"""Metrics by name: the target; the set of known facts or the baseline, if any; and the metric, joined by dots."""
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Calibrated out-of-fold probabilities of one target [repeats, n], by view of the customers and by baseline."""
+    """Calibrated out-of-fold probabilities of one target [repeats, n], by set of known facts and by baseline."""
 
     target: Target
     folds: Folds
@@ -30,30 +31,30 @@ class CrossValidation:
 
 @dataclass(frozen=True)
 class TimeEvaluation:
-    """Predictions of the last fifth in order of time, by a model that was trained on all before.
+    """Predictions of the last fifth in order of time, by a model trained on all rows before.
 
-    Calibrated once, on the data before (`time_fixed`); recalibrated as outcomes come in (`time`); and for comparison
-    the recent share of positives, the same for all customers (`time_rate`).
+    Calibrated once, on the rows before (`time_fixed`); recalibrated as outcomes come in (`time`); and for comparison
+    the recent share of positives as the probability of all customers (`time_rate`).
     """
 
     name: str
     labels: np.ndarray
-    """[n]"""
+    """Labels [n] of 0 and 1."""
     probabilities: Mapping[str, np.ndarray]
-    """[n], by the names above."""
+    """Probabilities [n], by the names above."""
     metrics: Metrics
 
 
 @dataclass(frozen=True)
 class EvaluationRun:
-    """All that the report shows."""
+    """Results of the evaluation, as the report shows them."""
 
     cross_validations: Sequence[CrossValidation]
     time_evaluations: Sequence[TimeEvaluation]
     importance: Mapping[str, Mapping[str, float]]
-    """By target and fact: mean |SHAP| in log-odds, largest first."""
+    """Mean |SHAP| in log-odds, by target and fact, largest first."""
     shifts: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """By target, split (valid, test) and fact: PSI against the training split."""
+    """PSI against the training split, by target, split (valid, test) and fact."""
 
     @property
     def metrics(self) -> Metrics:
@@ -65,12 +66,12 @@ def merge_metrics(*evaluations: CrossValidation | TimeEvaluation) -> Metrics:
 
 
 def cross_validate(target: Target, repeats: int = REPEATS) -> CrossValidation:
-    """Neither trees nor curves are fitted on the label of a customer whom they predict."""
-    folds, views = cross_validation_folds(target, repeats), rows_by_view(target)
+    """Out-of-fold predictions: neither trees nor curves are fitted on the label of a customer whom they predict."""
+    folds, rows_by_name = cross_validation_folds(target, repeats), rows_by_known_facts(target)
 
     def model(train: Target, test: np.ndarray) -> Predictions:
         fitted = fit(train)
-        return {name: fitted(rows[test]) for name, rows in views.items()}
+        return {name: fitted(rows[test]) for name, rows in rows_by_name.items()}
 
     def baselines(train: Target, test: np.ndarray) -> Predictions:
         return {name: baseline(train, target.rows[test]) for name, baseline in BASELINES.items()}
@@ -95,7 +96,7 @@ def cross_validation_metrics(target: Target, folds: Folds, probabilities: Predic
         if name not in BASELINES:
             by_chance = float(np.mean([ece_by_chance(p, seed) for p, _ in by_fold]))
             metrics[f"{prefix}.fold_ece_by_chance"] = exact(by_chance)
-        if name != "id_only":  # without facts all customers have about the same probability: nothing to rank
+        if name != "id_only":  # without facts all customers have about the same probability, so there is no ranking
             metrics[f"{prefix}.auc"] = cross_validation_interval([auc(p, y) for p, y in by_fold], FOLDS)
     return metrics
 

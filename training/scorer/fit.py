@@ -17,18 +17,19 @@ from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
 from services.scorer.calibration import Calibrator, IsotonicCurve, completeness, fact_columns
-from training.scorer.targets import Target, rows_by_view, subset, with_masked_facts
+from training.scorer.targets import Target, rows_by_known_facts, subset, with_masked_facts
 
 FOLDS = 5
+"""Number of folds of the cross-validation."""
 
 Folds = Sequence[Sequence[np.ndarray]]
-"""By repeat, the row indices of each test fold."""
+"""The row indices of each test fold, by repeat."""
 Fold = tuple[int, np.ndarray]
 """The repeat and the row indices of a test fold."""
 Predictions = dict[str, np.ndarray]
-"""By name, probabilities [n]; out of fold, [repeats, n]."""
+"""Probabilities [n] by name; out of fold, [repeats, n]."""
 FoldPredictor = Callable[[Target, np.ndarray], Predictions]
-"""Fits on a target and returns its predictions of other rows, which are given by index."""
+"""Function that fits on a target and returns predictions of other rows, which are given by index."""
 
 
 class CalibratedModel(NamedTuple):
@@ -42,15 +43,15 @@ class CalibratedModel(NamedTuple):
 
 def fit(target: Target) -> CalibratedModel:
     """Trees on all rows, and a calibrator on the predictions of trees that were fitted on the other folds."""
-    views = rows_by_view(target)
+    rows_by_name = rows_by_known_facts(target)
 
     def uncalibrated(train: Target, test: np.ndarray) -> Predictions:
         booster = fit_trees(train)
-        return {name: predict_uncalibrated(booster, rows[test]) for name, rows in views.items()}
+        return {name: predict_uncalibrated(booster, rows[test]) for name, rows in rows_by_name.items()}
 
     raw = out_of_fold(target, cross_validation_folds(target, 1), uncalibrated)
-    fitted_on = [name for name in ("whole", "masked") if name in views]
-    rows = np.concatenate([views[name] for name in fitted_on])
+    fitted_on = [name for name in ("whole", "masked") if name in rows_by_name]
+    rows = np.concatenate([rows_by_name[name] for name in fitted_on])
     raw_of_rows = np.concatenate([raw[name][0] for name in fitted_on])
     known_in_training = ~np.isnan(target.rows).all(axis=0)
     labels, columns = np.tile(target.labels, len(fitted_on)), fact_columns(target.features, known_in_training)
@@ -67,7 +68,7 @@ def fit_trees(target: Target) -> xgboost.Booster:
         **recipe.parameters,
         "monotone_constraints": tuple(target.monotone.get(feature, 0) for feature in target.features),
         "seed": recipe.seed,
-        "nthread": 1,  # more threads would add the same numbers in another order
+        "nthread": 1,  # several threads would add floats in varying order
     }
     matrix = xgboost.DMatrix(
         np.concatenate(copies),
@@ -91,28 +92,28 @@ def cross_validation_folds(target: Target, repeats: int) -> Folds:
 
 
 def out_of_fold(target: Target, folds: Folds, predictor: FoldPredictor, progress: str = "") -> Predictions:
-    """By name [repeats, n], each row's predictions from a predictor that was fitted on the other folds.
+    """Predictions [repeats, n] by name; those of a row come from a predictor that was fitted on the other folds.
 
     With `progress`, the title of a progress bar, the folds run in parallel.
     """
-    everyone = np.arange(len(target.labels))
+    all_rows = np.arange(len(target.labels))
     work = [(repeat, test) for repeat, tests in enumerate(folds) for test in tests]
 
     def predict_fold(fold: Fold) -> Predictions:
         _, test = fold
-        return predictor(subset(target, np.setdiff1d(everyone, test)), test)
+        return predictor(subset(target, np.setdiff1d(all_rows, test)), test)
 
     predictions: Predictions = {}
     for (repeat, test), by_name in zip(work, _map_folds(predict_fold, work, progress), strict=True):
         for name, values in by_name.items():
-            predictions.setdefault(name, np.empty((len(folds), len(everyone))))[repeat, test] = values
+            predictions.setdefault(name, np.empty((len(folds), len(all_rows))))[repeat, test] = values
     return predictions
 
 
 def _map_folds(
     predict_fold: Callable[[Fold], Predictions], work: Sequence[Fold], progress: str
 ) -> Iterable[Predictions]:
-    """In parallel with a progress bar; one after the other without, as inside of what runs in parallel already."""
+    """Predictions of the folds: in parallel with `progress`, otherwise one fold after the other."""
     if not progress:
         return map(predict_fold, work)
     with ThreadPoolExecutor(cpu_count()) as pool:  # XGBoost and NumPy release the interpreter's lock
@@ -120,7 +121,7 @@ def _map_folds(
 
 
 def fit_calibrator(columns: Sequence[int], rows: np.ndarray, raw: np.ndarray, labels: np.ndarray) -> Calibrator:
-    """From out-of-fold predictions `raw` [n] of `rows` [n, features]; each curve from the customers it is used for."""
+    """Fit to out-of-fold predictions `raw` [n] of `rows` [n, features]; each curve to the customers it is used for."""
     complete = completeness(rows, columns)
     return Calibrator(columns, fit_isotonic(raw, labels, complete), fit_isotonic(raw, labels, 1 - complete))
 

@@ -1,6 +1,6 @@
 """Logistic recalibration (Cox 1958): log-odds times a slope plus an intercept, fitted on the latest outcomes.
 
-Two parameters, where an isotonic curve has many: few outcomes are enough, and the order of customers stays.
+It has two parameters and needs few outcomes, unlike an isotonic curve, and keeps the order of customers.
 """
 
 from typing import NamedTuple
@@ -9,14 +9,16 @@ import numpy as np
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-WINDOW_SIZE, BLOCK_SIZE = 1000, 250
-"""Outcomes that a recalibration is fitted on, and predictions that it is then used for."""
+WINDOW_SIZE = 1000
+"""Outcomes that a recalibration is fitted on."""
+BLOCK_SIZE = 250
+"""Predictions that it is then used for, in the evaluation."""
 MIN_PROBABILITY = 1e-4
-"""Probabilities closer to 0 or 1 count as this far away."""
+"""Probabilities are clipped to this distance from 0 and 1."""
 
 
 class Recalibration(NamedTuple):
-    """From probabilities to recalibrated ones. With a slope above 0 the order of customers stays."""
+    """Maps probabilities to recalibrated ones; with a slope above 0 it keeps their order."""
 
     slope: float
     intercept: float
@@ -33,7 +35,7 @@ def log_odds(probabilities: np.ndarray) -> np.ndarray:
 
 
 def fit_recalibration(probabilities: np.ndarray, labels: np.ndarray) -> Recalibration:
-    """From predicted `probabilities` [n] and their outcomes `labels` [n], which must hold both classes."""
+    """Fit to predicted `probabilities` [n] and their outcomes `labels` [n], which must hold both classes."""
     model = LogisticRegression().fit(log_odds(probabilities)[:, None], labels)
     return Recalibration(float(model.coef_[0, 0]), float(model.intercept_[0]))
 

@@ -1,10 +1,11 @@
-"""What has happened since training: the scorer's counts from its log, and its predictions joined with their outcomes.
+"""Data on the scorer since its training: the counts in its log, and its predictions joined with their outcomes.
 
-Lines that cannot be read, or are of another version of the scorer, stop nothing: they are counted by reason.
+Lines that cannot be read, or are of another version of the scorer, are left out and counted by reason.
 
-The log cannot tell whether a customer whom no message reached would have accepted; what customers without an answer
-think, unless silence is reported as `declined`; nor the risk of those contacted, which the contact may have changed. As
-customers are contacted for their risk, the risk is judged on the holdout alone, which a hash of the id selects.
+The log does not show whether a customer without a contact would have accepted, nor whether one who has not answered
+declines, unless that is reported as `declined`, nor what the risk of contacted customers would have been without the
+contact. As customers are contacted because of their risk, it is evaluated on the holdout only, which a hash of the id
+selects.
 """
 
 from collections import Counter
@@ -30,7 +31,11 @@ from training.history import (
 )
 
 HORIZON = timedelta(days=30)
-"""Within which a churn counts as predicted by the risk: the Telco label is of the past month."""
+"""Time within which a churn counts as predicted: the Telco label is churn within a month.
+
+The response model (`services.policy.response.model`) spreads the same risk over `risk_days`, the 90 days of a campaign.
+The Telco data have no dates that could decide between the two; make eval-policy shows what another `risk_days` changes.
+"""
 
 
 class FeatureCounts(FrozenModel):
@@ -69,7 +74,7 @@ def feature_counts(log: Path, version: str, bins: Mapping[str, Histogram], skipp
 
 
 def _parse_counts(line: bytes) -> FeatureCounts | None:
-    """None where the line is about something else. Raises ValueError where it is not a JSON object."""
+    """The counts of a line of the log; None for other lines. Raises ValueError if it is not a JSON object."""
     entry = from_json(line)
     if not isinstance(entry, dict):
         raise ValueError("not an object")
@@ -79,7 +84,7 @@ def _parse_counts(line: bytes) -> FeatureCounts | None:
 
 
 def decisions_of_version(file: Path, version: str, skipped: Counter[str]) -> list[Decision]:
-    """The decisions that rest on one version of the scorer, one an event, in order of time."""
+    """The decisions with scores of one version of the scorer, one per event, in order of time."""
     decisions = []
     for decision in read_decisions(file, scored_at, skipped):
         if (scorer := decision.versions.get("scorer")) == version:
@@ -101,10 +106,10 @@ def acceptance_labels(decisions: Sequence[Decision], outcomes: Sequence[Outcome]
 
 
 def churn_labels(decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> Labelled:
-    """The model's risk of the holdout's customers, and whether they churned within the horizon.
+    """The predicted risk of the holdout's customers, and whether they churned within the horizon.
 
-    Of decisions older than the horizon, at most one a customer and horizon. None at all where no churn is reported,
-    since customers who stay are not reported either.
+    Takes decisions older than the horizon, at most one per customer and horizon. Empty if no churn was reported: then
+    it is not known whether churn is reported at all.
     """
     try:
         history = History(decisions, outcomes, scored_at)

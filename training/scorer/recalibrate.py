@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.scorer.model import CURVES_FILE, FILES, INPUTS
+from services.scorer.model import CALIBRATORS_FILE, FILES, INPUTS
 from shared.artifacts import ARTIFACTS, ArtifactError, content_version, read_manifest, write_manifest
 from training.history import read_outcomes
 from training.scorer.drift_tests import MIN_OUTCOMES
@@ -23,14 +23,14 @@ from training.scorer.outcome_log import LABELS, Labelled, decisions_of_version
 
 
 class TooFewOutcomesError(Exception):
-    """No model can be recalibrated from these outcomes; the text says why, by model."""
+    """No model can be recalibrated from these outcomes; the message gives the reason for each model."""
 
 
 def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, str]:
-    """Replace `artifact` by its recalibrated version; returns what was done, by model, and the new version.
+    """Replace `artifact` by its recalibrated version; return a summary by model, and the new version.
 
-    Lines that cannot be read are counted. Raises `ArtifactError`, OSError and `TooFewOutcomesError`, with nothing
-    changed.
+    Lines that cannot be read are counted. Raises `ArtifactError`, OSError and `TooFewOutcomesError`, and then changes
+    nothing.
     """
     manifest, skipped = read_manifest(artifact, INPUTS, FILES), Counter[str]()
     decided = decisions_of_version(decisions, manifest.version, skipped)
@@ -42,13 +42,13 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
         raise TooFewOutcomesError("; ".join(f"{name}: {text}" for name, text in summary.items()))
     card = (artifact / "MODEL_CARD.md").read_text(encoding="utf-8")
     files = {name: (artifact / name).read_bytes() for name in manifest.files}
-    curves = json.loads(files[CURVES_FILE])
+    curves = json.loads(files[CALIBRATORS_FILE])
     for model, recalibration in recalibrations.items():
         if isinstance(recalibration, Recalibration):
             for curve in (curves[model]["whole"], curves[model]["part"]):
                 curve["y"] = recalibration(np.array(curve["y"])).tolist()
-    files[CURVES_FILE] = json.dumps(curves).encode()
-    (artifact / CURVES_FILE).write_bytes(files[CURVES_FILE])
+    files[CALIBRATORS_FILE] = json.dumps(curves).encode()
+    (artifact / CALIBRATORS_FILE).write_bytes(files[CALIBRATORS_FILE])
     new = write_manifest(artifact, manifest.model_copy(update={"version": content_version(files)}))
     card = recalibrated_card(card, manifest.version, new.version, summary)
     (artifact / "MODEL_CARD.md").write_text(card, encoding="utf-8")
@@ -56,7 +56,7 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
 
 
 def latest_recalibration(labelled: Labelled) -> Recalibration | str:
-    """Fitted on the latest outcomes, or the reason why the model stays as it was."""
+    """A recalibration fitted on the latest outcomes, or the reason why the model is not recalibrated."""
     probabilities, labels = (values[-WINDOW_SIZE:] for values in labelled)
     positive = int(labels.sum())
     if min(positive, len(labels) - positive) < MIN_OUTCOMES:
@@ -69,15 +69,15 @@ def latest_recalibration(labelled: Labelled) -> Recalibration | str:
 
 
 def recalibrated_card(card: str, old: str, new: str, summary: Mapping[str, str]) -> str:
-    """The card under the new version, saying that its metrics are of the old one and what has changed since."""
+    """The card of the new version: its metrics are of the old one, with a note of what has changed."""
     notes = "\n".join(f"- {name}: {text}" for name, text in summary.items())
     return f"{card.replace(old, new, 1)}\n## Recalibrated\n\nAll metrics are of version {old}. Since then:\n\n{notes}\n"
 
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.scorer.recalibrate", description=__doc__.partition("\n")[0])
-    parser.add_argument("--decisions", type=Path, required=True, help="the decisions, one JSON object a line")
-    parser.add_argument("--outcomes", type=Path, required=True, help="their outcomes, one JSON object a line")
+    parser.add_argument("--decisions", type=Path, required=True, help="the decisions, one JSON object per line")
+    parser.add_argument("--outcomes", type=Path, required=True, help="their outcomes, one JSON object per line")
     parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "scorer", help="folder of the scorer's artifact")
     args = parser.parse_args()
     try:

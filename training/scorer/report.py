@@ -1,4 +1,4 @@
-"""The report on the predictors: a page for people and a file for machines, both from one evaluation run."""
+"""The report on the predictors: predictors.html for people and predictors.json for programs."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from training.statistics import Estimate
 
 
 class Goal(NamedTuple):
-    """What a metric should reach, and what it must not be worse than; None where nothing was set."""
+    """Goal of a metric, and its floor, which it must not be worse than; None if there is none."""
 
     model: str
     metric: str
@@ -24,7 +24,7 @@ class Goal(NamedTuple):
     value: float | None
     floor: float | None
     reference: str = ""
-    """The metric for comparison: the ECE by chance, or what the recent share of yes reaches alone."""
+    """Name of a metric for comparison: the ECE by chance, or the metric of the recent share of yes alone."""
 
 
 ALL_KNOWN, SERVED = "acceptance, from all that was known", "acceptance, as served"
@@ -75,7 +75,7 @@ def write_report(run: EvaluationRun, folder: Path, checksums: Mapping[str, str] 
 
 
 def round_metrics(metrics: Metrics) -> Metrics:
-    """To four digits, as in the manifest and the model card."""
+    """The metrics rounded to four digits, as in the manifest and the model card."""
     return {name: Estimate(*(round(number, 4) for number in estimate)) for name, estimate in metrics.items()}
 
 
@@ -121,8 +121,8 @@ def summary(metrics: Metrics) -> str:
         )
         + table(
             "Results and goals, beside two baselines on the same folds. In brackets the 95 % interval. Reference: for "
-            "the ECE within a fold, what perfect calibration shows by chance; later in time, what the recent share of "
-            "yes reaches alone.",
+            "the ECE within a fold, what perfect calibration shows by chance; later in time, the recent share "
+            "of yes as the only prediction.",
             ["model", "metric", "result", "status", "goal", "floor", "reference", *BASELINE_TITLES.values()],
             rows,
         )
@@ -130,7 +130,7 @@ def summary(metrics: Metrics) -> str:
 
 
 def methods(validation: CrossValidation, checksums: Mapping[str, str]) -> str:
-    """How each number is computed."""
+    """A list of how each number is computed."""
     repeats, folds = len(validation.folds), len(validation.folds[0])
     seeds = ", ".join(str(validation.target.recipe.seed + n) for n in range(repeats))
     texts = [

@@ -1,4 +1,4 @@
-"""The report's sections: for each model its charts and tables, and all models in order of time."""
+"""Sections of the report: charts and tables of each model, and the evaluation in order of time."""
 
 from collections.abc import Mapping, Sequence
 
@@ -69,7 +69,7 @@ def model_section(validation: CrossValidation, run: EvaluationRun, metrics: Metr
         + paragraph(f"{len(target.labels):,} {DESCRIPTIONS[target.name]} Share of yes: {base_rate}.")
         + figures([*drawn, (importance, IMPORTANCE_CAPTION)])
         + collapsible("The bins of the reliability diagram as a table", reliability_table(validation))
-        + views_table(validation, metrics)
+        + known_facts_table(validation, metrics)
         + (shifts_table(run.shifts[target.name]) if target.name in run.shifts else "")
     )
 
@@ -87,25 +87,25 @@ def reliability_table(validation: CrossValidation) -> str:
     return table("This model, first repeat", ["bin", "customers", "predicted", "observed"], rows)
 
 
-def views_table(validation: CrossValidation, metrics: Metrics) -> str:
-    """The metrics where fewer facts are known; empty for a model that was not evaluated so."""
+def known_facts_table(validation: CrossValidation, metrics: Metrics) -> str:
+    """The metrics if fewer facts are known; empty for a model without this evaluation."""
     target = validation.target
-    views = [name for name in validation.probabilities if name not in SERIES]
+    names = [name for name in validation.probabilities if name not in SERIES]
     rows = [
         [
-            view_description(target, view),
-            *(format_metric(metrics, f"{target.name}.{view}.{metric}") for metric in METRIC_TITLES),
+            known_facts_description(target, name),
+            *(format_metric(metrics, f"{target.name}.{name}.{metric}") for metric in METRIC_TITLES),
         ]
-        for view in views
+        for name in names
     ]
-    head = ["known facts", *METRIC_TITLES.values()]
-    return table("The same model where fewer facts of a customer are known", head, rows) if views else ""
+    header = ["known facts", *METRIC_TITLES.values()]
+    return table("The same model if fewer facts of a customer are known", header, rows) if names else ""
 
 
-def view_description(target: Target, view: str) -> str:
-    if view == "masked":
+def known_facts_description(target: Target, name: str) -> str:
+    if name == "masked":
         return "Random facts are missing: of each customer a share that is uniform between none and all."
-    if known := target.views[view]:
+    if known := target.known_fact_sets[name]:
         return f"Only {', '.join(known)}."
     return "None but the id: all customers have nearly the same probability, so there is no ranking to measure."
 
@@ -150,8 +150,8 @@ def time_section(evaluations: Sequence[TimeEvaluation], metrics: Metrics) -> str
             "which are taken to be known by then."
         )
         + paragraph(
-            "The recent share of yes alone is the fair reference: where it changes, much of the AUC comes from knowing "
-            "it. A share that is the same for all customers of a block reaches an AUC of "
+            "The recent share of yes alone is the reference: as it changes, much of the AUC comes from knowing it. "
+            " A share that is the same for all customers of a block reaches an AUC of "
             f"{metrics[f'{evaluations[0].name}.time_rate_auc'].mean:.4f}."
         )
         + figures(

@@ -21,10 +21,11 @@ from services.scorer.features import (
 from shared.messages import CustomerFacts
 
 DEMO_FACTS = ("tenure", "monthly_charges", "contract", "payment_method")
-"""The facts that the documentation's first example of an event carries."""
+"""The facts in the first example of an event in the documentation."""
 CALL_CATEGORIES = ("month", "day_of_week")
+"""Categories known before a call that no event has."""
 CALL_NUMBERS = ("calls", "emp_var_rate", "cons_price_idx", "cons_conf_idx", "euribor3m", "nr_employed")
-"""Known before a call, but in no event: the calendar, the calls of the campaign so far, the state of the economy."""
+"""Numbers known before a call that no event has: calls of the campaign so far, and the state of the economy."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class ModelRecipe:
     """How a model is fitted."""
 
     trees: int
+    """Number of trees."""
     parameters: Mapping[str, Any]
-    """Of XGBoost."""
+    """Other parameters of XGBoost."""
     copies: int = 0
-    """Of each customer, with random facts missing, beside the complete row: events carry any of the facts."""
+    """Copies of each training customer with random facts missing, as an event may have any of the facts."""
     seed: int = 42
 
 
@@ -72,7 +74,7 @@ class Target:
     """A label with the rows to predict it from."""
 
     name: str
-    """Also the prefix of its metrics."""
+    """Name of the target, and prefix of its metrics."""
     features: tuple[str, ...]
     rows: np.ndarray
     """[n, features], NaN where missing; in order of time if the data have one."""
@@ -80,10 +82,11 @@ class Target:
     """[n] of 0 and 1."""
     recipe: ModelRecipe
     monotone: Mapping[str, int]
-    """By feature: -1 where the probability never rises with it, 1 where it never falls."""
-    views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Sets of facts by name: the model is also evaluated on customers of whom no other facts are known."""
-    auc_floor: float = 0.5
+    """Monotone constraints by feature: -1 if the probability must not rise with it, 1 if it must not fall."""
+    known_fact_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Facts by name of the set: the model is also evaluated as if these alone were known. `id_only` has none."""
+    min_auc: float = 0.5
+    """Lowest AUC with which the model is served."""
 
     @property
     def facts(self) -> list[str]:
@@ -99,13 +102,13 @@ def risk_target(customers: pd.DataFrame) -> Target:
         labels=customers["churned"].to_numpy(int),
         recipe=RISK_RECIPE,
         monotone={"tenure": -1, "contract": -1},
-        auc_floor=0.78,
-        views={"demo": DEMO_FACTS, "id_only": ()},
+        min_auc=0.78,
+        known_fact_sets={"demo": DEMO_FACTS, "id_only": ()},
     )
 
 
 def accept_target(calls: pd.DataFrame) -> Target:
-    """Whether the call was accepted, at the level that stands in for an offer, from facts that an event can carry.
+    """Whether the call was accepted, from its offer level (see `training.data.bank`) and facts that an event can have.
 
     This model is served.
     """
@@ -116,13 +119,13 @@ def accept_target(calls: pd.DataFrame) -> Target:
         labels=calls["accepted"].to_numpy(int),
         recipe=ACCEPT_RECIPE,
         monotone={OFFER_LEVEL: 1},
-        auc_floor=0.70,
-        views={"id_only": ()},
+        min_auc=0.70,
+        known_fact_sets={"id_only": ()},
     )
 
 
 def accept_all_target(calls: pd.DataFrame) -> Target:
-    """The same from all that was known before the call: the best that these data allow. This model is not served."""
+    """Whether the call was accepted, from all that was known before it. This model is for comparison, not served."""
     dummies = pd.get_dummies(calls[[*CALL_CATEGORIES]], prefix_sep="=").astype(np.float32)
     served = accept_target(calls)
     return replace(
@@ -131,7 +134,7 @@ def accept_all_target(calls: pd.DataFrame) -> Target:
         features=(*served.features, *CALL_NUMBERS, *dummies.columns),
         rows=np.column_stack([served.rows, calls[[*CALL_NUMBERS]], dummies]).astype(np.float32),
         recipe=ALL_RECIPE,
-        views={},
+        known_fact_sets={},
     )
 
 
@@ -159,11 +162,14 @@ def with_masked_facts(target: Target, rng: np.random.Generator) -> np.ndarray:
     return with_known_facts(target, rng.random(shape) < rng.random((len(target.rows), 1)))
 
 
-def rows_by_view(target: Target) -> dict[str, np.ndarray]:
-    """The rows as they are (`whole`), with random facts missing (`masked`), and by the target's views."""
+def rows_by_known_facts(target: Target) -> dict[str, np.ndarray]:
+    """The rows as they are (`whole`), with random facts missing (`masked`), and by the target's `known_fact_sets`."""
     masked_rng = np.random.default_rng([target.recipe.seed, 1])
     return {
         "whole": target.rows,
         **({"masked": with_masked_facts(target, masked_rng)} if target.recipe.copies else {}),
-        **{name: with_known_facts(target, np.isin(target.facts, known)[None]) for name, known in target.views.items()},
+        **{
+            name: with_known_facts(target, np.isin(target.facts, known)[None])
+            for name, known in target.known_fact_sets.items()
+        },
     }

@@ -1,9 +1,9 @@
 """Train the scorer: python -m training.scorer.train [--only risk|accept] [--own FILE --mapping FILE] [--out DIR]
 
 The recipe is evaluated first, by cross-validation over all rows, which the report shows; then both models are trained
-on the training and validation splits, and tested on the test split. With --only one of the models is trained, and the
-other one of the artifact is kept; with --own that one is the risk, trained on your customers. The report on both models
-is then left as it is: make eval-predictors writes it anew.
+on the training and validation splits, and tested on the test split. With --only, one model is trained, and the
+artifact keeps the other one. With --own, the risk is trained on your customers, and the artifact keeps the acceptance
+model. In both cases the report is not written: make eval-predictors does it.
 """
 
 import sys
@@ -49,13 +49,14 @@ from training.scorer.targets import Target, accept_all_target, accept_target, ri
 from training.statistics import bootstrap_interval
 
 MAX_ECE = 0.05
+"""Highest ECE with which a model is served."""
 MAX_USER_ROWS = 20_000
-"""Of your own customers at most so many are cross-validated: enough for the third digit, in minutes."""
+"""Most of your own customers that are cross-validated: enough for three digits, in minutes."""
 SOURCES = {"risk": TELCO, "accept": BANK}
 
 
-class FloorError(Exception):
-    """A model is not good enough to be served; the text says which, and by how much."""
+class ModelQualityError(Exception):
+    """A model is not good enough to be served; the message names it, its metrics and the limits."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,17 @@ class ScorerArgs:
     reports: Path = Path("reports")
     """Folder of the report."""
     only: ModelName | None = None
-    """The one model to train; both if None."""
+    """The model to train; both if None."""
     sample_size: int | None = None
     """Rows of each set to train on, drawn at random; all if None."""
     repeats: int = REPEATS
-    """Of the cross-validation."""
+    """Repeats of the cross-validation."""
 
 
 def train(args: ScorerArgs) -> Manifest:
-    """From the public data. Raises `SourceError`, `FloorError` and, with `only`, `ArtifactError`.
+    """Train on the public data. Raises `SourceError`, `ModelQualityError` and, with `only`, `ArtifactError`.
 
-    The old artifact is kept then.
+    After an error the old artifact is unchanged.
     """
     if args.only:
         return train_one(args.only, args)
@@ -94,7 +95,7 @@ def train(args: ScorerArgs) -> Manifest:
 
 
 def train_one(name: ModelName, args: ScorerArgs) -> Manifest:
-    """One model from the public data; the other one of the artifact is kept."""
+    """Train one model on the public data; the artifact keeps the other one."""
     other: ModelName = "accept" if name == "risk" else "risk"
     kept_model = read_part(other, args.out)
     table = sample(public_table(SOURCES[name].name, args.mirror, args.data), args.sample_size)
@@ -109,7 +110,7 @@ def train_one(name: ModelName, args: ScorerArgs) -> Manifest:
 
 
 def public_metrics(name: ModelName, table: pd.DataFrame, repeats: int) -> Metrics:
-    """The metrics of one model's recipe, as the report has them."""
+    """The metrics of one model's recipe, as in the report."""
     if name == "risk":
         return cross_validate(risk_target(table), repeats).metrics
     targets = accept_target(table), accept_all_target(table)
@@ -119,9 +120,9 @@ def public_metrics(name: ModelName, table: pd.DataFrame, repeats: int) -> Metric
 
 
 def train_on_user_data(customers: Path, mapping: Path, args: ScorerArgs) -> Manifest:
-    """The risk, from your customers; the acceptance model of the artifact is kept.
+    """Train the risk on your customers; the artifact keeps the acceptance model.
 
-    Raises `SourceError`, `FloorError` and `ArtifactError`; the old artifact is kept then.
+    Raises `SourceError`, `ModelQualityError` and `ArtifactError`; after an error the old artifact is unchanged.
     """
     other, data = read_part("accept", args.out), read_user_data(customers, mapping)
     summary = user_data_summary(data)
@@ -145,15 +146,15 @@ def sample(table: pd.DataFrame, size: int | None) -> pd.DataFrame:
 
 
 def public_part(name: ModelName, table: pd.DataFrame, metrics: Metrics) -> ModelPart:
-    """A model from the public data. Raises `FloorError`."""
+    """A model from the public data. Raises `ModelQualityError`."""
     target = risk_target(table) if name == "risk" else accept_target(table)
     source = SOURCES[name]
     return train_part(name, target, table["split"], metrics, {source.path: source.sha256})
 
 
 def train_part(name: ModelName, target: Target, splits: pd.Series, metrics: Metrics, data: dict[str, str]) -> ModelPart:
-    """Train on all but the test split, and test on that; `metrics` are of the recipe. Raises `FloorError`."""
-    check_floors(target, metrics)
+    """Train on all but the test split, and test on it; `metrics` are the recipe's. Raises `ModelQualityError`."""
+    check_quality(target, metrics)
     train_rows, test_rows = (subset(target, (splits.eq("test") == is_test).to_numpy()) for is_test in (False, True))
     model = fit(train_rows)
     p, seed = model(test_rows.rows), target.recipe.seed
@@ -177,13 +178,13 @@ def train_part(name: ModelName, target: Target, splits: pd.Series, metrics: Metr
     )
 
 
-def check_floors(target: Target, metrics: Metrics) -> None:
-    """Raises `FloorError` where the model is not good enough."""
+def check_quality(target: Target, metrics: Metrics) -> None:
+    """Raises `ModelQualityError` if the model is not good enough to be served."""
     means = {metric: metrics[f"{target.name}.{metric}"].mean for metric in ("auc", "ece")}
-    if means["auc"] < target.auc_floor or means["ece"] > MAX_ECE:
-        raise FloorError(
+    if means["auc"] < target.min_auc or means["ece"] > MAX_ECE:
+        raise ModelQualityError(
             f"not good enough to be served: {target.name} has an AUC of {means['auc']:.4f} and an ECE of "
-            f"{means['ece']:.4f}, and it takes at least {target.auc_floor} and at most {MAX_ECE}. "
+            f"{means['ece']:.4f}; the AUC must be at least {target.min_auc}, the ECE at most {MAX_ECE}. "
             "The old artifact is kept."
         )
 
@@ -196,19 +197,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ScorerArgs.data, help="folder of the prepared data sets")
     parser.add_argument("--out", type=Path, default=ScorerArgs.out, help="folder of the artifact")
     parser.add_argument("--reports", type=Path, default=ScorerArgs.reports, help="folder of the report")
-    parser.add_argument("--only", choices=["risk", "accept"], help="train this model, and keep the other one")
+    parser.add_argument(
+        "--only", choices=["risk", "accept"], help="train this model only; the artifact keeps the other one"
+    )
     parser.add_argument("--own", type=Path, help="train the risk on your customers, CSV or Parquet")
-    parser.add_argument("--mapping", type=Path, help="what the columns of --own mean, TOML")
+    parser.add_argument("--mapping", type=Path, help="mapping of the columns of --own to the scorer's facts, TOML")
     options = vars(parser.parse_args())
     customers, mapping = options.pop("own"), options.pop("mapping")
     if bool(customers) != bool(mapping):
         parser.error("--own and --mapping go together")
     if customers and options["only"] == "accept":
-        parser.error("--own trains the risk, and --only accept the other model")
+        parser.error("--own trains the risk, --only accept the other model: give one of them")
     try:
         args = ScorerArgs(**options)
         manifest = train_on_user_data(customers, mapping, args) if customers else train(args)
-    except (SourceError, FloorError, ArtifactError) as error:
+    except (SourceError, ModelQualityError, ArtifactError) as error:
         sys.exit(str(error))
     only: ModelName | None = "risk" if customers else args.only
     for name, value in manifest.metrics.items():

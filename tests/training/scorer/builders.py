@@ -18,7 +18,7 @@ TARGET = Target(
     labels=np.zeros(2000, int),
     recipe=SMALL_RECIPE,
     monotone={},
-    auc_floor=0.7,
+    min_auc=0.7,
 )
 
 
@@ -27,7 +27,7 @@ def synthetic(rows: int = 2000) -> Target:
     rng = np.random.default_rng(0)
     values = rng.random((rows, 4), np.float32)
     labels = (rng.random(rows) < 0.1 + 0.5 * values[:, 0]).astype(int)
-    return replace(TARGET, rows=values, labels=labels, views={"id_only": ()})
+    return replace(TARGET, rows=values, labels=labels, known_fact_sets={"id_only": ()})
 
 
 def numbered(target: Target) -> Target:

@@ -170,7 +170,7 @@ def test_the_reason_names_the_first_period_that_is_off() -> None:
     rng, p = customers(0)
     later = np.where(np.arange(5000) < 2500, p, with_odds(p, 3))
     result = verdict_on(p, drawn_labels(rng, later))
-    assert [period.off for period in result.periods] == [False] * 5 + [True] * 5
+    assert [period.is_miscalibrated for period in result.periods] == [False] * 5 + [True] * 5
     first = result.periods[5]
     assert f"period 6: {first.predicted:.1%} predicted, {first.observed:.1%} observed" in result.reasons[1]
 
@@ -203,13 +203,16 @@ NEWLY_MISSING = Shift(psi=0, p_value=1, missing_before=0, missing=0.99, missing_
 
 
 @pytest.mark.parametrize("outcomes", ["none", "as predicted", "twice as often", "of others"])
-def test_a_fact_that_some_customers_still_have_calls_for_a_check_of_the_feed_first(outcomes: str) -> None:
+def test_a_fact_that_some_customers_still_have_calls_for_a_check_of_the_events_first(outcomes: str) -> None:
     rng, p = customers(0)
     y = drawn_labels(rng, with_odds(p, 2) if outcomes == "twice as often" else p)
     p, y = {"none": (p[:0], y[:0]), "of others": (p, rng.permutation(y))}.get(outcomes, (p, y))
     result = verdict_on(p, y, shifted=("contract",), newly_missing={"tenure": NEWLY_MISSING})
     assert result.action == "check"
-    assert result.reasons[0] == "tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?"
+    assert (
+        result.reasons[0]
+        == "tenure is missing of 99.0% of customers, in training of 0.0%: has a publisher stopped sending it?"
+    )
     assert result.reasons[1:] == verdict_on(p, y, shifted=("contract",)).reasons
 
 
@@ -317,7 +320,7 @@ def test_the_banks_calls_in_date_order_call_for_recalibration_where_the_base_rat
     """From 6 % in the first four fifths to 7 % where the last begins, and 37 % half-way through it."""
     result = verdict_after(in_order, in_order.last)
     assert result.action == "recalibrate"
-    assert [period.off for period in result.periods] == [False] * 3 + [True] * 7
+    assert [period.is_miscalibrated for period in result.periods] == [False] * 3 + [True] * 7
 
 
 def test_the_banks_calls_with_permuted_labels_call_for_retraining(in_order: Trained) -> None:

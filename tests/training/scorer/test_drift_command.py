@@ -13,7 +13,7 @@ from services.scorer.features import ACCEPT_FACTS, RISK_FACTS, encoder
 from services.scorer.model import INPUTS, ScorerModel
 from services.scorer.monitor import (
     COUNTS_MESSAGE,
-    REFERENCE_FILE,
+    HISTOGRAMS_FILE,
     SCORES,
     FeatureMonitor,
     reference_histograms,
@@ -40,7 +40,7 @@ def artifact(tmp_path: Path, customers: list[CustomerFacts]) -> Path:
         | reference_histograms(ACCEPT_FACTS, rows[1][:: len(OFFERS)])
         | reference_histograms(SCORES, scores)
     )
-    (folder / REFERENCE_FILE).write_text(json.dumps(bins))
+    (folder / HISTOGRAMS_FILE).write_text(json.dumps(bins))
     write_manifest(
         folder, manifest.model_copy(update={"metrics": {"risk.auc.low": 0.0, "accept.serving.auc.low": 0.0}})
     )
@@ -69,7 +69,7 @@ def scored(customers: list[CustomerFacts]) -> tuple[ScorerModel, tuple[np.ndarra
 def log(folder: Path, artifact: Path, customers: list[CustomerFacts], unread: int = 3) -> Path:
     """The scorer's log of these customers, of whom `unread` have a contract that is no known category."""
     model, rows, scores = scored(customers)
-    monitor = FeatureMonitor(json.loads((artifact / REFERENCE_FILE).read_text()), Counter(contract=unread))
+    monitor = FeatureMonitor(json.loads((artifact / HISTOGRAMS_FILE).read_text()), Counter(contract=unread))
     monitor.observe(*rows, scores[:, 0], np.repeat(scores[:, 1:], len(OFFERS), axis=1))
     return written(folder / "log", {"message": COUNTS_MESSAGE, "version": model.version, **monitor.take_counts()})
 
@@ -110,7 +110,7 @@ def test_customers_unlike_those_of_training_call_for_retraining(
     assert "accept: unknown" in output
 
 
-def test_a_fact_that_is_no_longer_sent_calls_for_a_check_of_the_feed(
+def test_a_fact_that_is_no_longer_sent_calls_for_a_check_of_the_events(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
@@ -120,7 +120,8 @@ def test_a_fact_that_is_no_longer_sent_calls_for_a_check_of_the_feed(
     broken = [CustomerFacts(contract=customer.contract) for customer in customers[20:]]
     assert run(monkeypatch, "--seen", log(tmp_path, artifact, customers[:20] + broken), "--artifact", artifact) == 1
     output = capsys.readouterr().out
-    assert "risk: check\n  tenure is missing of 99.0% of customers, in training of 0.0%: is the feed broken?" in output
+    reason = "tenure is missing of 99.0% of customers, in training of 0.0%: has a publisher stopped sending it?"
+    assert f"risk: check\n  {reason}" in output
     assert re.search(r"^tenure .* 99.0%        0.0%         0  missing$", output, re.MULTILINE)
     assert "accept: unknown\n  too few" in output
 

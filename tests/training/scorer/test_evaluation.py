@@ -38,8 +38,10 @@ def test_no_model_or_baseline_predicts_a_customer_it_was_fitted_on(monkeypatch: 
 
     monkeypatch.setattr(evaluation, "fit", lambda train: partial(predict, train))
     monkeypatch.setattr(evaluation, "BASELINES", {"baseline": predict})
-    cross_validate(numbered(replace(synthetic(), recipe=replace(SMALL_RECIPE, copies=0), views={})), repeats=1)
-    evaluate_in_time(numbered(replace(synthetic(6000), recipe=replace(SMALL_RECIPE, copies=0), views={})))
+    cross_validate(
+        numbered(replace(synthetic(), recipe=replace(SMALL_RECIPE, copies=0), known_fact_sets={})), repeats=1
+    )
+    evaluate_in_time(numbered(replace(synthetic(6000), recipe=replace(SMALL_RECIPE, copies=0), known_fact_sets={})))
     assert len(calls) == 5 * 2 + 2
     assert all(not fitted_on & predicted for fitted_on, predicted in calls)
     fixed, first_window = calls[-2:]

@@ -29,7 +29,7 @@ def random_metrics(rng: np.random.Generator, *names: str) -> Metrics:
 
 
 def cross_validation(
-    rng: np.random.Generator, name: str, features: tuple[str, ...], **views: tuple[str, ...]
+    rng: np.random.Generator, name: str, features: tuple[str, ...], **known_fact_sets: tuple[str, ...]
 ) -> CrossValidation:
     p = rng.beta(1, 3, (2, SIZE))
     target = Target(
@@ -39,10 +39,10 @@ def cross_validation(
         labels=(rng.random(SIZE) < p.mean(axis=0)).astype(int),
         recipe=ACCEPT_RECIPE,
         monotone={},
-        views=views,
+        known_fact_sets=known_fact_sets,
     )
     folds = [np.array_split(rng.permutation(SIZE), 5) for _ in p]
-    predictions = [*SERIES, *(["masked"] if views else []), *views]
+    predictions = [*SERIES, *(["masked"] if known_fact_sets else []), *known_fact_sets]
     prefixes = [name if prediction == "whole" else f"{name}.{prediction}" for prediction in predictions]
     metrics = random_metrics(rng, *(f"{prefix}.auc" for prefix in prefixes if "id_only" not in prefix))
     metrics |= random_metrics(rng, *(f"{prefix}.{ece}" for prefix in prefixes for ece in ("ece", "fold_ece")))

@@ -33,7 +33,7 @@ from training.scorer.targets import (
     Target,
     accept_all_target,
 )
-from training.scorer.train import FloorError, ScorerArgs, check_floors, train, train_on_user_data, train_part
+from training.scorer.train import ModelQualityError, ScorerArgs, check_quality, train, train_on_user_data, train_part
 from training.statistics import Estimate
 
 pytestmark = pytest.mark.slow
@@ -45,9 +45,9 @@ SAMPLE_SIZE = 2500
 @pytest.mark.parametrize(("name", "value"), [("auc", 0.6999), ("ece", 0.0501)])
 def test_a_model_below_its_floor_is_refused(name: str, value: float) -> None:
     passes = {"accept.auc": Estimate(0.7, 0.6, 0.8), "accept.ece": Estimate(0.05, 0.04, 0.06)}
-    check_floors(TARGET, passes)
-    with pytest.raises(FloorError, match=rf"accept has an .*{value:.4f}.* kept"):
-        check_floors(TARGET, passes | {f"accept.{name}": Estimate(value, value, value)})
+    check_quality(TARGET, passes)
+    with pytest.raises(ModelQualityError, match=rf"accept has an .*{value:.4f}.* kept"):
+        check_quality(TARGET, passes | {f"accept.{name}": Estimate(value, value, value)})
 
 
 def test_without_data_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_the_test_split_is_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> No
         return fit(target)
 
     monkeypatch.setattr(train_command, "fit", recorded_fit)
-    monkeypatch.setattr(train_command, "check_floors", lambda *_: None)
+    monkeypatch.setattr(train_command, "check_quality", lambda *_: None)
     monkeypatch.setattr(train_command, "FACTS", {"risk": {name: None for name in target.features}})
     splits = pd.Series(np.where(np.arange(2000) % 10 == 3, "test", "train"))
     part = train_part("risk", target, splits, {}, {})
@@ -319,7 +319,7 @@ def test_one_model_alone_needs_the_other_one_and_says_how_to_train_it(only: Mode
 def test_random_labels_make_no_model(small: Small, tmp_path: Path) -> None:
     out = shutil.copytree(small[0] / "scorer", tmp_path / "scorer")
     churned = np.random.default_rng(0).random(1200) < 0.3
-    with pytest.raises(FloorError, match=r"risk has an AUC of 0\.[45].*old artifact is kept"):
+    with pytest.raises(ModelQualityError, match=r"risk has an AUC of 0\.[45].*old artifact is kept"):
         train_on_user_data(*user_files(tmp_path, churned), ScorerArgs(out=out, repeats=1))
     assert read_manifest(out, INPUTS).version == small[1].version
 

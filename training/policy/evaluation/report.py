@@ -102,8 +102,8 @@ def violations(evaluation: Evaluation) -> int:
 
 def overspend(evaluation: Evaluation) -> float:
     """Largest excess of reserved and spent money over a budget, by any served policy; 0 if there was none."""
-    excess = [campaign.peak_committed - campaign.budget for campaign in _served_campaigns(evaluation)]
-    excess += [run.peak_committed - run.budget for run in evaluation.service_runs.values()]
+    excess = [campaign.peak_used - campaign.budget for campaign in _served_campaigns(evaluation)]
+    excess += [run.peak_used - run.budget for run in evaluation.service_runs.values()]
     return max(0.0, round(max(excess), 2))
 
 

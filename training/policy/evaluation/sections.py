@@ -178,7 +178,7 @@ def service_section(evaluation: Evaluation) -> str:
             f"at {budget:.0%}",
             f"{run.decisions:,}",
             f"{run.budget:,.2f}",
-            f"{run.peak_committed:,.2f}",
+            f"{run.peak_used:,.2f}",
             f"{run.utilisation:.1%}",
             str(sum(run.violations.values())),
             f"{run.incremental_value:,.0f}",

@@ -1,4 +1,4 @@
-"""python -m training.policy.ope TABLE.csv"""
+"""The command python -m training.policy.ope TABLE.csv: see `training.policy.ope.ope`."""
 
 import sys
 

@@ -13,21 +13,21 @@ TARGET_COLUMN = re.compile(r"target_\d+")
 
 
 class TableError(ValueError):
-    """The table is not a bandit log; the text says why, with the first wrong row, counted from 0."""
+    """The table is not a bandit log; the message says why, with the first wrong row, counted from 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class BanditLog:
-    """Decisions of the logged policy and their rewards. Raises `TableError`."""
+    """Decisions of the logged policy and their rewards, checked. Raises `TableError`."""
 
     contexts: np.ndarray
-    """[n, d]; NaN where not known, if the regressor takes it."""
+    """Contexts [n, d]; NaN if unknown and the regressor accepts it."""
     actions: np.ndarray
-    """[n], whole numbers from 0."""
+    """Actions [n], whole numbers from 0."""
     propensities: np.ndarray
-    """[n], the probability with which the logged policy drew the action; above 0."""
+    """Probability [n] with which the logged policy drew the action; above 0."""
     rewards: np.ndarray
-    """[n]"""
+    """Rewards [n]."""
 
     def __post_init__(self) -> None:
         n = len(self.actions)

@@ -8,12 +8,12 @@ contact, 1 a contact at offer level 0, and so on), its `propensity`, the `reward
 network's greedy choice among the actions that the gate allowed, one-hot.
 
 The reward is the money of the `days` from then on: the bill by the day until the customer is reported as churned, less
-the discounts accepted and the cost of messages. Later decisions within these days follow from the first, so their
-results are part of its reward; when the days are over the customer gives another row. The estimate is therefore of the
-network's first decision, with the logged policy deciding afterwards, and over no more than these days.
+the discounts accepted and the cost of messages. Later decisions within these days depend on the first, so their
+results are part of its reward; after these days the customer has another row. The estimate is therefore of the
+network's first decision, with the decisions of the logged policy afterwards, over these days only.
 
-Decisions without an observation or a propensity, or whose days are not over when the log ends, are counted and left
-out. A customer without a bill (customer events that carry `monthly_charges`) has the typical one.
+Decisions without an observation or a propensity, or whose days are not over when the log ends, are left out and
+counted. A customer without a bill (from customer events with `monthly_charges`) gets the typical one.
 """
 
 import sys
@@ -49,7 +49,7 @@ from training.history import (
 def bandit_table(
     history: History, bills: Mapping[str, float], network: Network, days: int, skipped: Counter[str]
 ) -> pd.DataFrame:
-    """One row a decision. Raises `HistoryError` where there is none."""
+    """A row per decision that can be used. Raises `HistoryError` if there is none."""
     rewarded = [*decision_rewards(history, bills, days * DAY, skipped)]
     if not rewarded:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
@@ -94,10 +94,10 @@ def decision_rewards(
 
 
 def logged_action(decision: Decision) -> int:
-    """The action that was drawn, even where the shield then withheld the message."""
-    metadata, done = decision.metadata, decision.decision
-    if done.contact or decision.safety.passed:
-        return 1 + done.offer_level if done.contact else 0
+    """The action that was drawn, also if the shield then withheld the message."""
+    metadata, action = decision.metadata, decision.decision
+    if action.contact or decision.safety.passed:
+        return 1 + action.offer_level if action.contact else 0
     drawn = metadata.propensity, metadata.accept_prob
     return 1 + [*zip(metadata.action_probs[1:], metadata.accept_probs, strict=True)].index(drawn)
 
@@ -111,11 +111,11 @@ def target_action(decision: Decision, output: list[float]) -> int:
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.policy.ope.dataset", description=__doc__.partition("\n")[0])
-    parser.add_argument("--decisions", type=Path, required=True, help="the decisions, one JSON object a line")
-    parser.add_argument("--outcomes", type=Path, required=True, help="their outcomes, one JSON object a line")
-    parser.add_argument("--bills", type=Path, help="customer events with monthly_charges, one JSON object a line")
+    parser.add_argument("--decisions", type=Path, required=True, help="the decisions, one JSON object per line")
+    parser.add_argument("--outcomes", type=Path, required=True, help="their outcomes, one JSON object per line")
+    parser.add_argument("--bills", type=Path, help="customer events with monthly_charges, one JSON object per line")
     parser.add_argument("--policy", type=Path, required=True, help="folder of the network to evaluate (its artifact)")
-    parser.add_argument("--days", type=int, default=RESPONSE_MODEL.risk_days, help="days of money that a reward counts")
+    parser.add_argument("--days", type=int, default=RESPONSE_MODEL.risk_days, help="days whose money a reward counts")
     parser.add_argument("table", type=Path, help="the .csv file to write")
     args, skipped = parser.parse_args(), Counter[str]()
     try:

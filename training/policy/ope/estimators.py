@@ -1,11 +1,7 @@
-"""Off-policy estimators of a target policy's value, as terms by row whose mean is the estimate.
+"""Off-policy estimators of a target policy's value: IPS, SNIPS and DR.
 
-With contexts x, logged actions a, propensities p, rewards r, target probabilities π and importance weights
-w = π(a | x) / p, over the n rows:
-
-- IPS (Horvitz and Thompson 1952): mean of w r
-- SNIPS (Swaminathan and Joachims 2015): Σ w r / Σ w
-- DR (Dudík, Langford and Li 2011): mean of Σ_k π(k | x) q(x, k) + w (r − q(x, a)), with q a regression of the reward
+Each returns terms [n] by row, whose mean is the estimate and whose spread gives its error. Notation: contexts x, logged
+actions a, propensities p, rewards r, target probabilities π, and importance weights w = π(a | x) / p.
 """
 
 from typing import Any
@@ -18,14 +14,15 @@ from sklearn.model_selection import KFold
 from training.policy.ope.bandit_log import BanditLog, TableError, check_rows
 
 FOLDS = 5
+"""Number of folds of the cross-fitting."""
 REWARD_REGRESSOR = HistGradientBoostingRegressor(
     max_iter=50, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=40, early_stopping=False
 )
-"""Small trees: rewards are mostly noise, which scikit-learn's default settings fit."""
+"""Regression of the reward by small trees: with scikit-learn's default settings it would fit the noise of rewards."""
 
 
 def importance_weights(log: BanditLog, target: np.ndarray) -> np.ndarray:
-    """How much more probable each logged action is under `target` [n, k] than in the log [n]. Raises `TableError`."""
+    """Importance weights w [n] of the logged actions under `target` [n, k]. Raises `TableError`."""
     n, k = len(log.actions), int(log.actions.max()) + 1
     if target.ndim != 2 or len(target) != n or target.shape[1] < k:
         raise TableError(
@@ -36,25 +33,33 @@ def importance_weights(log: BanditLog, target: np.ndarray) -> np.ndarray:
     return target[np.arange(n), log.actions.astype(int)] / log.propensities
 
 
-def estimator_terms(
-    log: BanditLog, target: np.ndarray, weights: np.ndarray, expected_rewards: np.ndarray
-) -> dict[str, np.ndarray]:
-    """By estimator, terms [n] whose mean is the estimate and whose spread gives its error.
+def ips(log: BanditLog, weights: np.ndarray) -> np.ndarray:
+    """Inverse propensity scoring (Horvitz and Thompson 1952): terms w r."""
+    return weights * log.rewards
 
-    `expected_rewards` [n, k] are q(x, ·). `gain` is DR less the logged policy's own reward. The terms of SNIPS, which
-    is a ratio, are linearised by the delta method (Owen 2013, Monte Carlo, section 9.2).
+
+def snips(log: BanditLog, weights: np.ndarray) -> np.ndarray:
+    """Self-normalised inverse propensity scoring (Swaminathan and Joachims 2015): Σ w r / Σ w.
+
+    The terms of this ratio are linearised by the delta method (Owen 2013, Monte Carlo, section 9.2).
     """
-    ips, snips = weights * log.rewards, float(weights @ log.rewards / weights.sum())
+    estimate = float(weights @ log.rewards / weights.sum())
+    return estimate + weights * (log.rewards - estimate) / weights.mean()
+
+
+def doubly_robust(log: BanditLog, target: np.ndarray, weights: np.ndarray, expected_rewards: np.ndarray) -> np.ndarray:
+    """Doubly robust (Dudík, Langford and Li 2011): terms Σ_k π(k | x) q(x, k) + w (r − q(x, a)).
+
+    `expected_rewards` [n, k] are q(x, ·), a regression of the reward; `target` [n, k] are π(· | x).
+    """
     residuals = log.rewards - expected_rewards[np.arange(len(weights)), log.actions.astype(int)]
-    dr = (target * expected_rewards).sum(axis=1) + weights * residuals
-    snips_terms = snips + weights * (log.rewards - snips) / weights.mean()
-    return {"ips": ips, "snips": snips_terms, "dr": dr, "gain": dr - log.rewards}
+    return (target * expected_rewards).sum(axis=1) + weights * residuals
 
 
 def cross_fitted_rewards(log: BanditLog, k: int, regressor: Any) -> np.ndarray:
-    """Expected rewards [n, k] of each action, each row's predicted by a regressor fitted on the other folds.
+    """Expected rewards [n, k] of each action; those of a row are predicted by a regressor fitted on the other folds.
 
-    Cross-fitting (Chernozhukov et al. 2018): no row is explained by itself.
+    Cross-fitting (Chernozhukov et al. 2018): no row is predicted from its own reward.
     """
     expected, one_hot = np.empty((len(log.actions), k)), np.eye(k)
     rows = np.column_stack([log.contexts, one_hot[log.actions.astype(int)]])
@@ -65,5 +70,5 @@ def cross_fitted_rewards(log: BanditLog, k: int, regressor: Any) -> np.ndarray:
 
 
 def effective_sample_size(weights: np.ndarray) -> float:
-    """(Σ w)² / Σ w² (Kish 1965; Owen 2013, Monte Carlo, section 9.3); 0 where no weight is above 0."""
+    """(Σ w)² / Σ w² (Kish 1965; Owen 2013, Monte Carlo, section 9.3); 0 if all weights are 0."""
     return float(weights.sum() ** 2 / max(np.sum(weights**2), np.finfo(float).tiny))

@@ -1,13 +1,13 @@
 """Lift of contact over the holdout: python -m training.policy.ope.lift DECISIONS.jsonl OUTCOMES.jsonl
 
-Every customer counts once, in the group that the hash of their id put them in, whether or not they were contacted
-(intention to treat). What counts are the `--days` from their first decision on: whether they were not reported as
-churned, what they paid by the day until then, and the cost of contact: accepted discounts and messages.
+Every customer counts once, in the group that the hash of their id assigns them to, whether or not they were contacted
+(intention to treat). Measured over `--days` from the first decision: whether the customer was retained (not reported as
+churned), revenue by the day until churn, and the cost of contact: accepted discounts and messages.
 
-Intervals hold the truth in 95 of 100 experiments: of shares by Newcombe's hybrid of Wilson scores (Statistics in
-Medicine 17, 1998, method 10), of means by Welch's t. A group of fewer than 30 customers is refused.
+Intervals are of 95 %: of shares by Newcombe's hybrid of Wilson scores (Statistics in
+Medicine 17, 1998, method 10), of means by Welch's t. Each group needs at least 30 customers.
 
-Bills are those of the customer events in `--bills`, where they carry `monthly_charges`; else each is the typical one.
+Bills are the `monthly_charges` of the customer events in `--bills`; a customer without one gets the typical bill.
 """
 
 import sys
@@ -35,11 +35,11 @@ from training.statistics import Estimate, newcombe_interval, welch_interval
 Number = TypeVar("Number", bool, float)
 
 MIN_GROUP_SIZE = 30
-"""Customers in each group."""
+"""Smallest number of customers in a group."""
 
 
 class CustomerResult(NamedTuple):
-    """One customer within the days that count; amounts of money."""
+    """Results of a customer within the days that count; revenue and cost are money."""
 
     held_out: bool
     retained: bool
@@ -50,7 +50,7 @@ class CustomerResult(NamedTuple):
 def customer_results(
     history: History, bills: Mapping[str, float], duration: timedelta, skipped: Counter[str]
 ) -> list[CustomerResult]:
-    """One result a customer, in order of their first decision."""
+    """A result per customer, in order of their first decision."""
     results = []
     for customer_id, decisions in history.by_customer.items():
         if not history.is_over(decided_at(decisions[0]) + duration):
@@ -71,7 +71,7 @@ def customer_results(
 
 
 def lifts(results: Sequence[CustomerResult]) -> dict[str, Estimate]:
-    """Contactable customers less those held out, by measure. Raises `HistoryError` where a group is too small."""
+    """Contactable customers less those held out, by measure. Raises `HistoryError` if a group is too small."""
     held_out, contactable = ([result for result in results if result.held_out is held] for held in (True, False))
     for name, group in (("the holdout", held_out), ("the group that may be contacted", contactable)):
         if len(group) < MIN_GROUP_SIZE:
@@ -93,9 +93,13 @@ def lifts(results: Sequence[CustomerResult]) -> dict[str, Estimate]:
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.policy.ope.lift", description=__doc__.partition("\n")[0])
-    parser.add_argument("decisions", type=Path, metavar="DECISIONS.jsonl", help="the decisions, one JSON object a line")
-    parser.add_argument("outcomes", type=Path, metavar="OUTCOMES.jsonl", help="their outcomes, one JSON object a line")
-    parser.add_argument("--bills", type=Path, help="customer events with monthly_charges, one JSON object a line")
+    parser.add_argument(
+        "decisions", type=Path, metavar="DECISIONS.jsonl", help="the decisions, one JSON object per line"
+    )
+    parser.add_argument(
+        "outcomes", type=Path, metavar="OUTCOMES.jsonl", help="their outcomes, one JSON object per line"
+    )
+    parser.add_argument("--bills", type=Path, help="customer events with monthly_charges, one JSON object per line")
     parser.add_argument("--days", type=int, default=RESPONSE_MODEL.risk_days, help="days of each customer that count")
     args, skipped = parser.parse_args(), Counter[str]()
     try:

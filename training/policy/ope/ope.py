@@ -1,13 +1,13 @@
-"""Off-policy evaluation: what another policy would have earned, estimated from the log of the policy that served.
+"""Off-policy evaluation: estimate the mean reward of another policy from the log of the policy that was served.
 
 python -m training.policy.ope TABLE.csv|.parquet
 
 A row is a decision: `action` (0, 1, …), `propensity` (the probability with which that action was drawn), `reward`, and
 `target_0`, `target_1`, …, the other policy's probabilities of each action; all other columns of numbers, or of true and
-false, are contexts. Exits with 0 and the estimates, or with 1 and the reason why the log is not enough to tell.
+false, are contexts. Exits with 0 and the estimates, or with 1 and the reason why the log is not sufficient.
 
-Rows count as independent, and a decision as changing no later context: put a customer who comes up often into one row,
-with the sum of their rewards.
+The estimators assume independent rows, and decisions that change no later context: put a customer with several
+decisions into one row, with the sum of their rewards.
 """
 
 from argparse import ArgumentParser
@@ -21,41 +21,43 @@ from training.policy.ope.bandit_log import BanditLog, TableError, read_table
 from training.policy.ope.estimators import (
     REWARD_REGRESSOR,
     cross_fitted_rewards,
+    doubly_robust,
     effective_sample_size,
-    estimator_terms,
     importance_weights,
+    ips,
+    snips,
 )
 from training.statistics import Estimate, skewed_mean_interval
 
 MIN_SAMPLE_SIZE = 100
 """Effective sample size below which a log is refused."""
 MIN_REWARDS = 50
-"""Least effective number of rewards other than the median one: below it the intervals cover too seldom."""
+"""Smallest effective number of rewards other than the median: with fewer, intervals cover the truth too seldom."""
 MAX_UNTRIED_PROBABILITY = 0.01
-"""Largest mean probability that the target may give to an action that is nowhere in the log."""
+"""Largest mean probability that the target may give to an action that the log does not have."""
 FALSE_REFUSAL_RATE = 0.001
-"""Probability of refusing a sound log because of the mean of its weights."""
+"""Probability of refusing a correct log because of the mean of its weights."""
 TOLERANCE = 1e-6
 
 ADVICE = "Log for longer, explore more, or evaluate a target closer to the logged policy."
 
 
 class OverlapError(Exception):
-    """The log and the target have too little in common; the text says what was measured and what to do."""
+    """The log has too few actions that the target would take; the message has the measurement and what to do."""
 
 
 @dataclass(frozen=True)
 class OPEResult:
-    """Estimates of the target's mean reward a decision."""
+    """Estimates of the target's mean reward per decision."""
 
     ips: Estimate
     """Inverse propensity scoring: unbiased, with the widest interval."""
     snips: Estimate
-    """Self-normalised inverse propensity scoring: does not depend on where the rewards' zero is."""
+    """Self-normalised inverse propensity scoring: independent of a constant added to all rewards."""
     dr: Estimate
     """Doubly robust: a regression of the reward, corrected by its weighted residuals."""
     gain: Estimate
-    """`dr` less the mean reward of the logged policy in the same rows."""
+    """Gain over the logged policy: `dr` less the mean reward of the same rows."""
     sample_size: float
     """Effective sample size."""
     max_weight: float
@@ -68,20 +70,26 @@ def estimate(
     """Estimates for the policy whose probabilities of each action, in the log's contexts, are `target` [n, k].
 
     `regressor` has scikit-learn's fit and predict, and learns rewards from [contexts, one-hot action]. Raises
-    `TableError`, and `OverlapError` where the log is not enough to tell.
+    `TableError`, and `OverlapError` if the log is not sufficient.
     """
     weights = importance_weights(log, target)
     _check_certain_actions(log, weights)
     _check_untried_actions(log, target)
     _check_sample_sizes(log, weights, min_sample_size)
     _check_mean_weight(weights)
-    terms = estimator_terms(log, target, weights, cross_fitted_rewards(log, target.shape[1], regressor))
-    intervals = {name: skewed_mean_interval(values) for name, values in terms.items()}
-    return OPEResult(**intervals, sample_size=effective_sample_size(weights), max_weight=float(weights.max()))
+    dr = doubly_robust(log, target, weights, cross_fitted_rewards(log, target.shape[1], regressor))
+    return OPEResult(
+        ips=skewed_mean_interval(ips(log, weights)),
+        snips=skewed_mean_interval(snips(log, weights)),
+        dr=skewed_mean_interval(dr),
+        gain=skewed_mean_interval(dr - log.rewards),
+        sample_size=effective_sample_size(weights),
+        max_weight=float(weights.max()),
+    )
 
 
 def _check_certain_actions(log: BanditLog, weights: np.ndarray) -> None:
-    """Where an action was certain, the log cannot tell of any other."""
+    """Raises `OverlapError` if the target may act otherwise where the log's propensity is 1."""
     certain = log.propensities == 1
     if differing := int(np.sum(certain & (weights < 1 - TOLERANCE))):
         cause = "Every propensity is 1: the logged policy was greedy" if certain.all() else "Some propensities are 1"
@@ -93,6 +101,7 @@ def _check_certain_actions(log: BanditLog, weights: np.ndarray) -> None:
 
 
 def _check_untried_actions(log: BanditLog, target: np.ndarray) -> None:
+    """Raises `OverlapError` if the target takes an action that the log does not have."""
     counts = np.bincount(log.actions.astype(int), minlength=target.shape[1])
     for action in np.flatnonzero((counts == 0) & (target.mean(axis=0) > MAX_UNTRIED_PROBABILITY)):
         raise OverlapError(
@@ -102,21 +111,22 @@ def _check_untried_actions(log: BanditLog, target: np.ndarray) -> None:
 
 
 def _check_sample_sizes(log: BanditLog, weights: np.ndarray, min_sample_size: float) -> None:
+    """Raises `OverlapError` if too few rows or rewards carry the estimate."""
     if (size := effective_sample_size(weights)) < min_sample_size:
         raise OverlapError(
             f"The effective sample size of {len(weights):,} rows is {size:.0f}, below {min_sample_size:g}; the largest"
             f" weight is {weights.max():.1f}. {ADVICE}"
         )
-    usual = float(np.median(log.rewards))
-    if (size := effective_sample_size(weights * np.abs(log.rewards - usual))) < MIN_REWARDS:
+    median = float(np.median(log.rewards))
+    if (size := effective_sample_size(weights * np.abs(log.rewards - median))) < MIN_REWARDS:
         raise OverlapError(
-            f"The effective number of rewards other than {usual:g} is {size:.0f}, below {MIN_REWARDS}: chance makes"
+            f"The effective number of rewards other than {median:g} is {size:.0f}, below {MIN_REWARDS}: chance makes"
             f" their mean. {ADVICE}"
         )
 
 
 def _check_mean_weight(weights: np.ndarray) -> None:
-    """Weights have a mean of 1 where the propensities are right and the log is complete."""
+    """Raises `OverlapError` unless the mean weight is 1, as it is if propensities are right and no row is missing."""
     mean, low, high = skewed_mean_interval(weights, FALSE_REFUSAL_RATE)
     if not low - TOLERANCE <= 1 <= high + TOLERANCE:
         raise OverlapError(

@@ -1,4 +1,4 @@
-"""The promises of gate and ledger, checked again from outside the policy service."""
+"""Independent check of the rules of gate and ledger, from outside the policy service."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -14,19 +14,19 @@ AUDITED_RULES = ("cooldown", "offer-holds", "cap", "budget")
 
 
 class Offer(NamedTuple):
-    """A contact that the service decided on, and the customer's answer, which it does not know yet."""
+    """A contact that the service decided on, with the customer's answer, which is reported later."""
 
     event_id: str
     customer: int
-    """Row in the simulator."""
+    """Row of the customer in the simulator."""
     level: int
     hour: int
-    """Since the campaign began."""
+    """Hours since the campaign began."""
     accepted: bool
 
 
 class Audit:
-    """Counts violations in what the service decides and in the outcomes reported to it."""
+    """Counts violations by the service's decisions, given the outcomes that were reported to it."""
 
     def __init__(self, customers: CustomerSimulator, budget: float) -> None:
         self.rules, self.effect_days = customers.rules, customers.response_model.effect_days
@@ -35,8 +35,8 @@ class Audit:
         self.last_contact -= NEVER_CONTACTED * HOURS_PER_DAY
         self.violations = Counter(dict.fromkeys(AUDITED_RULES, 0))
         self.contacts_by_level = [0] * len(DISCOUNTS)
-        self.reserved = self.spent = self.peak_committed = 0
-        """In cents."""
+        self.reserved = self.spent = self.peak_used = 0
+        """Amounts in cents; the peak is that of reserved plus spent."""
 
     def record_contact(self, offer: Offer) -> None:
         customer, hour = offer.customer, offer.hour
@@ -58,7 +58,7 @@ class Audit:
             self.offer_end[offer.customer] = max(self.offer_end[offer.customer], end)
 
     def check_budget(self) -> None:
-        """Called after each batch of decisions."""
-        committed = self.reserved + self.spent
-        self.peak_committed = max(self.peak_committed, committed)
-        self.violations["budget"] += int(committed > self.budget)
+        """To be called after each batch of decisions."""
+        used = self.reserved + self.spent
+        self.peak_used = max(self.peak_used, used)
+        self.violations["budget"] += int(used > self.budget)

@@ -1,7 +1,7 @@
-"""A campaign: many customers on one calendar, with one budget. Here policies are compared.
+"""Simulator of a campaign: many customers with a common calendar and budget, to compare policies.
 
-Each day the policy decides about the customers whom the gate allows to contact. Offers go out hour by hour and reserve
-their worst case of the budget, in whole cents; the reservation of a declined offer is free again an hour later.
+Each day the policy decides about the customers whom the gate allows to contact. Offers are sent hour by hour, and each
+reserves its cost if accepted, in whole cents; the reservation of a declined offer is released an hour later.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from services.policy.response.model import DISCOUNTS, MONTH
 from training.policy.simulation.customer_simulator import CENTS, CustomerSimulator
 
 NO_CONTACT = -1
-"""In place of the level of an offer."""
+"""Value of a level that stands for no contact."""
 HOURS_PER_DAY = 24
 
 
@@ -21,15 +21,15 @@ class CampaignActions(NamedTuple):
     """A policy's actions for the k customers that it was asked about, in their order."""
 
     level: np.ndarray
-    """[k], or NO_CONTACT."""
+    """Level of the offer [k], or NO_CONTACT."""
     delay: np.ndarray
-    """Days that the next decision is put off, beyond the next day [k]."""
+    """Days by which the next decision is delayed, beyond the next day [k]."""
     priority: np.ndarray | None = None
-    """Whose offer is made first where money is short, the highest first [k]; in order of arrival if None."""
+    """Priority of the offers if money is short, the highest first [k]; in order of arrival if None."""
 
 
 class Policy(Protocol):
-    """Asked each day about the customers who may be contacted."""
+    """A policy: called each day for the customers who may be contacted."""
 
     def choose(self, campaign: "CampaignSimulator", rows: np.ndarray) -> CampaignActions:
         """Actions for the customers `rows` [k] of the campaign."""
@@ -38,10 +38,10 @@ class Policy(Protocol):
 
 @dataclass
 class CampaignResult:
-    """Figures of a campaign; money, unless said otherwise."""
+    """Results of a campaign; amounts are money."""
 
     incremental_value: float = 0.0
-    """Gained over doing nothing: expected value of the contacts made, averaged over acceptance and churn."""
+    """Sum of the expected value of the contacts made over doing nothing, in expectation over acceptance and churn."""
     spend: float = 0.0
     budget: float = 0.0
     revenue: float = 0.0
@@ -50,19 +50,19 @@ class CampaignResult:
     """Number of contacts by level [levels]."""
     customers_contacted: int = 0
     refused: int = 0
-    """Contacts that the policy wanted and the budget did not cover."""
+    """Number of contacts that the policy chose and the budget did not cover."""
     violations: int = 0
-    """Contacts in a cooldown, while an offer held, or over the cap."""
-    peak_committed: float = 0.0
+    """Number of contacts in a cooldown, during an accepted offer, or over the contact cap."""
+    peak_used: float = 0.0
     """Highest sum of reserved and spent money at any time."""
     spend_by_day: list[float] = field(default_factory=list)
-    """Spent by the end of each day."""
+    """Cumulative spend at the end of each day."""
     prices: list[float] = field(default_factory=list)
     """Shadow price of the budget by day, from policies that have one."""
 
 
 class CampaignSimulator(CustomerSimulator):
-    """Customers with a budget; `day`, `funds` and `result` are those of the current run."""
+    """Simulated customers with a budget; `day`, `funds` and `result` are those of the current run."""
 
     def run(self, policy: Policy, budget: float) -> CampaignResult:
         self.reset()
@@ -83,11 +83,11 @@ class CampaignSimulator(CustomerSimulator):
         rows = np.flatnonzero(self.state.active & due & self.state.eligible(self.rules))
         level, delay, priority = policy.choose(self, rows)
         self.next_decision_day[rows] = self.day + 1 + delay
-        wanted = np.flatnonzero(level > NO_CONTACT)
+        chosen = np.flatnonzero(level > NO_CONTACT)
         rank = self.arrival_order[rows] if priority is None else -priority
-        order = wanted[np.argsort(rank[wanted], kind="stable")]
+        order = chosen[np.argsort(rank[chosen], kind="stable")]
         costs = self.offer_costs[rows, level]
-        covered = costs[order].sum() <= self.funds  # then it does not matter when
+        covered = costs[order].sum() <= self.funds  # then the order of offers does not matter
         for hour in np.array_split(order, 1 if covered else HOURS_PER_DAY):
             reserved = hour[self._reserve(costs[hour])]
             self.result.refused += len(hour) - len(reserved)
@@ -103,11 +103,11 @@ class CampaignSimulator(CustomerSimulator):
                 if reserved + cost <= self.funds:
                     covered[number], reserved = True, reserved + cost
         spent = self.result.budget * CENTS - self.funds
-        self.result.peak_committed = max(self.result.peak_committed, (spent + reserved) / CENTS)
+        self.result.peak_used = max(self.result.peak_used, (spent + reserved) / CENTS)
         return covered
 
     def make_contacts(self, rows: np.ndarray, level: np.ndarray) -> None:
-        """Contact the customers `rows` [k], whatever the gate says, and pay for the offers that they accept."""
+        """Contact the customers `rows` [k], also if the gate forbids it, and pay for the offers that they accept."""
         self.result.violations += int((~self.state.eligible(self.rules)[rows]).sum())
         self.result.contacts += np.bincount(level, minlength=len(DISCOUNTS))
         accepted, value = self.contact(rows, level, self.day)

@@ -1,6 +1,6 @@
-"""Customers of a campaign with random numbers of their own, drawn before: the same under every policy.
+"""Customers of a campaign whose random numbers are drawn beforehand: the same under every policy.
 
-These common random numbers make the difference of two policies far less noisy than the value of either.
+Such common random numbers make the difference of two policies far less noisy than the value of either.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from services.policy.response.model import DISCOUNTS, RESPONSE_MODEL, Customers,
 from training.policy.simulation.dynamics import SimulationState
 
 CENTS = 100
-"""In a unit of money."""
+"""Cents in a unit of money."""
 
 
 class CustomerSimulator:
@@ -25,10 +25,10 @@ class CustomerSimulator:
         rules: Rules = RULES,
         truth: Customers | None = None,
     ) -> None:
-        """Policies see `customers`; where these are mistaken, outcomes follow `truth`."""
+        """Policies observe `customers`; outcomes follow `truth`, if it is given."""
         rng = np.random.default_rng(seed)
         self.customer_index = np.tile(np.arange(len(customers.bill)), copies)
-        """Number of each in `customers` [n]."""
+        """Index in the given customers [n]."""
         self.n, self.response_model, self.rules = len(self.customer_index), response_model, rules
         self.customers = customers[self.customer_index]
         self._true_customers = self.customers if truth is None else truth[self.customer_index]
@@ -38,7 +38,7 @@ class CustomerSimulator:
         self.offer_costs = np.ceil(np.round(self.customers.bill[:, None] * DISCOUNTS * CENTS, 6)).astype(np.int64)
         """Cost of an accepted offer in cents [n, levels]."""
         self.rng = np.random.default_rng([seed, 1])
-        """For policies that sample."""
+        """Random numbers for policies that sample."""
         self.reset()
 
     def reset(self) -> None:
@@ -48,8 +48,8 @@ class CustomerSimulator:
     def contact(self, rows: np.ndarray, level: np.ndarray, day: int) -> tuple[np.ndarray, np.ndarray]:
         """Contact the customers `rows` [k] with the offer `level` [k].
 
-        Returns who accepts [k], and the incremental value of each contact [k]: money that it is expected to gain over
-        doing nothing, after its cost, averaged over acceptance and churn.
+        Returns whether they accept [k], and the incremental value of each contact [k]: money that it gains over doing
+        nothing, after its cost, in expectation over acceptance and churn.
         """
         customers, contacts = self._true_customers[rows], self.state.contacts[rows]
         value, _ = incremental_value(

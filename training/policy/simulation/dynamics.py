@@ -1,7 +1,7 @@
-"""State of simulated customers, and the two transitions that change it: a contact, and the passing of days.
+"""State of simulated customers, and its two transitions: a contact, and the passing of days.
 
-The only statement of them: the Gymnasium environment (one customer), the vector environment (steps of several days, in
-single precision), the campaign and the simulation through the policy service all call it.
+They are implemented here only: the Gymnasium environment (one customer), the vector environment (steps of several days,
+in single precision), the campaign and the simulation through the policy service all call them.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class SimulationState:
 
     @classmethod
     def start(cls, churn_threshold: np.ndarray) -> Self:
-        """Customers on the first day, whom nobody has contacted yet."""
+        """Customers on the first day, who were never contacted."""
         days_since_contact, offer_days_left, contacts, cumulative_hazard = np.zeros((4, len(churn_threshold)))
         days_since_contact += NEVER_CONTACTED
         return cls(days_since_contact, offer_days_left, contacts, cumulative_hazard, churn_threshold)
@@ -54,7 +54,7 @@ class SimulationState:
     def contact(self, rows: np.ndarray, level: np.ndarray, accepted: np.ndarray, response_model: ResponseModel) -> None:
         """Contact the customers `rows` [k] with the offer `level` [k], which they have `accepted` [k] or not.
 
-        A customer never has two offers: the one that holds longer counts.
+        A customer never has two active offers: the longer one counts.
         """
         offer_days = accepted * np.array(response_model.effect_days)[level]
         self.offer_days_left[rows] = np.maximum(self.offer_days_left[rows], offer_days)

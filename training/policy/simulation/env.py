@@ -1,7 +1,7 @@
 """One customer's campaign as a Gymnasium environment; `vector_env` steps many customers at once.
 
-The customer pays while they stay, contacted or not, so contacting more pays only if it changes what comes later.
-Transitions are in `dynamics`; what a contact changes is in `services.policy.response.model`. A step is a decision and
+The customer pays while they stay, contacted or not, so a contact has value only through what it changes later.
+Transitions are in `dynamics`, the effects of a contact in `services.policy.response.model`. A step is a decision and
 the days until the next one. The end of the campaign truncates the episode, it does not end the customer: values
 bootstrap there.
 """
@@ -25,7 +25,7 @@ ACTIONS = MultiDiscrete([2, len(OFFERS), NUM_DELAYS])
 
 
 class RewardTerms(NamedTuple):
-    """Terms of a step's reward; money, but `fatigue_violation`, the number of contacts that the gate forbids."""
+    """Terms of a step's reward, in money; `fatigue_violation` is the number of contacts that the gate forbids."""
 
     revenue_retained: Any
     offer_cost: Any

@@ -3,8 +3,7 @@
 python -m training.policy.simulation.service [--policy ppo] [--budget-share 0.3]
 
 The service's own handlers, gate, ledger, pacer and SQLite store run on a simulated clock. Each active customer has one
-event a day, at an hour drawn anew. Answers and churn come from `customer_simulator`, and what the service promises is
-checked again from outside by `audit`.
+event a day, at a random hour. Answers and churn come from `customer_simulator`; `audit` checks the rules independently.
 """
 
 import asyncio
@@ -45,31 +44,31 @@ from training.policy.simulation.campaign import HOURS_PER_DAY
 from training.policy.simulation.customer_simulator import CENTS, CustomerSimulator
 
 SEED = 300
-"""Of the customers' random numbers."""
+"""Seed of the customers' random numbers."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OFFER_VALIDITY = timedelta(days=14)
 """Time in which an offer can be accepted."""
 
 
 class ServiceRun(NamedTuple):
-    """A campaign through the service, as seen from outside; money, unless said otherwise."""
+    """Results of a campaign through the service; amounts are money."""
 
     decisions: int
     budget: float
     spend: float
-    """Of accepted offers, by the ledger."""
-    peak_committed: float
+    """Spend on accepted offers, according to the ledger."""
+    peak_used: float
     """Highest sum of reserved and spent money after any batch."""
     violations: Mapping[str, int]
-    """Contacts in a cooldown, while a reported offer held, or over the cap; batches over the budget."""
+    """Numbers by rule: contacts in a cooldown, during an accepted offer, or over the cap; batches over the budget."""
     contacts: Sequence[int]
     """Number of contacts by level."""
     incremental_value: float
-    """Gained over doing nothing: expected value of the contacts made, averaged over acceptance and churn."""
+    """Sum of the expected value of the contacts made over doing nothing, in expectation over acceptance and churn."""
     spend_by_day: Sequence[float]
-    """Spent by the end of each day."""
+    """Cumulative spend at the end of each day."""
     prices: Sequence[float]
-    """Shadow price of the budget by day: the mean of its hours."""
+    """Shadow price of the budget by day, the mean over its hours."""
     seconds: float
     """Wall-clock time in the service's handlers."""
 
@@ -88,7 +87,7 @@ class ServiceRun(NamedTuple):
         contacts = " ".join(f"{count:,}" for count in self.contacts)
         return f"""\
 decisions    {self.decisions:,}, {self.seconds:.0f} s in the service
-spend        {self.spend:,.2f} of {self.budget:,.2f} ({self.utilisation:.2%}); at most {self.peak_committed:,.2f} \
+spend        {self.spend:,.2f} of {self.budget:,.2f} ({self.utilisation:.2%}); at most {self.peak_used:,.2f} \
 reserved and spent
 violations   {violations}
 contacts     {contacts} by level, incremental value {self.incremental_value:,.0f}
@@ -109,7 +108,7 @@ class SimulatedClock:
 
 
 class ServiceSimulation:
-    """The service behind `context` decides about simulated customers, and an audit watches."""
+    """Simulated customers, the policy service that decides about them, and an audit."""
 
     def __init__(
         self, customers: CustomerSimulator, context: PolicyContext, clock: SimulatedClock, budget: float
@@ -163,13 +162,13 @@ class ServiceSimulation:
         self.audit.record_contact(self.open_offers[-1])
 
     async def _end_of_day(self, day: int, answer_days: int) -> None:
-        """Report the answers to offers of `answer_days` ago, and who churns: these answer nothing any more."""
+        """Report the answers to offers of `answer_days` ago, and the customers who churn, who stop answering."""
         due = [offer for offer in self.open_offers if offer.hour // HOURS_PER_DAY <= day - answer_days]
         outcomes = [self._outcome_of(offer) for offer in due]
-        churned, later = set(self.customers.end_of_day().tolist()), self.open_offers[len(due) :]
+        churned, not_due = set(self.customers.end_of_day().tolist()), self.open_offers[len(due) :]
         outcomes += [_outcome(_event_id(day, row), row, "churned") for row in churned]
-        outcomes += [self._outcome_of(offer, churned=True) for offer in later if offer.customer in churned]
-        self.open_offers = [offer for offer in later if offer.customer not in churned]
+        outcomes += [self._outcome_of(offer, churned=True) for offer in not_due if offer.customer in churned]
+        self.open_offers = [offer for offer in not_due if offer.customer not in churned]
         await self._settle(outcomes)
 
     def _outcome_of(self, offer: Offer, churned: bool = False) -> Outcome:
@@ -240,7 +239,7 @@ async def _simulate(
         decisions=simulation.decisions,
         budget=budget,
         spend=(await ledger.balance()).committed / CENTS,
-        peak_committed=audit.peak_committed / CENTS,
+        peak_used=audit.peak_used / CENTS,
         violations=dict(audit.violations),
         contacts=tuple(audit.contacts_by_level),
         incremental_value=simulation.incremental_value,
@@ -256,7 +255,7 @@ def _limits(rules: Rules) -> Limits:
 
 
 def _trained_policy(network: Path) -> Policy:
-    """The policy of a network that training left. Raises `ArtifactError`."""
+    """The policy of a trained network. Raises `ArtifactError`."""
     from training.policy.network import load_network, serving_network  # imports torch, which nothing else here needs
 
     return PPOPolicy(serving_network(load_network(network)))
@@ -265,7 +264,7 @@ def _trained_policy(network: Path) -> Policy:
 def main() -> None:
     settings = Settings()
     parser = ArgumentParser(prog="python -m training.policy.simulation.service", description=__doc__.partition("\n")[0])
-    parser.add_argument("--policy", choices=("ppo", "index", "baseline"), default="ppo")
+    parser.add_argument("--policy", choices=("ppo", "index", "baseline"), default="ppo", help="policy to simulate")
     parser.add_argument(
         "--network",
         type=Path,
@@ -274,7 +273,10 @@ def main() -> None:
     )
     parser.add_argument("--copies", type=int, default=8, help="copies of each of the 1,408 held-out customers")
     parser.add_argument(
-        "--budget-share", type=float, default=0.3, help="budget as a share of what the optimum spends without one"
+        "--budget-share",
+        type=float,
+        default=0.3,
+        help="budget, as a share of what the optimal policy spends without one",
     )
     parser.add_argument("--answer-days", type=int, default=0, help="days until customers answer an offer")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")

@@ -1,7 +1,7 @@
 """Many customers at once: `RetentionEnv` in NumPy and single precision, with the same transitions.
 
-A customer who churned, or whose campaign is over, makes room for a new one. All share the budget: each adds a share to
-it when their campaign begins.
+A customer who churned, or whose campaign is over, is replaced by a new one. All customers share the budget: each adds
+its part when its campaign begins.
 """
 
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class Transition(NamedTuple):
 
 
 class RetentionVectorEnv:
-    """`num_envs` customers, drawn from `customers`; `budget` is money a customer and campaign.
+    """`num_envs` customers, drawn from `customers`; `budget` is money per customer and campaign.
 
     If `survival_weighted`, nobody churns, and later rewards are to be weighted by `Transition.survival`: the same in
     expectation, with less variance. `price` of money, a number or [n], is observed and not charged.
@@ -91,10 +91,11 @@ class RetentionVectorEnv:
         return self.state.eligible(self.rules)
 
     def incremental_value(self, rows: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Value and cost, both money [k], that contacts of `rows` [k] at `level` [k] are expected to have now.
+        """Expected value and expected cost, both money [k], of contacts of `rows` [k] at `level` [k] now.
 
         The sum of the values over an episode is the expected return over doing nothing: the reward shaped by the
-        potential "expected revenue without further contacts" (Ng, Harada and Russell 1999), averaged over luck.
+        potential "expected revenue without further contacts" (Ng, Harada and Russell 1999), in expectation
+        over acceptance and churn.
         """
         hazard, accept = self.hazard[rows].astype(float), self.accept[:, rows].T.astype(float)
         return incremental_value(
@@ -141,9 +142,9 @@ class RetentionVectorEnv:
         fatigue_days_left: np.ndarray,
         hazard: np.ndarray,
     ) -> np.ndarray:
-        """Days of the step for which the customers `rows` [k], who churn in it, pay [k]: also the day they churn on.
+        """Days of the step that the customers `rows` [k], who churn in it, pay for [k]: the day of churn included.
 
-        The other arrays are [n], as the step began; `hazard` is what it added.
+        The other arrays [n] are those at the beginning of the step; `hazard` is what the step added.
         """
         remaining = self.state.churn_threshold[rows] - (self.state.cumulative_hazard[rows] - hazard[rows])
         day = np.arange(1, NUM_DELAYS, dtype=np.float32)[:, None]

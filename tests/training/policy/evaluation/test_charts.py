@@ -37,7 +37,7 @@ def test_spend_is_drawn_beside_the_pacing_plan_of_the_service(figures: list[Figu
         decisions=0,
         budget=10.0,
         spend=9.5,
-        peak_committed=10.0,
+        peak_used=10.0,
         violations={},
         contacts=(),
         incremental_value=0.0,

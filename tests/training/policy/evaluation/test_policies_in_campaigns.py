@@ -49,7 +49,7 @@ def test_no_policy_overspends_or_breaks_a_rule(policy: Policy) -> None:
     result = BENCHMARK.evaluate(policy, 0.1)
 
     for campaign in result.campaigns:
-        assert campaign.peak_committed <= campaign.budget
+        assert campaign.peak_used <= campaign.budget
         assert campaign.spend <= campaign.budget
         assert campaign.violations == 0
     assert result.share_of_bound.mean < 1
@@ -116,7 +116,7 @@ def test_a_clone_of_the_dynamic_program_is_far_above_an_untrained_network_and_ke
         policy = NetworkPolicy(serving_network(network), SpendForecast(serving_network(network), CUSTOMERS))
         result = BENCHMARK.evaluate(policy, 0.3)
         shares[name] = result.share_of_bound.mean
-        assert all(campaign.peak_committed <= campaign.budget for campaign in result.campaigns)
+        assert all(campaign.peak_used <= campaign.budget for campaign in result.campaigns)
 
     assert shares["clone"] > 0.85
     assert shares["clone"] > shares["untrained"] + 0.05

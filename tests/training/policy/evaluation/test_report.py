@@ -147,7 +147,7 @@ def test_the_served_policies_neither_overspend_nor_break_a_rule(figures: dict[st
 
 def test_violations_and_overspend_are_reported_and_miss_their_aims(evaluation: Evaluation) -> None:
     run = evaluation.service_runs[0.3]
-    broken = run._replace(violations={**run.violations, "cooldown": 2}, peak_committed=run.budget + 1.5)
+    broken = run._replace(violations={**run.violations, "cooldown": 2}, peak_used=run.budget + 1.5)
     bad = evaluation._replace(service_runs={0.3: broken})
 
     assert (report.violations(bad), report.overspend(bad)) == (2, 1.5)

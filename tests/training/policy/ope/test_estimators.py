@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.policy.ope.bandit_log import BanditLog, TableError
-from training.policy.ope.estimators import effective_sample_size, estimator_terms, importance_weights
+from training.policy.ope.estimators import doubly_robust, effective_sample_size, importance_weights, ips, snips
 
 LOG = BanditLog(
     contexts=np.zeros((4, 1)),
@@ -17,13 +17,14 @@ TARGET = np.array([[0.5, 0.5], [0.0, 1.0], [0.6, 0.4], [0.8, 0.2]])
 def test_the_terms_of_each_estimator_equal_those_worked_out_by_hand() -> None:
     weights = importance_weights(LOG, TARGET)
     assert weights == pytest.approx([1, 2, 0.75, 1])
-    terms = estimator_terms(LOG, TARGET, weights, expected_rewards=np.tile([1.0, 3.0], (4, 1)))
-    assert terms["ips"] == pytest.approx([1, 8, 0, 2])
+    assert ips(LOG, weights) == pytest.approx([1, 8, 0, 2])
     value = 11 / 4.75
-    assert terms["snips"].mean() == pytest.approx(value)
-    assert terms["snips"][1] == pytest.approx(value + 2 * (4 - value) / 1.1875)
-    assert terms["dr"] == pytest.approx([2 + 0, 3 + 2 * 1, 1.8 - 0.75, 1.4 - 1])
-    assert terms["gain"] == pytest.approx([1, 1, 1.05, -1.6])
+    snips_terms = snips(LOG, weights)
+    assert snips_terms.mean() == pytest.approx(value)
+    assert snips_terms[1] == pytest.approx(value + 2 * (4 - value) / 1.1875)
+    dr = doubly_robust(LOG, TARGET, weights, expected_rewards=np.tile([1.0, 3.0], (4, 1)))
+    assert dr == pytest.approx([2 + 0, 3 + 2 * 1, 1.8 - 0.75, 1.4 - 1])
+    assert dr - LOG.rewards == pytest.approx([1, 1, 1.05, -1.6])
     assert effective_sample_size(weights) == pytest.approx(4.75**2 / 6.5625)
 
 

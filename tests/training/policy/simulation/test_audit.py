@@ -25,7 +25,7 @@ def test_an_offer_counts_as_reserved_until_its_outcome(customers: CustomerSimula
     audit.record_contact(OFFER._replace(level=2, hour=5 + 14 * HOURS_PER_DAY))
     audit.check_budget()
 
-    assert (audit.peak_committed, audit.reserved, audit.spent) == (1500, 1000, 0)
+    assert (audit.peak_used, audit.reserved, audit.spent) == (1500, 1000, 0)
     assert not any(audit.violations.values())
 
 

@@ -65,7 +65,7 @@ def test_budget_and_rules_are_kept_whatever_the_policy_wants(seed: int) -> None:
     assert not (contacted & ~np.array(policy.active)[:-1]).any(), "they had churned"
     for days in contacted.T:
         assert (np.diff(np.flatnonzero(days)) >= RULES.cooldown_days).all()
-    assert result.spend <= result.peak_committed <= budget
+    assert result.spend <= result.peak_used <= budget
     assert campaign.funds == int(budget * 100) - round(result.spend * 100)
     assert result.spend_by_day == sorted(result.spend_by_day)
     assert result.spend_by_day[-1] == result.spend
@@ -95,7 +95,7 @@ def test_the_reservation_of_a_declined_offer_is_free_again_an_hour_later() -> No
     result = campaign.run(FirstDayPolicy(), budget=15.0)  # one offer at a time
 
     assert result.contacts.sum() == result.refused == HOURS_PER_DAY
-    assert (result.spend, result.peak_committed) == (0, 15)
+    assert (result.spend, result.peak_used) == (0, 15)
 
 
 def test_an_offer_reserves_its_worst_case_in_whole_cents() -> None:

@@ -58,7 +58,7 @@ def test_every_policy_keeps_budget_and_rules_through_the_service(policy: Policy,
     run = simulate(policy, customers(), 1, BUDGET, answer_days=answer_days, rules=SHORT)
 
     assert run.violations == dict.fromkeys(AUDITED_RULES, 0)
-    assert run.spend <= run.peak_committed <= BUDGET
+    assert run.spend <= run.peak_used <= BUDGET
     assert sum(run.contacts) > 0
     assert len(run.spend_by_day) == len(run.prices) == DAYS
     assert list(run.spend_by_day) == sorted(run.spend_by_day)
@@ -88,7 +88,7 @@ def test_a_short_budget_is_used_up_unless_late_answers_keep_it_reserved() -> Non
 
     assert at_once.utilisation > 0.9
     assert late.utilisation < at_once.utilisation
-    assert late.peak_committed > 0.8 * 2 * BUDGET
+    assert late.peak_used > 0.8 * 2 * BUDGET
 
 
 def test_the_audit_sees_a_gate_that_allows_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_the_audit_sees_a_ledger_that_lends_more_than_it_holds(monkeypatch: pyte
     run = simulate(MaxOfferPolicy(), customers(), 1, BUDGET, rules=SHORT)
 
     assert run.violations["budget"] > 0
-    assert run.peak_committed > BUDGET
+    assert run.peak_used > BUDGET
 
 
 def test_spend_is_compared_with_the_pacing_plan() -> None:
