@@ -192,6 +192,6 @@ def test_a_policy_below_a_baseline_is_not_written(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(train, "run", lambda kind, args, *_: TrainingRun(kind, args, untrained, poor, 0.0))
 
     assert train.budgets_below_baseline({budget: 2.0 for budget in BUDGETS}, POPULATION) == []
-    with pytest.raises(train.BelowBaselineError, match="10%, 30%, 60% of the money"):
+    with pytest.raises(train.BelowBaselineError, match="higher value at a budget of 10%, 30%, 60%"):
         train.train(TrainArgs(artifacts=tmp_path, seeds=(0,)))
     assert not (tmp_path / "policy").exists()
