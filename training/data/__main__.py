@@ -14,11 +14,12 @@ from training.data.resolve import KaggleKey, resolve
 from training.data.sources import SOURCES, TELCO, SourceError
 
 OUT = Path("data")
+"""Default folder of the prepared sets."""
 KAGGLE_FILE = Path.home() / ".kaggle" / "kaggle.json"
 
 
 def telco_events(mirror: Path | None, raw: Path, events: Path) -> None:
-    """Write the Telco customers to `events`, one event a line; downloads to `raw` what `mirror` lacks.
+    """Write the Telco customers to `events`, one event per line; files that `mirror` lacks are downloaded to `raw`.
 
     Raises `SourceError`.
     """
@@ -36,7 +37,7 @@ def telco_events(mirror: Path | None, raw: Path, events: Path) -> None:
 
 
 def kaggle_key(file: Path) -> KaggleKey | None:
-    """From the settings, or else from Kaggle's own `file`, if it is there. Raises `SourceError`."""
+    """The key from the settings, or else from Kaggle's own `file`, if it exists. Raises `SourceError`."""
     settings = Settings()
     if settings.kaggle_username and settings.kaggle_key:
         return settings.kaggle_username, settings.kaggle_key.get_secret_value()
@@ -69,7 +70,7 @@ def catalogue() -> str:
 
 
 def prepare_all(mirror: Path | None, out: Path) -> None:
-    """A set that fails does not stop the others. Raises `SourceError` with those that failed."""
+    """Prepare all sets, also if one of them fails. Raises `SourceError` with those that failed."""
     failed = []
     for name in SOURCES:
         try:
@@ -88,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="a set to prepare, or all of them; list: show the catalogue; telco-events: write customers as events",
     )
     parser.add_argument("events", type=Path, nargs="?", help="the file that telco-events writes")
-    parser.add_argument("--mirror", type=Path, help="folder with copies of the data sets")
+    parser.add_argument("--mirror", type=Path, help="folder of local copies of the data sets")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the prepared sets")
     args = parser.parse_args(arguments)
     if (args.what == "telco-events") != (args.events is not None):

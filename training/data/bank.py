@@ -1,7 +1,7 @@
-"""Bank Marketing (Moro, Cortez and Rita 2014: 41,188 sales calls of a Portuguese bank), by the names of our facts.
+"""Bank Marketing (Moro, Cortez and Rita 2014: 41,188 sales calls of a Portuguese bank), by the scorer's names.
 
-`duration` is left out: it is known only after the call. The calendar and the economy of the time are kept beside the
-facts: they were known before the call, though no event carries them.
+`duration` is left out: it is known only after the call. The calendar and the state of the economy are kept beside the
+facts: they were known before the call, though no event has them.
 """
 
 from pathlib import Path
@@ -36,9 +36,9 @@ CONTEXT = {
     "euribor3m": "euribor3m",
     "nr.employed": "nr_employed",
 }
-"""Known before the call, but in no event: the calls of the campaign so far, the day, the economy of the time."""
+"""Other columns known before the call, which no event has: calls of the campaign so far, day, state of the economy."""
 UNKNOWN = dict.fromkeys(["job", "marital", "education", "default", "housing", "loan"], "unknown") | {"pdays": "999"}
-"""The value that means not known; of `pdays`, that no earlier campaign reached the customer."""
+"""The value that means unknown, by column; for `pdays`, that no earlier campaign reached the customer."""
 
 SCHEMA = pa.DataFrameSchema(
     {
@@ -75,7 +75,7 @@ def read(file: Path) -> pd.DataFrame:
 def clean(raw: pd.DataFrame) -> Cleaned:
     """All calls, in the order of the file, which is that of time.
 
-    `offer_level` is a stand-in, for no offer was made: 3 where one call was enough, 2 for two, 1 for three, 0 for more.
+    `offer_level` is a proxy, as no offer was made: 3 if one call was enough, 2 for two, 1 for three, 0 for more.
     """
     yes_no = {name: raw[name].str.capitalize() for name in ("default", "housing", "loan")}  # the scorer's spelling
     rows = raw.assign(

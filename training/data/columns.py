@@ -24,18 +24,18 @@ def _text(value: object) -> str:
 
 
 def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
-    """Without outer white space; missing values stay missing."""
+    """The values as texts without outer white space; missing values stay missing."""
     return column.map(_text, na_action="ignore").astype("str")
 
 
 def ids(column: "pd.Series[Any]") -> "pd.Series[str]":
-    """Texts; blank ones are missing."""
+    """The values as ids; blank ones are missing."""
     texts = _texts(column)
     return texts.mask(texts.str.casefold().isin(MISSING_SPELLINGS))
 
 
 def numbers(column: "pd.Series[Any]", fact: str, data: Path) -> "pd.Series[float]":
-    """Raises `SourceError` where values are no numbers, with how many and the first."""
+    """The values as numbers. Raises `SourceError` with the count and the first of those that are none."""
     column = column.mask(_texts(column).str.casefold().isin(MISSING_SPELLINGS))
     values = pd.to_numeric(column, errors="coerce").astype("float64")
     wrong = column.notna() & (values.isna() | (column.dtype.kind in "bmM"))  # pandas converts booleans and dates
@@ -55,10 +55,10 @@ def numbers(column: "pd.Series[Any]", fact: str, data: Path) -> "pd.Series[float
 def categories(
     column: "pd.Series[Any]", fact: str, mapped: dict[str, str], data: Path, unknown: dict[str, Counter[str]]
 ) -> "pd.Series[str]":
-    """In the scorer's spelling, with the values of the user's mapping `mapped` to it.
+    """The values as categories in the scorer's spelling, which `mapped` gives for the user's values.
 
-    Values that are no known category are missing, and counted in `unknown` as the file has them. Raises `SourceError`
-    where no value is known: that is a mistake in the mapping.
+    Values that are no known category become missing, and are counted in `unknown` in the file's spelling. Raises
+    `SourceError` if no value is known, which is a mistake in the mapping.
     """
     known = {name.casefold(): name for name in RISK_FACTS[fact] or ()}
     known |= YES_NO_SPELLINGS if RISK_FACTS[fact] is YES_NO else {}

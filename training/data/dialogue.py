@@ -1,4 +1,4 @@
-"""Conversations in one form: a list of turns, as chat templates take them, and one or more answers."""
+"""Conversations in one format: a list of turns, as chat templates take them, and one or more answers."""
 
 from collections.abc import Mapping
 from typing import Literal, TypedDict
@@ -9,7 +9,7 @@ from training.data.split import SEED
 from training.data.table import Cleaned, RowCondition, drop_rows
 
 MAX_CHARACTERS = 8_000
-"""Of a prompt with its longest answer: about 2,000 tokens of English."""
+"""Limit for a prompt with its longest answer: about 2,000 tokens of English."""
 
 
 class Turn(TypedDict):
@@ -28,10 +28,10 @@ def clean_dialogues(
     max_rows: int | None = None,
     conditions: Mapping[str, RowCondition] | None = None,
 ) -> Cleaned:
-    """Rows with a `prompt` of turns and `answers`, columns of text, without those that no model should be trained on.
+    """The rows, with a `prompt` of turns and `answers`, columns of text, without empty, overlong and repeated ones.
 
-    The set's own `conditions` of dropping a row are applied first. Of more than `max_rows` that many are drawn, by a
-    fixed seed.
+    The set's own `conditions` for dropping a row are applied first. If more than `max_rows` are left, that many are
+    drawn, by a fixed seed.
     """
     texts = list(answers)
     cleaned = drop_rows(

@@ -1,4 +1,4 @@
-"""Downloads of single files: resumed where they broke off, and verified by sha256 before they get their name."""
+"""Downloads of single files, resumed after an interruption and verified by sha256 before they get their name."""
 
 import time
 from hashlib import sha256
@@ -13,16 +13,16 @@ from training.data.sources import Download, MirrorFile, SourceError
 
 MAX_ATTEMPTS = 4
 RETRY_DELAY_SECONDS = 1.0
-"""Before the second attempt; doubled before each further one."""
+"""Delay before the second attempt; doubled before each further one."""
 TIMEOUT = httpx.Timeout(30, connect=10)
 
 
 class _InterruptedError(Exception):
-    """The server or the rest of the body was not available this time; the text says how far the download came."""
+    """The server or the rest of the body was unavailable; the message says how much was received."""
 
 
 def verify_file(path: Path, file: MirrorFile) -> Path:
-    """The path, if its content is that of the catalogue. Raises `SourceError`."""
+    """`path`, if its content has the checksum of the catalogue. Raises `SourceError`."""
     content = path.read_bytes()
     if len(content) < file.bytes:
         raise SourceError(f"{path} is cut short: it has {len(content):,} of {file.bytes:,} bytes. Copy it again.")
@@ -32,9 +32,9 @@ def verify_file(path: Path, file: MirrorFile) -> Path:
 
 
 def fetch_file(download: Download, file: MirrorFile, folder: Path, key: tuple[str, str] | None = None) -> Path:
-    """The file in `folder`; downloaded if it is not there already, with `key` (user, password) for authentication.
+    """The file in `folder`; downloaded if it is missing, with `key` (user, password) for authentication.
 
-    A download that breaks off stays as a `.part` file, from which the next call resumes. Raises `SourceError`.
+    An interrupted download stays as a `.part` file, from which the next call resumes. Raises `SourceError`.
     """
     target = folder / Path(file.path).name
     if target.is_file() and sha256(target.read_bytes()).hexdigest() == file.sha256:
@@ -64,7 +64,7 @@ def _unpack(content: bytes, download: Download) -> bytes:
         for member in download.members:
             with ZipFile(BytesIO(content)) as archive:
                 content = archive.read(member)
-    except Exception as error:  # one flipped bit raises any of eight types, from zlib.error to ValueError
+    except Exception as error:  # a damaged archive raises one of eight types, from zlib.error to ValueError
         raise SourceError(
             f"{download.url}: {type(error).__name__}: {error}; expected an archive with {' > '.join(download.members)}"
         ) from error
@@ -72,7 +72,7 @@ def _unpack(content: bytes, download: Download) -> bytes:
 
 
 def _download(url: str, part: Path, key: tuple[str, str] | None) -> None:
-    """Download the body into `part`, in several attempts if need be. Raises `SourceError`."""
+    """Download the body into `part`, in up to MAX_ATTEMPTS attempts. Raises `SourceError`."""
     headers = {"Accept-Encoding": "identity"}  # a range of compressed bytes would not continue plain ones
     with httpx.Client(follow_redirects=True, timeout=TIMEOUT, headers=headers, auth=key) as client:
         for attempt in range(MAX_ATTEMPTS):
@@ -86,7 +86,7 @@ def _download(url: str, part: Path, key: tuple[str, str] | None) -> None:
 
 
 def _stream(client: httpx.Client, url: str, part: Path) -> None:
-    """Append what `part` lacks of the body; all of it from a server that does not support ranges."""
+    """Append the rest of the body to `part`; a server that does not support ranges sends all of it again."""
     received = part.stat().st_size if part.is_file() else 0
     total = None
     try:
@@ -109,7 +109,7 @@ def _stream(client: httpx.Client, url: str, part: Path) -> None:
 
 
 def _check_status(response: httpx.Response) -> None:
-    """Raises `SourceError` where asking again would not help, and `_InterruptedError` where it may."""
+    """Raises `SourceError` for a status that a retry cannot change, and `_InterruptedError` for one that it may."""
     if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise _InterruptedError(f"the server answered {response.status_code}")
     if not response.is_success:
@@ -117,7 +117,7 @@ def _check_status(response: httpx.Response) -> None:
 
 
 def _check_complete(response: httpx.Response, part: Path, received: int) -> None:
-    """The server has nothing left to send: `part` is complete, or it is of another file and deleted."""
+    """For a server that has no more bytes: `part` is complete, or belongs to another file and is deleted."""
     if response.headers.get("Content-Range") != f"bytes */{received}":
         part.unlink()
         raise _InterruptedError(f"{received:,} bytes were there, which is more than the file has")

@@ -14,12 +14,13 @@ from tqdm import tqdm
 from training.data.sources import HubDataset, SourceError
 
 JSON_CHUNK_BYTES = 1 << 20
-"""Read of a JSON file at a time: little more than `rows_per_file` need."""
+"""Bytes of a JSON file that are read at a time: little more than `rows_per_file` need."""
 TIMEOUT_SECONDS = 5
+"""Timeout of the request that checks whether the hub can be reached."""
 
 
 def check_reachable(dataset: HubDataset) -> None:
-    """Raises `SourceError` at once where the hub cannot be reached; `load_dataset` would try for half a minute."""
+    """Raises `SourceError` at once if the hub cannot be reached; `load_dataset` would try for half a minute."""
     try:
         HfApi().dataset_info(dataset.repo, revision=dataset.revision, timeout=TIMEOUT_SECONDS)
     except Exception as error:  # of two HTTP libraries, and OSError
@@ -28,7 +29,7 @@ def check_reachable(dataset: HubDataset) -> None:
 
 
 def read_rows(dataset: HubDataset, columns: Collection[str], out: Path) -> list[Path]:
-    """Files `.jsonl.gz` below `out`, one for each folder, with `columns`; existing ones of this revision are kept.
+    """Write `columns` to files `.jsonl.gz` below `out`, one for each folder, unless they exist for this revision.
 
     Raises `SourceError`.
     """
@@ -63,6 +64,6 @@ def _rows(dataset: HubDataset, folder: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _first_rows(rows: IterableDataset, rows_per_file: int) -> Iterator[dict[str, Any]]:
-    """The first rows of every file: of all subjects, where the first rows of the set would be of few."""
+    """The first rows of every file, so that all subjects occur; the first rows of the set have few subjects."""
     for index in range(rows.num_shards):
         yield from islice(rows.shard(rows.num_shards, index), rows_per_file)

@@ -29,7 +29,7 @@ def _as_list(value: object) -> object:
 
 
 class ColumnMapping(BaseModel):
-    """The file's content."""
+    """Content of the mapping file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class ColumnMapping(BaseModel):
 
 
 def read_mapping(file: Path) -> ColumnMapping:
-    """Raises `SourceError`, which names what is wrong and suggests what may have been meant."""
+    """Read and check the mapping. Raises `SourceError`, which names the fault and suggests a correction."""
     try:
         mapping = ColumnMapping.model_validate(tomllib.loads(file.read_text("utf-8-sig")))
     except OSError as error:
@@ -61,7 +61,7 @@ def read_mapping(file: Path) -> ColumnMapping:
 
 
 def _check(mapping: ColumnMapping, file: Path) -> None:
-    """Raises `SourceError` where the mapping does not fit the scorer's facts."""
+    """Raises `SourceError` if the mapping does not fit the scorer's facts."""
     for name, content in (("churned", mapping.churned), ("[facts]", mapping.facts)):
         if not content:
             raise SourceError(f"{file.name}: {name} is empty.")
@@ -80,7 +80,7 @@ def _check(mapping: ColumnMapping, file: Path) -> None:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the known name that is closest, or all of them."""
+    """End of an error message: the closest known name, or all known names."""
     names = list(known)
     close = get_close_matches(name, names, n=1)
     return f". Did you mean {close[0]!r}?" if close else f". It may be: {', '.join(map(repr, names)) or 'none'}."

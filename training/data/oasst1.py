@@ -29,7 +29,7 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def clean(raw: pd.DataFrame) -> Cleaned:
-    """One row an answer, with its rank from 0, the best; the prompt is the whole conversation before it."""
+    """A row per answer, with its rank from 0, the best; the prompt is the whole conversation before it."""
     raw = raw.assign(position=range(len(raw)), text=raw["text"].str.strip())
     usable = raw[
         ~raw["deleted"].astype(bool) & raw["review_result"].ne(False) & raw["lang"].eq("en") & raw["text"].ne("")
@@ -57,7 +57,7 @@ def clean(raw: pd.DataFrame) -> Cleaned:
 
 
 def _turns_before(parent: object, messages: dict[object, dict[str, str]]) -> list[Turn] | None:
-    """The conversation down to the message `parent`; None if one of its turns is not in `messages`, by id."""
+    """The conversation up to the message `parent`; None if one of its turns is not in `messages` [by id]."""
     turns: list[Turn] = []
     while isinstance(parent, str):
         if (message := messages.get(parent)) is None:

@@ -1,6 +1,6 @@
-"""Prepares the public data sets for training: resolve the files, validate, clean, split, write, report.
+"""Prepare the public data sets for training: find the files, validate, clean, split, write, report.
 
-Each set has one folder, which is replaced as a whole, and only when its files or this code have changed.
+Each set has a folder, which is replaced as a whole, and only if its files or this code have changed.
 """
 
 import json
@@ -29,7 +29,7 @@ class DatasetRecipe:
     read: Callable[[Path], pd.DataFrame]
     clean: Callable[[pd.DataFrame], Cleaned]
     label: str | None = None
-    """By which a table is split; None for conversations, which are split by their opening."""
+    """Column of labels that stratifies the splits of a table; None for conversations, which are split by opening."""
 
 
 RECIPES = {
@@ -40,14 +40,14 @@ RECIPES = {
     "shp2": DatasetRecipe(preferences.SHP_SCHEMA, preferences.read_shp, preferences.clean_shp),
 }
 CODE = (bank, dialogue, features, oasst1, preferences, split, table, telco)
-"""Modules that determine the rows, besides the files."""
+"""Modules that determine the rows together with the files."""
 
 
 def prepare(name: str, mirror: Path | None, out: Path, kaggle: KaggleKey | None = None) -> Path:
-    """The folder of a set's splits and report; made unless it is there and up to date. Raises `SourceError`.
+    """The folder of a set's splits and report, which is written unless it is up to date. Raises `SourceError`.
 
-    The files are those of the folder `mirror` if it has them, and else from the web: from Kaggle where its user and key
-    are given and the set is there.
+    The files are taken from the folder `mirror` if it has them, or else from the web: from Kaggle if a user and key are
+    given and Kaggle has the set.
     """
     source, recipe, folder = SOURCES[name], RECIPES[name], out / name
     files = resolve(source, recipe.schema.columns, mirror, out / "raw", kaggle)
@@ -105,7 +105,7 @@ def _file(name: str, folder: Path, split: str) -> Path:
 
 
 def _made_of(name: str, folder: Path) -> str | None:
-    """The hash of what the folder was made of; None where a split or a readable report is missing."""
+    """The hash of the files and code that the folder was made of; None if a split or a readable report is missing."""
     if not all(_file(name, folder, name_of_split).is_file() for name_of_split in split.SPLITS):
         return None
     try:

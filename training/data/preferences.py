@@ -1,4 +1,4 @@
-"""Pairs of answers of which people preferred one: HH-RLHF and SHP-2."""
+"""Human preferences between two answers: HH-RLHF and SHP-2."""
 
 import re
 from pathlib import Path
@@ -11,10 +11,11 @@ from training.data.dialogue import Turn, clean_dialogues
 from training.data.table import Cleaned, RowCondition, json_column, read_json_lines
 
 HH_MAX_PAIRS, SHP_MAX_PAIRS = 40_000, 60_000
+"""Largest number of pairs that are kept of each set."""
 MIN_SCORE_RATIO = 2.0
-"""Of the votes of the preferred comment to those of the other one; below it the preference may be chance."""
+"""Smallest ratio of the votes of the preferred comment to those of the other; below it the preference may be chance."""
 MAX_PAIRS_PER_POST = 5
-"""Of SHP-2: the many pairs of one post share their texts, which a model would memorise (its authors' advice)."""
+"""Largest number of pairs of a post of SHP-2: they share texts, which a model would memorise (its authors' advice)."""
 
 HH_SCHEMA = pa.DataFrameSchema({"chosen": json_column(str), "rejected": json_column(str)}, strict=True)
 SHP_SCHEMA = pa.DataFrameSchema(
@@ -39,12 +40,12 @@ EQUAL_ANSWERS: dict[str, RowCondition] = {
 
 
 def read_hh(file: Path) -> pd.DataFrame:
-    """The rows, with the part of the set they are from, which is the file's name, as their `source`."""
+    """The rows; their `source` is the part of the set, taken from the file's name."""
     return read_json_lines(file, HH_SCHEMA).assign(source=f"hh-rlhf/{file.name.partition('.')[0]}")
 
 
 def clean_hh(raw: pd.DataFrame) -> Cleaned:
-    """Conversations with two answers."""
+    """Conversations with a chosen and a rejected answer."""
     chosen, rejected = raw["chosen"].map(_turns), raw["rejected"].map(_turns)
     rows = raw.assign(
         position=range(len(raw)),
@@ -64,7 +65,7 @@ def clean_hh(raw: pd.DataFrame) -> Cleaned:
 
 
 def _turns(text: str) -> list[Turn]:
-    """The turns of a conversation; empty where human and assistant do not alternate, or the human is last."""
+    """The turns of a conversation; empty if human and assistant do not alternate, or the human is last."""
     before, *pieces = SPEAKER.split(text)
     speakers, contents = pieces[::2], pieces[1::2]
     if before.strip() or not speakers or speakers != ["Human", "Assistant"] * (len(speakers) // 2):
@@ -78,7 +79,7 @@ def read_shp(file: Path) -> pd.DataFrame:
 
 
 def clean_shp(raw: pd.DataFrame) -> Cleaned:
-    """Posts with two comments."""
+    """Posts with a chosen and a rejected comment."""
     first, second = raw["human_ref_A"].str.strip(), raw["human_ref_B"].str.strip()
     first_is_better = raw["labels"].eq(1)
     rows = raw.assign(

@@ -1,4 +1,4 @@
-"""The report on a prepared data set, as JSON for machines and as Markdown for people."""
+"""The report on a prepared data set, as JSON for programs and as Markdown for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,33 +6,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Report:
-    """Its fields are the keys of report.json."""
+    """The report; its fields are the keys of report.json."""
 
     name: str
     origin: str
     licence: str
     taken_from: str
     part: str
-    """Which part of the set was read; empty for all of it."""
+    """Description of the part of the set that was read; empty if all of it was."""
     files: Mapping[str, str]
     """sha256 by name."""
     read: int
-    """Number of rows."""
+    """Number of rows that were read."""
     dropped: Mapping[str, int]
-    """Number of rows by reason."""
+    """Number of dropped rows, by reason."""
     noted: Mapping[str, int]
-    """Number of rows by what was noticed about them."""
+    """Number of rows, by a property that is worth a note."""
     missing: Mapping[str, int]
     """Number of missing values in the rows of the splits, by column."""
     splits: Mapping[str, int]
-    """Number of rows."""
+    """Number of rows, by split."""
     shares: Mapping[str, float]
-    """Of positive labels, by split; empty where there is no label."""
+    """Share of positive labels, by split; empty if there is no label."""
     made_of: str
-    """A hash of the files, the code and its constants: the set is prepared again when it changes."""
+    """Hash of the files and the code: the set is prepared again when it changes."""
 
     def markdown(self) -> str:
-        """What was read, what was dropped and why, and what each split holds."""
+        """The report as Markdown: rows read, rows dropped by reason, and rows of each split."""
         part = f"\n**A part of the set:** {self.part}.\n" if self.part else ""
         splits = {name: f"{rows:,}" for name, rows in self.splits.items()}
         splits |= {name: f"{splits[name]}, {share:.2%} of them positive" for name, share in self.shares.items()}

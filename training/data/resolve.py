@@ -1,4 +1,4 @@
-"""Finds the files of a data set: in the mirror folder, else on the web; each is verified."""
+"""Find the files of a data set: in the mirror folder, or else on the web. Each is verified."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,17 +17,20 @@ class SourceFiles:
 
     paths: tuple[Path, ...]
     taken_from: str
-    """Where they came from, in words."""
+    """Description of their origin."""
     rows: int | None
-    """How many rows they hold; None where that is not known beforehand."""
+    """Number of rows in them; None if it is not known beforehand."""
     part: str = ""
-    """Which part of the set they are; empty for all of it."""
+    """Description of the part of the set in them; empty if they hold all of it."""
 
 
 def resolve(
     source: Source, columns: Collection[str], mirror: Path | None, raw: Path, kaggle: KaggleKey | None
 ) -> SourceFiles:
-    """Downloads go to the folder `raw`; of a set on the Hugging Face hub only `columns`. Raises `SourceError`."""
+    """Find or download the files. Downloads go to the folder `raw`; `columns` are read from the Hugging Face hub.
+
+    Raises `SourceError`.
+    """
     missing = [file.path for file in source.mirror_files if mirror and not (mirror / file.path).is_file()]
     if mirror and source.mirror_files and not missing:
         paths = tuple(fetch.verify_file(mirror / file.path, file) for file in source.mirror_files)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class SourceError(Exception):
-    """Data are missing or not what was expected; the text says which, where and what to do."""
+    """Data are missing or wrong; the message says which, where and what to do."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class MirrorFile:
     """A file of the mirror folder."""
 
     path: str
-    """Relative to the folder."""
+    """Path relative to the folder."""
     sha256: str
     bytes: int
     rows: int
-    """Without the header."""
+    """Number of rows without the header."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Download:
 
     url: str
     members: tuple[str, ...] = ()
-    """The path inside an archive, and inside of further archives in it; empty if the file is not packed."""
+    """Path inside the archive, then inside the archive that it names, and so on; empty if the file is no archive."""
     crlf: bool = False
-    """Its lines end in CR LF, and are converted to the LF of the file with the checksum."""
+    """Lines end in CR LF, which are converted to LF before the checksum is compared."""
 
 
 @dataclass(frozen=True)
@@ -43,35 +43,35 @@ class HubDataset:
     folders: tuple[str | None, ...] = (None,)
     """Folders to read; None is the top one."""
     rows_per_file: int | None = None
-    """Rows to read of each of the set's files, where all would be gigabytes; None for all."""
+    """Number of rows to read of each file, as all would be gigabytes; None for all rows."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One data set."""
+    """A public data set."""
 
     name: str
     origin: str
     licence: str
     rows: int
-    """Of the whole set."""
+    """Number of rows of the whole set."""
     mirror_files: tuple[MirrorFile, ...] = ()
-    """Empty where the mirror folder has none."""
+    """Files in the mirror folder; empty if the set cannot be there."""
     part: str = ""
-    """Which part of the set the mirror files hold; empty for all of it."""
+    """Description of the part of the set in the mirror files; empty if they hold all of it."""
     download: Download | None = None
     kaggle: Download | None = None
-    """Used instead of `download` where there is a Kaggle key."""
+    """Used instead of `download` if there is a Kaggle key."""
     hub: HubDataset | None = None
 
     @property
     def path(self) -> str:
-        """In the mirror folder, of a set with a single file."""
+        """Path in the mirror folder, of a set with a single file."""
         return self.mirror_files[0].path
 
     @property
     def sha256(self) -> str:
-        """Of a set with a single file."""
+        """sha256 of the file, of a set with a single file."""
         return self.mirror_files[0].sha256
 
 

@@ -1,4 +1,4 @@
-"""From a file to a validated table. What a column may hold is stated by its set's pandera schema."""
+"""Read files into validated tables. The pandera schema of a set states the values that a column may have."""
 
 import gzip
 import json
@@ -14,14 +14,14 @@ import pandera.pandas as pa
 from training.data.sources import SourceError
 
 COLUMN_FAILURES = {"column_in_dataframe": "is missing", "column_in_schema": "is not expected"}
-"""Failures of whole columns by pandera's name; reported before those of values."""
+"""Texts for failures of whole columns, by pandera's name; they are reported before failures of values."""
 EXPECTATIONS = {
     "not_nullable": "a value",
     "field_uniqueness": "no value twice",
     "dtype('int64')": "a whole number",
     "dtype('float64')": "a number",
 }
-"""Pandera's other failures, as what was expected; a failed check is reported in the check's own words."""
+"""What a column should hold, by pandera's name of other failures; a check that fails has its own text."""
 
 RowCondition = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
@@ -32,15 +32,15 @@ class Cleaned:
 
     rows: pd.DataFrame
     dropped: dict[str, int]
-    """Number of rows by reason."""
+    """Number of dropped rows, by reason."""
     noted: dict[str, int] = field(default_factory=dict)
-    """Number of rows by what else was noticed about them."""
+    """Number of rows, by a property that is worth a note."""
 
 
 def read_csv(file: Path, schema: pa.DataFrameSchema, delimiter: str, missing: dict[str, str]) -> pd.DataFrame:
     """The rows of a CSV file, validated. `missing` is the text that stands for a missing value, by column.
 
-    Every cell is read as text, so that the schema alone decides what is a number. Raises `SourceError`.
+    Every cell is read as text, so that only the schema decides which values are numbers. Raises `SourceError`.
     """
     try:
         frame = pd.read_csv(file, sep=delimiter, dtype="str", keep_default_na=False, na_values=missing)
@@ -68,12 +68,12 @@ def category_column(*values: str, nullable: bool = False) -> pa.Column:
 
 
 def number_column(low: float, high: float, dtype: str = "int64", nullable: bool = False) -> pa.Column:
-    """Bounds included."""
+    """A column of numbers from `low` to `high`, bounds included."""
     return pa.Column(dtype, pa.Check.in_range(low, high, error=f"{low:,} to {high:,}"), nullable=nullable)
 
 
 def json_column(*types: type, check: pa.Check | None = None, nullable: bool = False, unique: bool = False) -> pa.Column:
-    """Values whose type is exactly one of `types`: a bool is no int."""
+    """A column of values whose type is exactly one of `types`: a bool is no int."""
     names = " or ".join(type_.__name__ for type_ in types)
     has_type = pa.Check(lambda value: type(value) in types, element_wise=True, error=names)
     return pa.Column("object", [has_type, check] if check else has_type, nullable=nullable, unique=unique)
@@ -89,10 +89,10 @@ def validate_frame(frame: pd.DataFrame, schema: pa.DataFrameSchema, name: str, f
 
 
 def _first_failure(failures: list[dict[Any, Any]], first_line: int) -> str:
-    of_columns = [failure for check in COLUMN_FAILURES for failure in failures if failure["check"] == check]
-    failure = (of_columns or failures)[0]
+    column_failures = [failure for check in COLUMN_FAILURES for failure in failures if failure["check"] == check]
+    failure = (column_failures or failures)[0]
     column, check, value = failure["column"], failure["check"].removeprefix("coerce_"), failure["failure_case"]
-    if of_columns:
+    if column_failures:
         return f"column {value!r} {COLUMN_FAILURES[check]}"
     line, holds = int(failure["index"]) + first_line, "nothing" if pd.isna(value) else repr(value)
     return f"column {column!r} should hold {EXPECTATIONS.get(check, check)}; line {line} holds {holds}"

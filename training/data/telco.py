@@ -1,4 +1,4 @@
-"""Telco Customer Churn (IBM's sample: 7,043 customers of one fictional company), by the names of our facts."""
+"""Telco Customer Churn (IBM's sample: 7,043 customers of one fictional company), by the scorer's names."""
 
 from pathlib import Path
 
@@ -79,6 +79,6 @@ def customers(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def clean(raw: pd.DataFrame) -> Cleaned:
-    """Without new customers, who have paid nothing yet: TotalCharges is blank, tenure 0, and none could churn."""
+    """Customers with their label, without new ones (tenure 0, TotalCharges blank), none of whom could have churned."""
     rows = customers(raw).assign(churned=raw["Churn"].eq("Yes"))
     return drop_rows(rows, {"TotalCharges is blank (tenure 0)": lambda rows: rows["total_charges"].isna()})

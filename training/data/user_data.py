@@ -1,4 +1,4 @@
-"""A user's own customers, from a CSV or Parquet file with the user's columns, in the form of Telco's customers."""
+"""A user's own customers, from a CSV or Parquet file with the user's columns, in the same format as Telco's."""
 
 import gzip
 import zlib
@@ -21,8 +21,9 @@ from training.data.sources import SourceError
 from training.data.table import RowCondition, drop_rows
 
 MIN_CUSTOMERS, MIN_PER_CLASS = 500, 50
-"""Enough for five folds with a calibrator in each, which need customers of both classes."""
+"""Smallest numbers for five folds with a calibrator in each, which need customers of both classes."""
 MAX_EXAMPLES = 3
+"""Largest number of unknown values of a fact that are shown."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,21 @@ class UserData:
     rows: pd.DataFrame
     """`position`, `customer_id`, each of `features.RISK_FACTS`, and `churned`."""
     missing: tuple[str, ...]
-    """Facts that no column is mapped to: not known of anyone."""
+    """Facts that no column is mapped to, so that no customer has them."""
     ignored: tuple[str, ...]
     """Columns of the file that are not used."""
     unknown: dict[str, int]
-    """Number of values that are no category of the scorer, by fact: they are missing."""
+    """Number of values that are no category of the scorer, by fact; they count as missing."""
     examples: dict[str, tuple[str, ...]]
-    """The most frequent of these values, quoted, by fact: to show to the user, not for the model card."""
+    """The most frequent of these values, quoted, by fact: shown to the user, but not in the model card."""
     dropped: dict[str, int]
     """Number of rows left out, by reason."""
     sha256: str
-    """Of the file."""
+    """sha256 of the file."""
 
 
 def read_user_data(data: Path, mapping_file: Path) -> UserData:
-    """Raises `SourceError` where the file cannot be read, lacks a column, has no valid label or too few rows."""
+    """Read and check the customers. Raises `SourceError` if the file lacks a column, a valid label or enough rows."""
     mapping, raw = read_mapping(mapping_file), _read_table(data)
     for column in mapping.columns:
         if column not in raw.columns:
@@ -68,7 +69,7 @@ def read_user_data(data: Path, mapping_file: Path) -> UserData:
 
 
 def _convert(raw: pd.DataFrame, mapping: ColumnMapping, data: Path, unknown: dict[str, Counter[str]]) -> pd.DataFrame:
-    """All rows in the scorer's numbers and categories; values of no known category are counted in `unknown`."""
+    """All rows as numbers and categories of the scorer; values of no known category are counted in `unknown`."""
     rows = pd.DataFrame({"position": range(len(raw))})
     rows["customer_id"] = columns.ids(raw[mapping.id]) if mapping.id else rows["position"].astype("str")
     for fact, encoding in RISK_FACTS.items():
@@ -84,7 +85,7 @@ def _convert(raw: pd.DataFrame, mapping: ColumnMapping, data: Path, unknown: dic
 
 
 def _conditions(mapping: ColumnMapping) -> dict[str, RowCondition]:
-    """When a row is dropped, by reason."""
+    """Conditions for dropping a row, by reason."""
     numbers = [fact for fact, encoding in RISK_FACTS.items() if encoding is None]
     return {
         f"{mapping.label!r} says nothing": lambda rows: rows["churned"].isna(),
@@ -120,7 +121,7 @@ def _read_table(data: Path) -> pd.DataFrame:
 
 
 def _out_of_range(fact: str) -> RowCondition:
-    """Whether the fact has a number that no event could carry."""
+    """A condition: the fact has a number that an event could not have."""
     annotation: Any = CustomerFacts.model_fields[fact].annotation
     field = TypeAdapter(annotation)
 
@@ -134,7 +135,7 @@ def _out_of_range(fact: str) -> RowCondition:
 
 
 def _check_size(churned: "pd.Series[bool]", dropped: dict[str, int], data: Path) -> None:
-    """Raises `SourceError` where there are too few customers to train on."""
+    """Raises `SourceError` if there are too few customers to train on."""
     positives, size = int(churned.sum()), len(churned)
     if size < MIN_CUSTOMERS or min(positives, size - positives) < MIN_PER_CLASS:
         reasons = ", ".join(f"{count:,} because {reason}" for reason, count in dropped.items())
