@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from training.statistics import Estimate
+
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+
 CSS = """
 :root { color-scheme: light; --ink: #1b1f24; --paper: #fff; }
 @media screen and (prefers-color-scheme: dark) { :root { color-scheme: dark; --ink: #e6e8ea; --paper: #15181c; } }
@@ -69,6 +73,12 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) ->
         f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table>\n'
         f"<caption>{escape(caption)}</caption>\n<thead><tr>{header_cells}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
     )
+
+
+def format_estimate(estimate: Estimate, number_format: str) -> str:
+    """The estimate with its interval, if it has one, on one line of a table."""
+    mean, low, high = (format(number, number_format) for number in estimate)
+    return mean if low == high else f"{mean} ({low}{NO_BREAK_SPACE}to{NO_BREAK_SPACE}{high})"
 
 
 def collapsible(summary: str, content: str) -> str:

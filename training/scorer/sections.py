@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from training.report.page import bullet_list, collapsible, figures, heading, paragraph, table
+from training.report.page import bullet_list, collapsible, figures, format_estimate, heading, paragraph, table
 from training.scorer import charts
 from training.scorer.charts import SERIES
 from training.scorer.curves import block_means, reliability
@@ -12,8 +12,7 @@ from training.scorer.logistic_recalibration import BLOCK_SIZE, WINDOW_SIZE
 from training.scorer.metrics import BINS
 from training.scorer.targets import Target
 
-NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
-"""Keeps an interval on one line."""
+NUMBER_FORMAT = ".4f"
 TITLES = {
     "risk": "Risk: has the customer left?",
     "accept": "Acceptance, from all that was known before the call",
@@ -52,10 +51,7 @@ METRIC_TITLES = {"auc": "AUC", "ece": "ECE", "fold_ece": "ECE within a fold", "f
 
 def format_metric(metrics: Metrics, name: str) -> str:
     """The metric with its interval, if it has one; empty where it was not measured."""
-    if name not in metrics:
-        return ""
-    mean, low, high = metrics[name]
-    return f"{mean:.4f}" + (f" ({low:.4f}{NO_BREAK_SPACE}to{NO_BREAK_SPACE}{high:.4f})" if low < high else "")
+    return format_estimate(metrics[name], NUMBER_FORMAT) if name in metrics else ""
 
 
 def model_section(validation: CrossValidation, run: EvaluationRun, metrics: Metrics) -> str:
@@ -80,7 +76,7 @@ def reliability_table(validation: CrossValidation) -> str:
             f"{reliability_bin.number / BINS:.2f} to {(reliability_bin.number + 1) / BINS:.2f}",
             f"{reliability_bin.customers:,}",
             f"{reliability_bin.predicted:.4f}",
-            format_metric({"observed": reliability_bin.observed}, "observed"),
+            format_estimate(reliability_bin.observed, NUMBER_FORMAT),
         ]
         for reliability_bin in reliability(validation.probabilities["whole"][0], validation.target.labels)
     ]

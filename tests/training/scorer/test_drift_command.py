@@ -2,6 +2,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
@@ -22,6 +23,9 @@ from shared.artifacts import ARTIFACTS, read_manifest, write_manifest
 from shared.messages import OFFERS, CustomerFacts
 from tests.training.scorer.builders import DAY, START, decision, outcome, written
 from training.scorer import drift
+
+Command = Callable[..., tuple[int, str]]
+"""From arguments to the exit code and the output."""
 
 
 def test_a_model_relies_on_facts_by_the_gain_of_all_their_features() -> None:
@@ -74,21 +78,26 @@ def log(folder: Path, artifact: Path, customers: list[CustomerFacts], unread: in
     return written(folder / "log", {"message": COUNTS_MESSAGE, "version": model.version, **monitor.take_counts()})
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["drift", *map(str, arguments)])
-    return drift.main()
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], artifact: Path) -> Command:
+    """Runs the command on the artifact."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["drift", *map(str, arguments), "--artifact", str(artifact)])
+        return drift.main(), capsys.readouterr().out
+
+    return run
 
 
 def test_counts_alone_leave_the_verdict_unknown(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Command,
 ) -> None:
-    file = log(tmp_path, artifact, customers)
-    assert run(monkeypatch, "--seen", file, "--artifact", artifact) == 2
-    output = capsys.readouterr().out
+    exit_code, output = run("--seen", log(tmp_path, artifact, customers))
+
+    assert exit_code == 2
     assert output.startswith("2,000 customers scored by version ")
     assert "contract              0.000      0.0%        0.0%         3" in output
     assert "never sent: monthly_charges, total_charges" in output
@@ -99,12 +108,12 @@ def test_customers_unlike_those_of_training_call_for_retraining(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Command,
 ) -> None:
     new = [customer for customer in customers if (customer.tenure or 0) < 12]
-    assert run(monkeypatch, "--seen", log(tmp_path, artifact, new), "--artifact", artifact) == 1
-    output = capsys.readouterr().out
+    exit_code, output = run("--seen", log(tmp_path, artifact, new))
+
+    assert exit_code == 1
     assert "risk: retrain" in output
     assert "facts that the model relies on have shifted: tenure" in output
     assert "accept: unknown" in output
@@ -114,12 +123,12 @@ def test_a_fact_that_is_no_longer_sent_calls_for_a_check_of_the_events(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Command,
 ) -> None:
     broken = [CustomerFacts(contract=customer.contract) for customer in customers[20:]]
-    assert run(monkeypatch, "--seen", log(tmp_path, artifact, customers[:20] + broken), "--artifact", artifact) == 1
-    output = capsys.readouterr().out
+    exit_code, output = run("--seen", log(tmp_path, artifact, customers[:20] + broken))
+
+    assert exit_code == 1
     reason = "tenure is missing of 99.0% of customers, in training of 0.0%: has a publisher stopped sending it?"
     assert f"risk: check\n  {reason}" in output
     assert re.search(r"^tenure .* 99.0%        0.0%         0  missing$", output, re.MULTILINE)
@@ -131,15 +140,15 @@ def test_a_fact_never_sent_calls_for_nothing_and_one_never_readable_for_a_check(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Command,
     unread: int,
     action: str,
     code: int,
 ) -> None:
     seen = log(tmp_path, artifact, [CustomerFacts(tenure=customer.tenure) for customer in customers], unread)
-    assert run(monkeypatch, "--seen", seen, "--artifact", artifact) == code
-    output = capsys.readouterr().out
+    exit_code, output = run("--seen", seen)
+
+    assert exit_code == code
     assert f"risk: {action}" in output
     assert ("facts that the model relies on were never sent: contract" in output) == (not unread)
     assert ("never sent: monthly_charges, total_charges, contract" in output) == (not unread)
@@ -150,8 +159,7 @@ def test_with_outcomes_the_verdict_is_about_calibration_and_ranking(
     artifact: Path,
     customers: list[CustomerFacts],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Command,
     times: int,
     action: str,
     code: int,
@@ -169,31 +177,28 @@ def test_with_outcomes_the_verdict_is_about_calibration_and_ranking(
                 outcomes.append(outcome(made.event_id, "declined", START + 60 * DAY).model_dump_json())
     seen = log(tmp_path, artifact, customers)
     files = written(tmp_path / "d", *decisions), written(tmp_path / "o", *outcomes, "{")
-    arguments = ["--seen", seen, "--artifact", artifact, "--decisions", files[0], "--outcomes", files[1]]
-    assert run(monkeypatch, *arguments, "--json", tmp_path / "out.json") == code
-    output, report = capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
+    arguments = ["--seen", seen, "--decisions", files[0], "--outcomes", files[1], "--json", tmp_path / "out.json"]
+    exit_code, output = run(*arguments)
+
+    assert exit_code == code
+    report = json.loads((tmp_path / "out.json").read_text())
     assert f"left out: 1, o: not readable, first in line {len(outcomes) + 1}" in output
     assert [report["verdicts"][model]["word"] for model in ("risk", "accept")] == [action, "fine"]
+    assert report["verdicts"]["risk"]["periods"][0].keys() == {"outcomes", "predicted", "observed", "off"}
     assert sum(period["outcomes"] for period in report["verdicts"]["risk"]["periods"]) == 3000
     assert report["shifts"]["tenure"]["psi"] == 0
 
 
-def test_a_missing_file_is_named(
-    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_file_is_named(run: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        run(monkeypatch, "--seen", tmp_path / "nowhere.jsonl", "--artifact", artifact)
+        run("--seen", tmp_path / "nowhere.jsonl")
     assert "nowhere.jsonl" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_named(
-    artifact: Path,
-    customers: list[CustomerFacts],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    artifact: Path, customers: list[CustomerFacts], tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen, out = log(tmp_path, artifact, customers), tmp_path / "nowhere" / "out.json"
     with pytest.raises(SystemExit, match="2"):
-        run(monkeypatch, "--seen", seen, "--artifact", artifact, "--json", out)
+        run("--seen", seen, "--json", out)
     assert "out.json" in capsys.readouterr().err

@@ -11,11 +11,10 @@ from training.policy.evaluation.assess import FIXED_PRICE_INDEX, REPORT_BUDGET, 
 from training.policy.evaluation.benchmark import BUDGETS
 from training.policy.evaluation.explain import target_groups
 from training.policy.evaluation.sensitivity import SensitivityResult
-from training.report.page import bullet_list, figures, heading, paragraph, table
+from training.report.page import bullet_list, figures, format_estimate, heading, paragraph, table
 from training.statistics import Estimate
 
-NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
-"""Keeps an interval on one line."""
+NUMBER_FORMAT = ",.3f"
 NOT_MEASURED = "not measured (run make compare-policy)"
 METRIC_TITLES = {
     "utilisation": "budget utilisation",
@@ -62,19 +61,11 @@ class Measurements(NamedTuple):
     """rivals.json: other PPO implementations; empty if they were not run."""
 
 
-def format_estimate(estimate: Estimate | None) -> str:
-    """The estimate with its interval; empty if it was not measured."""
-    if estimate is None:
-        return ""
-    mean, low, high = (f"{number:,.3f}" for number in estimate)
-    return mean if low == high else f"{mean} ({low}{NO_BREAK_SPACE}to{NO_BREAK_SPACE}{high})"
-
-
 def format_metric(metrics: Mapping[str, Estimate], name: str) -> str:
-    """The metric with its interval; counts have none."""
+    """The metric with its interval; counts have none. Empty if it was not measured."""
     if name.startswith(("contacts", "refused", "violations")):
         return f"{metrics[name].mean:,.0f}"
-    return format_estimate(metrics.get(name))
+    return format_estimate(metrics[name], NUMBER_FORMAT) if name in metrics else ""
 
 
 def baselines_section(evaluation: Evaluation) -> str:
@@ -84,12 +75,12 @@ def baselines_section(evaluation: Evaluation) -> str:
         for policy in policies
     }
     rows = [
-        [policy, *(format_estimate(shares[policy][str(budget)]) for budget in evaluation.metrics)]
+        [policy, *(format_estimate(shares[policy][str(budget)], NUMBER_FORMAT) for budget in evaluation.metrics)]
         for policy in policies
     ]
     leads = [
         f"At a budget of {budget:.0%}: {policy} less the best baseline, {evaluation.best_baselines[budget]}: "
-        f"{format_estimate(difference)} of the bound."
+        f"{format_estimate(difference, NUMBER_FORMAT)} of the bound."
         for budget, differences in evaluation.differences.items()
         for policy, difference in differences.items()
     ]
@@ -257,7 +248,7 @@ def sensitivity_section(results: Sequence[SensitivityResult]) -> str:
             f"{result.mean_discount:.1%}",
             f"{result.price:.2f}",
             f"{result.agreement:.1%}",
-            format_estimate(result.share_of_bound),
+            format_estimate(result.share_of_bound, NUMBER_FORMAT),
         ]
         for result in results
     ]
