@@ -19,11 +19,11 @@ def add_options(parser: ArgumentParser, args_class: type, with_defaults: bool = 
     docstrings = field_docstrings(args_class)
     for field in fields(args_class):
         default = field.default if field.default is not MISSING else None
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+        default_text = " ".join(map(str, default)) if isinstance(default, tuple) else default
         parser.add_argument(
             option_name(field.name),
             default=default if with_defaults else SUPPRESS,
-            help=f"{docstrings.get(field.name, '')} (default: {shown})".strip().replace("%", "%%"),
+            help=f"{docstrings.get(field.name, '')} (default: {default_text})".strip().replace("%", "%%"),
             **_option_type(field.type),
         )
 

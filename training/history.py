@@ -124,9 +124,9 @@ class History:
         """Whether the log covers the time until `end`."""
         return end <= self._end
 
-    def first_churn(self, customer_id: str, since: datetime) -> datetime | None:
-        """Time of the customer's first reported churn at `since` or later; None if there was none."""
-        return min((at for at in self._churned.get(customer_id, ()) if at >= since), default=None)
+    def first_churn(self, customer_id: str, start: datetime) -> datetime | None:
+        """Time of the customer's first reported churn at `start` or later; None if there was none."""
+        return min((at for at in self._churned.get(customer_id, ()) if at >= start), default=None)
 
     def period(self, decisions: Sequence[Decision], duration: timedelta) -> Period:
         """Results in `duration` from the first of one customer's `decisions`, which are in order of time."""

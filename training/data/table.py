@@ -94,15 +94,15 @@ def _first_failure(failures: list[dict[Any, Any]], first_line: int) -> str:
     column, check, value = failure["column"], failure["check"].removeprefix("coerce_"), failure["failure_case"]
     if column_failures:
         return f"column {value!r} {COLUMN_FAILURES[check]}"
-    line, holds = int(failure["index"]) + first_line, "nothing" if pd.isna(value) else repr(value)
-    return f"column {column!r} should hold {EXPECTATIONS.get(check, check)}; line {line} holds {holds}"
+    line, actual = int(failure["index"]) + first_line, "nothing" if pd.isna(value) else repr(value)
+    return f"column {column!r} should hold {EXPECTATIONS.get(check, check)}; line {line} holds {actual}"
 
 
 def drop_rows(rows: pd.DataFrame, conditions: Mapping[str, RowCondition]) -> Cleaned:
     """Drop the rows that meet a condition, one condition after the other, counted by the condition's name."""
     dropped = {}
     for reason, condition in conditions.items():
-        meets = condition(rows).astype(bool)
-        dropped[reason] = int(meets.sum())
-        rows = rows[~meets]
+        is_dropped = condition(rows).astype(bool)
+        dropped[reason] = int(is_dropped.sum())
+        rows = rows[~is_dropped]
     return Cleaned(rows.reset_index(drop=True), {reason: count for reason, count in dropped.items() if count})

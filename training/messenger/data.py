@@ -71,7 +71,7 @@ def rubric_preferences(briefs: Sequence[Brief], completions: Sequence[Sequence[s
     `completions` [k, briefs] are k texts for each brief; its k (k − 1) / 2 pairs are adjacent.
     """
     triples = [
-        (brief, *two) for brief, *texts in zip(briefs, *completions, strict=True) for two in combinations(texts, 2)
+        (brief, *pair) for brief, *texts in zip(briefs, *completions, strict=True) for pair in combinations(texts, 2)
     ]
     probabilities = rubric.preference_probabilities(*zip(*triples, strict=True))
     labels = rubric.sample_labels(probabilities, np.random.default_rng(seed))

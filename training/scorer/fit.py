@@ -97,27 +97,27 @@ def out_of_fold(target: Target, folds: Folds, predictor: FoldPredictor, progress
     With `progress`, the title of a progress bar, the folds run in parallel.
     """
     all_rows = np.arange(len(target.labels))
-    work = [(repeat, test) for repeat, tests in enumerate(folds) for test in tests]
+    fold_list = [(repeat, test) for repeat, tests in enumerate(folds) for test in tests]
 
     def predict_fold(fold: Fold) -> Predictions:
         _, test = fold
         return predictor(subset(target, np.setdiff1d(all_rows, test)), test)
 
     predictions: Predictions = {}
-    for (repeat, test), by_name in zip(work, _map_folds(predict_fold, work, progress), strict=True):
+    for (repeat, test), by_name in zip(fold_list, _map_folds(predict_fold, fold_list, progress), strict=True):
         for name, values in by_name.items():
             predictions.setdefault(name, np.empty((len(folds), len(all_rows))))[repeat, test] = values
     return predictions
 
 
 def _map_folds(
-    predict_fold: Callable[[Fold], Predictions], work: Sequence[Fold], progress: str
+    predict_fold: Callable[[Fold], Predictions], fold_list: Sequence[Fold], progress: str
 ) -> Iterable[Predictions]:
     """Predictions of the folds: in parallel with `progress`, otherwise one fold after the other."""
     if not progress:
-        return map(predict_fold, work)
+        return map(predict_fold, fold_list)
     with ThreadPoolExecutor(cpu_count()) as pool:  # XGBoost and NumPy release the interpreter's lock
-        return list(tqdm(pool.map(predict_fold, work), progress, len(work), unit=" folds"))
+        return list(tqdm(pool.map(predict_fold, fold_list), progress, len(fold_list), unit=" folds"))
 
 
 def fit_calibrator(columns: Sequence[int], rows: np.ndarray, raw: np.ndarray, labels: np.ndarray) -> Calibrator:

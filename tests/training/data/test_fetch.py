@@ -132,7 +132,7 @@ def test_a_download_without_the_expected_archive_member_is_reported_and_deleted(
 
 
 @pytest.mark.parametrize(
-    ("record", "offset", "bits", "message"),
+    ("record", "offset", "flipped_bits", "message"),
     [
         (b"PK\3\4", 38, 6, "error: Error -3 while decompressing"),
         (b"PK\1\2", 8, 1, "RuntimeError: File 'rows.csv' is encrypted"),
@@ -141,10 +141,10 @@ def test_a_download_without_the_expected_archive_member_is_reported_and_deleted(
     ],
 )
 def test_a_damaged_archive_is_reported_and_deleted(
-    site: Site, tmp_path: Path, record: bytes, offset: int, bits: int, message: str
+    site: Site, tmp_path: Path, record: bytes, offset: int, flipped_bits: int, message: str
 ) -> None:
     damaged = bytearray(zipped(rows=BODY))
-    damaged[damaged.index(record) + offset] ^= bits
+    damaged[damaged.index(record) + offset] ^= flipped_bits
     site.files["/set.zip"] = bytes(damaged)
     with pytest.raises(SourceError, match=rf"set\.zip: {message}.*; expected an archive with rows\.csv"):
         fetch_file(Download(site.url("/set.zip"), members=("rows.csv",)), MIRROR_FILE, tmp_path)

@@ -17,7 +17,7 @@ TELCO = [
     "Bank transfer (automatic),52.55, ,No",
     "3668-QPYBK,Male,1,No,No,2,Yes,No,No," + 6 * "No internet service," + "One year,Yes,Mailed check,53.85,108.15,Yes",
 ]
-LINES = pa.DataFrameSchema(
+JSON_SCHEMA = pa.DataFrameSchema(
     {"text": json_column(str), "labels": json_column(int, check=pa.Check.isin([0, 1], error="0 or 1"), nullable=True)},
     strict=True,
 )
@@ -89,13 +89,13 @@ def test_json_lines_keep_their_types(tmp_path: Path, column: str) -> None:
     rows = [good, good | {"labels": None}, good | {column: 1.0}]
     with gzip.open(tmp_path / "set.jsonl.gz", "wt") as lines:
         lines.writelines(json.dumps(row) + "\n" for row in rows[:2])
-    assert read_json_lines(tmp_path / "set.jsonl.gz", LINES)["labels"].tolist() == [1, None]
+    assert read_json_lines(tmp_path / "set.jsonl.gz", JSON_SCHEMA)["labels"].tolist() == [1, None]
     with gzip.open(tmp_path / "set.jsonl.gz", "at") as lines:
         lines.write(json.dumps(rows[2]) + "\n")
     with pytest.raises(
         SourceError, match=rf"set\.jsonl\.gz: column '{column}' should hold (int|str); line 3 holds 1\.0"
     ):
-        read_json_lines(tmp_path / "set.jsonl.gz", LINES)
+        read_json_lines(tmp_path / "set.jsonl.gz", JSON_SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -111,20 +111,20 @@ def test_json_lines_keep_their_types(tmp_path: Path, column: str) -> None:
 def test_a_file_that_is_not_gzipped_json_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "set.jsonl.gz").write_bytes(content)
     with pytest.raises(SourceError, match=r"set\.jsonl\.gz is not gzipped JSON lines"):
-        read_json_lines(tmp_path / "set.jsonl.gz", LINES)
+        read_json_lines(tmp_path / "set.jsonl.gz", JSON_SCHEMA)
 
 
 @pytest.mark.parametrize(("line", "message"), [(b"[1]", "it is no object"), (b"{", "Expecting property name")])
 def test_a_line_that_is_no_object_is_reported(tmp_path: Path, line: bytes, message: str) -> None:
     (tmp_path / "set.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "labels": 1}\n' + line + b"\n"))
     with pytest.raises(SourceError, match=rf"^set\.jsonl\.gz is not gzipped JSON lines: line 2: {message}"):
-        read_json_lines(tmp_path / "set.jsonl.gz", LINES)
+        read_json_lines(tmp_path / "set.jsonl.gz", JSON_SCHEMA)
 
 
 def test_a_line_without_a_field_is_reported(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "labels": 1}\n{"labels": 1}\n'))
     with pytest.raises(SourceError, match="column 'text' should hold a value; line 2 holds nothing"):
-        read_json_lines(tmp_path / "set.jsonl.gz", LINES)
+        read_json_lines(tmp_path / "set.jsonl.gz", JSON_SCHEMA)
 
 
 def test_a_row_is_dropped_for_the_first_reason_that_applies() -> None:

@@ -45,10 +45,10 @@ TREE = [
 def test_a_message_tree_becomes_answers_with_the_conversation_before_them(tmp_path: Path) -> None:
     cleaned = oasst1.clean(oasst1.read(written(tmp_path, TREE)))
     best, reply, second = cleaned.rows.to_dict("records")
-    ask = {"role": "user", "content": "ask says"}
-    assert (best["prompt"], best["response"], best["rank"], best["position"]) == ([ask], "best says", 0, 1)
+    question = {"role": "user", "content": "ask says"}
+    assert (best["prompt"], best["response"], best["rank"], best["position"]) == ([question], "best says", 0, 1)
     assert reply["prompt"] == [
-        ask,
+        question,
         {"role": "assistant", "content": "best says"},
         {"role": "user", "content": "again says"},
     ]

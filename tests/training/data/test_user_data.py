@@ -68,15 +68,15 @@ def read(tmp_path: Path) -> Read:
 
 
 def test_a_users_customers_get_the_form_of_telcos(read: Read) -> None:
-    mine = read(customers())
-    assert list(mine.rows.columns) == ["position", "customer_id", *RISK_FACTS, "churned"]
+    user_data = read(customers())
+    assert list(user_data.rows.columns) == ["position", "customer_id", *RISK_FACTS, "churned"]
     numbers = {fact for fact, encoding in RISK_FACTS.items() if encoding is None}
-    assert {name: str(kind) for name, kind in mine.rows.dtypes.items()} == (
+    assert {name: str(kind) for name, kind in user_data.rows.dtypes.items()} == (
         {"position": "int64", "customer_id": "str"}
         | {fact: "float64" if fact in numbers else "str" for fact in RISK_FACTS}
         | {"churned": "bool"}
     )
-    first, second, third, *_ = mine.rows.to_dict("records")
+    first, second, third, *_ = user_data.rows.to_dict("records")
     assert (first["customer_id"], first["churned"], second["churned"]) == ("A0", True, False)
     assert [row["contract"] for row in (first, second, third)] == ["Month-to-month", "One year", "Two year"]
     assert [row["internet_service"] for row in (first, second, third)] == ["DSL", "No", "Fiber optic"]
@@ -86,16 +86,16 @@ def test_a_users_customers_get_the_form_of_telcos(read: Read) -> None:
         "Yes",
         "No",
     )
-    assert mine.ignored == ("shoe size",)
-    assert set(mine.missing) == set(RISK_FACTS) - {
+    assert user_data.ignored == ("shoe size",)
+    assert set(user_data.missing) == set(RISK_FACTS) - {
         "tenure",
         "monthly_charges",
         "contract",
         "partner",
         "internet_service",
     }
-    assert mine.rows[list(mine.missing)].isna().all(axis=None)
-    assert (mine.unknown, mine.dropped) == ({}, {})
+    assert user_data.rows[list(user_data.missing)].isna().all(axis=None)
+    assert (user_data.unknown, user_data.dropped) == ({}, {})
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -115,12 +115,12 @@ def test_an_unknown_category_is_missing_and_counted_and_a_blank_is_only_missing(
     frame.loc[:6, "net"] = [" Carrier pigeon"] * 2 + ["smoke"] * 3 + ["drums", "shouting"]
     frame.loc[7, "net"] = frame.loc[8, "net"] = frame.loc[9, "married"] = None
     frame.loc[[10, 11, 12], "agreement"] = ["n/a", "#N/A", "-"]
-    mine = read(frame, name=name)
-    assert mine.unknown == {"internet_service": 7}
-    assert mine.examples == {"internet_service": ("'smoke'", "' Carrier pigeon'", "'drums'")}
-    assert mine.rows["internet_service"].isna().sum() == 9
-    assert mine.rows.loc[[9, 10], "partner"].isna().tolist() == [True, False]
-    assert mine.rows["contract"].isna().sum() == 3
+    user_data = read(frame, name=name)
+    assert user_data.unknown == {"internet_service": 7}
+    assert user_data.examples == {"internet_service": ("'smoke'", "' Carrier pigeon'", "'drums'")}
+    assert user_data.rows["internet_service"].isna().sum() == 9
+    assert user_data.rows.loc[[9, 10], "partner"].isna().tolist() == [True, False]
+    assert user_data.rows["contract"].isna().sum() == 3
 
 
 def test_rows_that_are_invalid_in_an_event_and_repeated_ids_are_dropped_and_counted(read: Read) -> None:
@@ -130,8 +130,8 @@ def test_rows_that_are_invalid_in_an_event_and_repeated_ids_are_dropped_and_coun
     frame.loc[[4, 9, 10], "account"] = [None, "N/A", "N/A"]
     frame.loc[6, "account"] = "A5"
     frame.loc[7, "months"], frame.loc[8, "fee"] = " ", "NA"
-    mine = read(frame)
-    assert mine.dropped == {
+    user_data = read(frame)
+    assert user_data.dropped == {
         "'status' says nothing": 1,
         "tenure is no whole number": 1,
         "tenure is out of range": 1,
@@ -139,8 +139,8 @@ def test_rows_that_are_invalid_in_an_event_and_repeated_ids_are_dropped_and_coun
         "no id": 3,
         "an id of an earlier row": 1,
     }
-    assert mine.rows["position"].tolist() == [5, 7, 8, *range(11, 600)]
-    assert mine.rows["tenure"].isna().sum() == mine.rows["monthly_charges"].isna().sum() == 1
+    assert user_data.rows["position"].tolist() == [5, 7, 8, *range(11, 600)]
+    assert user_data.rows["tenure"].isna().sum() == user_data.rows["monthly_charges"].isna().sum() == 1
 
 
 def test_every_remaining_row_is_valid_in_an_event(read: Read) -> None:
@@ -149,9 +149,9 @@ def test_every_remaining_row_is_valid_in_an_event(read: Read) -> None:
 
 
 def test_without_an_id_customers_are_identified_by_their_row(read: Read) -> None:
-    mine = read(customers(), MAPPING.replace('id = "account"', ""))
-    assert mine.rows["customer_id"].tolist()[:2] == ["0", "1"]
-    assert mine.ignored == ("account", "shoe size")
+    user_data = read(customers(), MAPPING.replace('id = "account"', ""))
+    assert user_data.rows["customer_id"].tolist()[:2] == ["0", "1"]
+    assert user_data.ignored == ("account", "shoe size")
 
 
 def test_the_value_that_means_churned_may_be_a_number_or_a_boolean(read: Read) -> None:
@@ -287,11 +287,11 @@ def test_a_file_that_is_no_table_is_reported(read: Read, tmp_path: Path, name: s
 
 
 @pytest.mark.filterwarnings("ignore")  # what pandas only warns of must be an error outside of tests, too
-@pytest.mark.parametrize(("front", "end"), [("", ";"), ("7;", "")])
-def test_rows_longer_than_the_header_are_refused(read: Read, tmp_path: Path, front: str, end: str) -> None:
+@pytest.mark.parametrize(("prefix", "end"), [("", ";"), ("7;", "")])
+def test_rows_longer_than_the_header_are_refused(read: Read, tmp_path: Path, prefix: str, end: str) -> None:
     read(customers())
     header, *rows = (tmp_path / "mine.csv").read_text().splitlines()
-    (tmp_path / "mine.csv").write_text("\n".join([header, *(front + row + end for row in rows)]))
+    (tmp_path / "mine.csv").write_text("\n".join([header, *(prefix + row + end for row in rows)]))
     with pytest.raises(SourceError, match=r"mine\.csv has rows longer than its header: .* end no row with ';'\."):
         read_user_data(tmp_path / "mine.csv", tmp_path / "mine.toml")
 

@@ -46,10 +46,10 @@ def test_a_clone_decides_as_the_dynamic_program_where_it_matters() -> None:
 
 
 def test_the_same_seed_makes_the_same_clone() -> None:
-    one, other, another = (pretrain(CUSTOMERS, seed, num_steps=3).state_dict() for seed in (1, 1, 2))
+    first, second, other_seed = (pretrain(CUSTOMERS, seed, num_steps=3).state_dict() for seed in (1, 1, 2))
 
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    assert not torch.equal(one["first.weight"], another["first.weight"])
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["first.weight"], other_seed["first.weight"])
 
 
 def test_the_inputs_of_a_clone_have_mean_0_and_standard_deviation_1() -> None:

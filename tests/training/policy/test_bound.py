@@ -47,8 +47,8 @@ def optimal_value(customers: Customers, budget: float, actions: ActionSet, rules
     def survival(customer: int, state: CustomerState) -> float:
         """Of one day."""
         fatigue = state.contacts if state.days_since_contact < RESPONSE_MODEL.fatigue_days else 0
-        relief = RESPONSE_MODEL.effect * (state.offer_days_left > 0)
-        return exp(-customers.hazard[customer] * (1 - relief + RESPONSE_MODEL.fatigue * fatigue))
+        effect = RESPONSE_MODEL.effect * (state.offer_days_left > 0)
+        return exp(-customers.hazard[customer] * (1 - effect + RESPONSE_MODEL.fatigue * fatigue))
 
     def next_day(state: CustomerState) -> CustomerState:
         return CustomerState(min(state.days_since_contact + 1, 100), max(state.offer_days_left - 1, 0), state.contacts)

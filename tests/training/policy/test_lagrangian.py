@@ -25,11 +25,11 @@ def test_pid_finds_the_price_and_holds_it_whatever_the_unit_of_the_limit(limit: 
 
 
 def test_an_outlier_moves_the_price_no_more_than_an_error_of_1() -> None:
-    mild, outlier = PID(np.ones(1)), PID(np.ones(1))
-    mild.step(np.array([2.0]), np.ones(1))
+    unit_error, outlier = PID(np.ones(1)), PID(np.ones(1))
+    unit_error.step(np.array([2.0]), np.ones(1))
     outlier.step(np.array([1e9]), np.ones(1))
 
-    assert outlier.price == mild.price
+    assert outlier.price == unit_error.price
 
 
 def test_the_derivative_term_acts_only_when_the_error_rises() -> None:

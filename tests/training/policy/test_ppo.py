@@ -114,9 +114,9 @@ def test_explained_variance_is_1_for_perfect_values_and_0_for_constant_ones() ->
 
 
 def test_the_same_seed_trains_the_same_network() -> None:
-    one, other = (Trainer(SMALL, CUSTOMERS).train().network.state_dict() for _ in range(2))
+    first, second = (Trainer(SMALL, CUSTOMERS).train().network.state_dict() for _ in range(2))
 
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_training_raises_the_incremental_value() -> None:
@@ -155,7 +155,7 @@ def test_optimal_prices_are_those_at_which_the_optimum_spends_the_budgets() -> N
         assert bound.at_price(float(price) * 0.99).spend >= 0.9 * share * unconstrained
 
 
-ALIKE = Customers(np.full(4, 0.01), np.tile([0.0, 0.5, 0.5, 0.5], (4, 1)), np.full(4, 60.0))
+EQUAL_CUSTOMERS = Customers(np.full(4, 0.01), np.tile([0.0, 0.5, 0.5, 0.5], (4, 1)), np.full(4, 60.0))
 
 
 class ScriptedNetwork(ActorCritic):
@@ -176,14 +176,14 @@ class ScriptedNetwork(ActorCritic):
 def scripted(level: int, args: PPOArgs, rules: Rules, prices: tuple[float, ...] = (0.0, 0.0)) -> Trainer:
     """Two markets of four customers."""
     args = replace(args, num_envs=8, budgets=(0.5, 1.0))
-    trainer = Trainer(args, ALIKE, ScriptedNetwork(level, rules.contact_cap), np.array(prices))
+    trainer = Trainer(args, EQUAL_CUSTOMERS, ScriptedNetwork(level, rules.contact_cap), np.array(prices))
     trainer.env.rules = rules
     return trainer
 
 
 def first_contact(level: int) -> tuple[float, float]:
     """Incremental value and expected cost of a customer's first contact."""
-    value, cost = incremental_value(ALIKE[:1], np.array([level]), 365, 0, 0)
+    value, cost = incremental_value(EQUAL_CUSTOMERS[:1], np.array([level]), 365, 0, 0)
     return float(value[0]), float(cost[0])
 
 
@@ -294,7 +294,7 @@ def evaluated(network: ActorCritic, batch: Batch) -> Heads:
 
 @pytest.mark.parametrize("advantage", [1.0, -1.0])
 def test_actions_with_a_positive_advantage_get_likelier_and_others_less_likely(advantage: float) -> None:
-    trainer = Trainer(UPDATE, ALIKE)
+    trainer = Trainer(UPDATE, EQUAL_CUSTOMERS)
     batch = samples(trainer, advantage)
     trainer.update_network(batch)
 
@@ -303,7 +303,7 @@ def test_actions_with_a_positive_advantage_get_likelier_and_others_less_likely(a
 
 @pytest.mark.parametrize("advantage", [1.0, -1.0])
 def test_actions_beyond_the_clip_are_not_changed(advantage: float) -> None:
-    trainer = Trainer(UPDATE, ALIKE)
+    trainer = Trainer(UPDATE, EQUAL_CUSTOMERS)
     batch = samples(trainer, advantage, log_ratio=0.25)
     before = evaluated(trainer.network, batch)
     diagnostics = trainer.update_network(batch)
@@ -318,7 +318,7 @@ def test_actions_beyond_the_clip_are_not_changed(advantage: float) -> None:
 def test_the_unit_of_the_advantages_does_not_matter() -> None:
     biases = []
     for unit in (1.0, 1e4):
-        trainer = Trainer(UPDATE, ALIKE)
+        trainer = Trainer(UPDATE, EQUAL_CUSTOMERS)
         trainer.update_network(samples(trainer, unit))
         biases.append(trainer.network.heads.bias.detach())
 
@@ -328,7 +328,7 @@ def test_the_unit_of_the_advantages_does_not_matter() -> None:
 def test_the_entropy_bonus_raises_the_entropy() -> None:
     rises = {}
     for ent_coef in (0.0, 0.1):
-        trainer = Trainer(replace(UPDATE, ent_coef=ent_coef), ALIKE)
+        trainer = Trainer(replace(UPDATE, ent_coef=ent_coef), EQUAL_CUSTOMERS)
         trainer.network.heads.bias.data[0] = 3.0
         batch = samples(trainer)
         before = entropy(evaluated(trainer.network, batch)).mean()
@@ -342,7 +342,7 @@ def test_the_entropy_bonus_raises_the_entropy() -> None:
 
 
 def test_the_value_learns_its_returns_in_units_of_their_variance() -> None:
-    trainer = Trainer(replace(UPDATE, vf_coef=1e-4, update_epochs=1, minibatch_size=1024), ALIKE)
+    trainer = Trainer(replace(UPDATE, vf_coef=1e-4, update_epochs=1, minibatch_size=1024), EQUAL_CUSTOMERS)
     trainer.optimizer = torch.optim.SGD(trainer.network.parameters(), lr=1.0)
     batch = samples(trainer, mean_return=2.0)
     value, before = evaluated(trainer.network, batch).value.mean().item(), trainer.network.heads.bias[-1].item()
@@ -353,7 +353,9 @@ def test_the_value_learns_its_returns_in_units_of_their_variance() -> None:
 
 
 def test_gradients_are_clipped_to_the_maximum_norm() -> None:
-    trainer = Trainer(replace(UPDATE, vf_coef=100.0, ent_coef=0.01, update_epochs=1, minibatch_size=1024), ALIKE)
+    trainer = Trainer(
+        replace(UPDATE, vf_coef=100.0, ent_coef=0.01, update_epochs=1, minibatch_size=1024), EQUAL_CUSTOMERS
+    )
     trainer.optimizer = torch.optim.SGD(trainer.network.parameters(), lr=1.0)
     before = torch.nn.utils.parameters_to_vector(trainer.network.parameters()).detach().clone()
     trainer.update_network(samples(trainer, mean_return=100.0))
@@ -365,7 +367,9 @@ def test_gradients_are_clipped_to_the_maximum_norm() -> None:
 def test_every_sample_is_used_once_an_epoch_and_the_learning_rate_falls_linearly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trainer = Trainer(PPOArgs(num_envs=8, minibatch_size=256, num_updates=4, num_steps=4, update_epochs=3), ALIKE)
+    trainer = Trainer(
+        PPOArgs(num_envs=8, minibatch_size=256, num_updates=4, num_steps=4, update_epochs=3), EQUAL_CUSTOMERS
+    )
     rates: list[float] = []
     samples_used: list[int] = []
     forward, update_network = trainer.network.forward, trainer.update_network

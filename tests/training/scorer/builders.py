@@ -42,13 +42,13 @@ DAY = timedelta(days=1)
 def decision(event_id: str, at: datetime = START, customer_id: str | None = None, **metadata: object) -> Decision:
     """Of a customer in the holdout, unless `contact` says otherwise."""
     contact = bool(metadata.pop("contact", False))
-    usual = {"churn_risk": 0.3, "accept_prob": 0.2, "expected_value": 0, "propensity": 1, "policy": "baseline"}
+    defaults = {"churn_risk": 0.3, "accept_prob": 0.2, "expected_value": 0, "propensity": 1, "policy": "baseline"}
     return Decision(
         id=ID_NAMESPACE,
         event_id=event_id,
         customer_id=customer_id or f"customer of {event_id}",
         decision=Action(contact=contact, estimated_retention_prob=0.5),
-        metadata=Metadata.model_validate({**usual, "holdout": not contact, **metadata}),
+        metadata=Metadata.model_validate({**defaults, "holdout": not contact, **metadata}),
         versions={"scorer": "v1"},
         times={"occurred_at": at, "scored_at": START},
     )

@@ -228,8 +228,8 @@ def test_a_fact_that_was_never_sent_is_mentioned_and_calls_for_nothing() -> None
 def test_a_low_auc_among_similar_customers_is_no_loss_of_ranking() -> None:
     """A policy contacts those whose probabilities are high: among them AUC is far below that of training."""
     rng, p = customers(0, 20_000)
-    alike = p[p > np.quantile(p, 0.8)]
-    result = verdict_on(alike, drawn_labels(rng, alike))
+    similar = p[p > np.quantile(p, 0.8)]
+    result = verdict_on(similar, drawn_labels(rng, similar))
     assert result.ranking is not None
     assert result.ranking.high < TRAINED_AUC - 0.1
     assert result.action == "fine"

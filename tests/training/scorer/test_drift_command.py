@@ -145,8 +145,8 @@ def test_a_fact_never_sent_calls_for_nothing_and_one_never_readable_for_a_check(
     action: str,
     code: int,
 ) -> None:
-    seen = log(tmp_path, artifact, [CustomerFacts(tenure=customer.tenure) for customer in customers], unread)
-    exit_code, output = run("--seen", seen)
+    log_file = log(tmp_path, artifact, [CustomerFacts(tenure=customer.tenure) for customer in customers], unread)
+    exit_code, output = run("--seen", log_file)
 
     assert exit_code == code
     assert f"risk: {action}" in output
@@ -175,9 +175,9 @@ def test_with_outcomes_the_verdict_is_about_calibration_and_ranking(
                 outcomes.append(outcome(made.event_id, kind, START + 3 * DAY).model_dump_json())
             elif contact:
                 outcomes.append(outcome(made.event_id, "declined", START + 60 * DAY).model_dump_json())
-    seen = log(tmp_path, artifact, customers)
+    log_file = log(tmp_path, artifact, customers)
     files = written(tmp_path / "d", *decisions), written(tmp_path / "o", *outcomes, "{")
-    arguments = ["--seen", seen, "--decisions", files[0], "--outcomes", files[1], "--json", tmp_path / "out.json"]
+    arguments = ["--seen", log_file, "--decisions", files[0], "--outcomes", files[1], "--json", tmp_path / "out.json"]
     exit_code, output = run(*arguments)
 
     assert exit_code == code
@@ -198,7 +198,7 @@ def test_a_missing_file_is_named(run: Command, tmp_path: Path, capsys: pytest.Ca
 def test_a_folder_that_is_not_there_is_named(
     artifact: Path, customers: list[CustomerFacts], tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen, out = log(tmp_path, artifact, customers), tmp_path / "nowhere" / "out.json"
+    log_file, out = log(tmp_path, artifact, customers), tmp_path / "nowhere" / "out.json"
     with pytest.raises(SystemExit, match="2"):
-        run("--seen", seen, "--json", out)
+        run("--seen", log_file, "--json", out)
     assert "out.json" in capsys.readouterr().err

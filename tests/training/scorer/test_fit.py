@@ -70,12 +70,12 @@ def test_masked_copies_do_not_give_customers_more_weight() -> None:
     """With no fact to mask a copy is the same row again, and changes nothing."""
     target = replace(synthetic(), rows=synthetic().rows[:, :1], features=("offer_level",))  # a level is never masked
     recipe = ModelRecipe(trees=5, parameters={"max_depth": 2, "min_child_weight": 30, "reg_lambda": 5})
-    once, thrice = (fit_trees(replace(target, recipe=replace(recipe, copies=n))) for n in (0, 2))
-    first, second = (predict_uncalibrated(booster, target.rows) for booster in (once, thrice))
+    unmasked, with_copies = (fit_trees(replace(target, recipe=replace(recipe, copies=n))) for n in (0, 2))
+    first, second = (predict_uncalibrated(booster, target.rows) for booster in (unmasked, with_copies))
     np.testing.assert_allclose(first, second, rtol=1e-3)
 
 
-def test_folds_are_shuffled_anew_and_cover_everyone_once() -> None:
+def test_folds_are_shuffled_in_each_repeat_and_cover_every_row_once() -> None:
     first, second = cross_validation_folds(synthetic(), 2)
     for tests in (first, second):
         assert sorted(np.concatenate(tests)) == list(range(2000))

@@ -65,8 +65,8 @@ def test_bad_lines_of_the_log_are_counted_by_reason(tmp_path: Path) -> None:
 def test_a_decision_counts_once_in_order_of_time_and_bad_lines_are_counted(tmp_path: Path) -> None:
     late, early = decision("late", START + DAY), decision("early")
     old = early.model_copy(update={"versions": {"scorer": "v0"}, "event_id": "old"})
-    timeless = early.model_copy(update={"times": {}, "event_id": "timeless"})
-    lines = [decision.model_dump_json() for decision in (late, early, late, old, timeless)]
+    without_time = early.model_copy(update={"times": {}, "event_id": "timeless"})
+    lines = [decision.model_dump_json() for decision in (late, early, late, old, without_time)]
     skipped = Counter[str]()
     decisions = decisions_of_version(written(tmp_path / "d", *lines, "{}", "\ufffd"), "v1", skipped)
     assert [decision.event_id for decision in decisions] == ["early", "late"]

@@ -27,7 +27,7 @@ def history(folder: Path, artifact: Path, odds: float, contacts: int = 1200) -> 
     """Files of decisions, and of outcomes at `odds` times the predicted ones."""
     rng = np.random.default_rng(0)
     p = rng.uniform(0.05, 0.4, contacts)
-    yes = rng.random(contacts) < odds * p / (1 - p + odds * p)
+    accepted = rng.random(contacts) < odds * p / (1 - p + odds * p)
     version = read_manifest(artifact, INPUTS).version
     decisions = [
         decision(f"e{n}", START + timedelta(minutes=n), contact=True, accept_prob=predicted).model_copy(
@@ -35,7 +35,7 @@ def history(folder: Path, artifact: Path, odds: float, contacts: int = 1200) -> 
         )
         for n, predicted in enumerate(p.tolist())
     ]
-    outcomes = [outcome(f"e{n}", "accepted" if accepted else "declined") for n, accepted in enumerate(yes)]
+    outcomes = [outcome(f"e{n}", "accepted" if accepted else "declined") for n, accepted in enumerate(accepted)]
     files: dict[str, Sequence[Message]] = {"decisions": decisions, "outcomes": outcomes}
     for name, messages in files.items():
         (folder / name).write_text("\n".join(["not JSON", *(message.model_dump_json() for message in messages)]))

@@ -46,8 +46,8 @@ def cross_validation(
     prefixes = [name if prediction == "whole" else f"{name}.{prediction}" for prediction in predictions]
     metrics = random_metrics(rng, *(f"{prefix}.auc" for prefix in prefixes if "id_only" not in prefix))
     metrics |= random_metrics(rng, *(f"{prefix}.{ece}" for prefix in prefixes for ece in ("ece", "fold_ece")))
-    of_the_model = [prefix for prefix in prefixes if prefix.rpartition(".")[2] not in SERIES]
-    numbers = [f"{name}.base_rate", *(f"{prefix}.fold_ece_by_chance" for prefix in of_the_model)]
+    model_prefixes = [prefix for prefix in prefixes if prefix.rpartition(".")[2] not in SERIES]
+    numbers = [f"{name}.base_rate", *(f"{prefix}.fold_ece_by_chance" for prefix in model_prefixes)]
     exact = {number: Estimate(*[float(rng.random())] * 3) for number in numbers}
     return CrossValidation(target, folds, dict.fromkeys(predictions, p), metrics | exact)
 

@@ -272,10 +272,10 @@ def test_the_command_and_the_card_describe_the_user_data(small: Small, with_user
         assert "taken as missing: contract (3)" in text
     assert "contract: unknown values are, for example, 'weekly': map them under [values.contract]" in output
     assert "Telco" not in card.partition("## Use")[0]
-    assert f"Only `risk.ubj` was trained in this run. `accept.ubj`, {KEPT} version {small[1].version}." in card
+    assert f"Only `risk.ubj` was trained in this run. `accept.ubj`, {KEPT_NOTE} version {small[1].version}." in card
 
 
-KEPT = "its calibrator and all its metrics below are kept from"
+KEPT_NOTE = "its calibrator and all its metrics below are kept from"
 
 
 def card_text(folder: Path) -> str:
@@ -295,7 +295,10 @@ def test_only_the_risk_is_trained_and_acceptance_kept(
     assert not (tmp_path / "reports").exists()
     card = card_text(tmp_path)
     assert "Telco Customer Churn" in card
-    assert f"Only `risk.ubj` was trained in this run. `accept.ubj`, {KEPT} version {with_user_risk[1].version}." in card
+    assert (
+        f"Only `risk.ubj` was trained in this run. `accept.ubj`, {KEPT_NOTE} version {with_user_risk[1].version}."
+        in card
+    )
 
 
 def test_only_acceptance_is_trained_and_the_risk_kept(with_user_risk: Small, data: Path, tmp_path: Path) -> None:
@@ -306,7 +309,7 @@ def test_only_acceptance_is_trained_and_the_risk_kept(with_user_risk: Small, dat
     assert manifest.model_copy(update={"made_by": before.made_by}) == before, "trained again from the same calls"
     card = card_text(tmp_path)
     assert "| customers.csv: 1,200 customers, of whom" in card
-    assert f"Only `accept.ubj` was trained in this run. `risk.ubj`, {KEPT} version {before.version}." in card
+    assert f"Only `accept.ubj` was trained in this run. `risk.ubj`, {KEPT_NOTE} version {before.version}." in card
 
 
 @pytest.mark.parametrize("only", ["risk", "accept"])

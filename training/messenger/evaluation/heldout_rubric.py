@@ -96,8 +96,8 @@ def polite(brief: Brief, text: ParsedText) -> float:
 
 def complete(brief: Brief, text: ParsedText) -> float:
     """1 if the text says what is offered, until when and how to accept it; without an offer, if it asks a question."""
-    needed = ("[OFFER]", "[EXPIRY]", "KEEP") if brief.offer_percentage else ("?",)
-    return float(all(element in text.text for element in needed))
+    required = ("[OFFER]", "[EXPIRY]", "KEEP") if brief.offer_percentage else ("?",)
+    return float(all(element in text.text for element in required))
 
 
 TRAITS: tuple[Callable[[Brief, ParsedText], float], ...] = (

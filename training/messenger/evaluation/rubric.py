@@ -77,16 +77,16 @@ def call_to_action(brief: Brief, text: ParsedText) -> float:
     """Offer, keyword and expiry once each; without an offer, a question and how to answer it. 0 for invented facts."""
     invented = any(map(str.isdigit, text.text))
     if brief.offer_percentage:
-        once = [text.text.count(element) == 1 for element in ("[OFFER]", "KEEP", "[EXPIRY]")]
-        return 0.0 if invented else float(np.dot(once, (0.4, 0.3, 0.3)))
+        occurs_once = [text.text.count(element) == 1 for element in ("[OFFER]", "KEEP", "[EXPIRY]")]
+        return 0.0 if invented else float(np.dot(occurs_once, (0.4, 0.3, 0.3)))
     invented |= "[OFFER]" in text.text or "KEEP" in text.text
     return 0.0 if invented else 0.5 * ("?" in text.text) + 0.5 * (not REQUEST_WORDS.isdisjoint(text.words))
 
 
 def thanks(brief: Brief, text: ParsedText) -> float:
     """0.6 for thanks, and 0.4 for mentioning the tenure with them, if it is known."""
-    thanked, tenure = not THANKS_WORDS.isdisjoint(text.words), "[months]" in text.words or not brief.tenure_months
-    return 0.6 * thanked + 0.4 * (thanked and tenure)
+    has_thanks, tenure = not THANKS_WORDS.isdisjoint(text.words), "[months]" in text.words or not brief.tenure_months
+    return 0.6 * has_thanks + 0.4 * (has_thanks and tenure)
 
 
 def brevity(brief: Brief, text: ParsedText) -> float:

@@ -50,14 +50,14 @@ def bandit_table(
     history: History, bills: Mapping[str, float], network: Network, days: int, skipped: Counter[str]
 ) -> pd.DataFrame:
     """A row per decision that can be used. Raises `HistoryError` if there is none."""
-    rewarded = [*decision_rewards(history, bills, days * DAY, skipped)]
-    if not rewarded:
+    decisions_with_rewards = [*decision_rewards(history, bills, days * DAY, skipped)]
+    if not decisions_with_rewards:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
         raise HistoryError(
             f"no decision has an observation, a propensity and {days} days of outcomes ({reasons}): log for longer,"
             " with RETENTION_POLICY=ppo"
         )
-    decisions = [decision for decision, _ in rewarded]
+    decisions = [decision for decision, _ in decisions_with_rewards]
     observations = np.array([decision.metadata.observation for decision in decisions])
     outputs = network(observations.astype(np.float32)).tolist()
     targets = [target_action(decision, output) for decision, output in zip(decisions, outputs, strict=True)]
@@ -67,7 +67,7 @@ def bandit_table(
             "bill": [bills.get(decision.customer_id, TYPICAL_CHARGES) for decision in decisions],
             "action": [logged_action(decision) for decision in decisions],
             "propensity": [decision.metadata.propensity for decision in decisions],
-            "reward": [reward for _, reward in rewarded],
+            "reward": [reward for _, reward in decisions_with_rewards],
             **{f"target_{action}": column for action, column in enumerate(np.eye(1 + len(OFFERS))[targets].T)},
         }
     )

@@ -72,7 +72,9 @@ def customer_results(
 
 def lifts(results: Sequence[CustomerResult]) -> dict[str, Estimate]:
     """Contactable customers less those held out, by measure. Raises `HistoryError` if a group is too small."""
-    held_out, contactable = ([result for result in results if result.held_out is held] for held in (True, False))
+    held_out, contactable = (
+        [result for result in results if result.held_out is in_holdout] for in_holdout in (True, False)
+    )
     for name, group in (("the holdout", held_out), ("the group that may be contacted", contactable)):
         if len(group) < MIN_GROUP_SIZE:
             raise HistoryError(

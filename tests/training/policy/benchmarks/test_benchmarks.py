@@ -24,7 +24,7 @@ def make_customers(number: int) -> Customers:
     return Customers(rng.uniform(0.0005, 0.01, number), accept, rng.uniform(20, 110, number))
 
 
-def always(action: np.ndarray) -> Act:
+def constant_policy(action: np.ndarray) -> Act:
     return lambda observations, eligible, greedy: np.tile(action, (len(eligible), 1))
 
 
@@ -54,13 +54,13 @@ def test_the_dynamic_program_has_the_value_that_the_bound_says() -> None:
 @pytest.mark.parametrize("delay", [0, 7])
 def test_no_policy_has_more_value_than_the_dynamic_program(level: int, delay: int) -> None:
     customers = make_customers(500)
-    value = evaluate(always(np.array([1, level, delay])), customers, PRICE)
+    value = evaluate(constant_policy(np.array([1, level, delay])), customers, PRICE)
 
     assert value.net(PRICE) < optimum(customers, PRICE).net(PRICE)
 
 
 def test_contacting_nobody_has_no_value() -> None:
-    assert evaluate(always(NO_CONTACT), make_customers(50), PRICE) == CampaignValue(0, 0)
+    assert evaluate(constant_policy(NO_CONTACT), make_customers(50), PRICE) == CampaignValue(0, 0)
 
 
 def test_a_contact_that_the_gate_forbids_is_not_made() -> None:
@@ -72,13 +72,15 @@ def test_a_contact_that_the_gate_forbids_is_not_made() -> None:
 
 
 def test_the_observed_price_is_the_one_charged() -> None:
-    env, dearer = (BenchmarkEnv(make_customers(50), 50, seed=0, price=price) for price in (PRICE, PRICE + 1))
+    env, env_at_higher_price = (
+        BenchmarkEnv(make_customers(50), 50, seed=0, price=price) for price in (PRICE, PRICE + 1)
+    )
     assert env.observe()[:, 5] == pytest.approx(np.full(50, 1 / 2))
 
     offer = np.tile([1, 3, 0], (50, 1))
-    step, dearer_step = env.step(offer), dearer.step(offer)
+    step, step_at_higher_price = env.step(offer), env_at_higher_price.step(offer)
 
-    assert step.rewards - dearer_step.rewards == pytest.approx(step.costs / env.mean_bill)
+    assert step.rewards - step_at_higher_price.rewards == pytest.approx(step.costs / env.mean_bill)
 
 
 def test_rewards_of_churning_customers_sum_to_the_evaluated_value() -> None:
@@ -89,7 +91,7 @@ def test_rewards_of_churning_customers_sum_to_the_evaluated_value() -> None:
         total += step.rewards[running].sum() * env.mean_bill
         running &= ~step.done
 
-    value = evaluate(always(np.array([1, 2, 3])), customers, PRICE)
+    value = evaluate(constant_policy(np.array([1, 2, 3])), customers, PRICE)
     assert total / number == pytest.approx(value.net(PRICE), rel=0.03)
 
 

@@ -36,7 +36,9 @@ FOUR = Customers(
     np.array([100.0, 80.0, 60.0, 40.0]),
 )
 RNG = np.random.default_rng(2)
-MANY = Customers(RNG.uniform(0.0005, 0.012, 120), np.sort(RNG.beta(2, 8, (120, 4)), axis=1), RNG.uniform(20, 115, 120))
+RANDOM_CUSTOMERS = Customers(
+    RNG.uniform(0.0005, 0.012, 120), np.sort(RNG.beta(2, 8, (120, 4)), axis=1), RNG.uniform(20, 115, 120)
+)
 
 
 def first_actions(policy: Policy, customers: Customers = FOUR, budget: float = 1e6) -> CampaignActions:
@@ -107,11 +109,11 @@ def test_myopic_sends_a_message_where_no_discount_adds_value() -> None:
 
 
 def test_one_step_is_the_baseline_of_the_service() -> None:
-    levels = first_actions(OneStepPolicy(), MANY).level
-    risk, policy = -np.expm1(-MANY.hazard * RESPONSE_MODEL.risk_days), one_step.OneStepPolicy()
+    levels = first_actions(OneStepPolicy(), RANDOM_CUSTOMERS).level
+    risk, policy = -np.expm1(-RANDOM_CUSTOMERS.hazard * RESPONSE_MODEL.risk_days), one_step.OneStepPolicy()
     for row, level in enumerate(levels):
-        facts = {"churn_risk": risk[row], "accept_probs": tuple(MANY.accept[row])}
-        customer = scored(**facts, monthly_charges=float(MANY.bill[row]))
+        facts = {"churn_risk": risk[row], "accept_probs": tuple(RANDOM_CUSTOMERS.accept[row])}
+        customer = scored(**facts, monthly_charges=float(RANDOM_CUSTOMERS.bill[row]))
         action = policy.choose(
             DecisionContext(
                 customer,
@@ -129,22 +131,24 @@ def test_one_step_is_the_baseline_of_the_service() -> None:
 
 @pytest.mark.parametrize("price", [0.0, 1.0])
 def test_the_index_policy_follows_the_dynamic_program_at_its_price(price: float) -> None:
-    [program] = LagrangianBound(MANY).programs
+    [program] = LagrangianBound(RANDOM_CUSTOMERS).programs
     first_day = list(program.solve(price))[-1]
     contact = first_day.contact[:, :, 0]
     expected = np.where(contact.max(axis=0) > first_day.wait[:, 0], contact.argmax(axis=0), NO_CONTACT)
 
-    levels = first_actions(IndexPolicy(MANY, np.array([price]), reprice=False), MANY).level
+    levels = first_actions(IndexPolicy(RANDOM_CUSTOMERS, np.array([price]), reprice=False), RANDOM_CUSTOMERS).level
 
     assert levels.tolist() == expected.tolist()
     assert len(set(levels.tolist())) > 1
 
 
 def test_the_index_policy_finds_its_price_again_each_day_for_the_funds_left() -> None:
-    bound, prices = LagrangianBound(MANY), np.linspace(0, 10, 21)
+    bound, prices = LagrangianBound(RANDOM_CUSTOMERS), np.linspace(0, 10, 21)
     budget = 0.3 * bound.unconstrained_spend
     repriced, fixed = (
-        CampaignSimulator(MANY, 1, seed=1).run(IndexPolicy(MANY, prices, reprice), budget).prices
+        CampaignSimulator(RANDOM_CUSTOMERS, 1, seed=1)
+        .run(IndexPolicy(RANDOM_CUSTOMERS, prices, reprice), budget)
+        .prices
         for reprice in (True, False)
     )
 
@@ -161,9 +165,9 @@ def test_the_price_of_the_index_policy_rises_without_funds_and_is_zero_with_plen
             campaign.funds = {10: 0, 20: 10**9}.get(campaign.day, campaign.funds)
             return index.choose(campaign, rows)
 
-    index = IndexPolicy(MANY, np.linspace(0, 10, 21))
-    budget = 0.3 * LagrangianBound(MANY).unconstrained_spend
-    prices = CampaignSimulator(MANY, 1, seed=1).run(ChangedFunds(), budget).prices
+    index = IndexPolicy(RANDOM_CUSTOMERS, np.linspace(0, 10, 21))
+    budget = 0.3 * LagrangianBound(RANDOM_CUSTOMERS).unconstrained_spend
+    prices = CampaignSimulator(RANDOM_CUSTOMERS, 1, seed=1).run(ChangedFunds(), budget).prices
 
     assert 0 < prices[9] < prices[10]
     assert prices[20:] == [0.0] * 70
@@ -217,19 +221,23 @@ def with_funds(campaign: CampaignSimulator, money: float, day: int = 0) -> Campa
 
 
 def test_the_forecast_price_is_the_one_that_spends_the_funds_by_the_end() -> None:
-    forecast, campaign = SpendForecast(price_sensitive, MANY), CampaignSimulator(MANY, 2, seed=FORECAST_SEED)
+    forecast, campaign = (
+        SpendForecast(price_sensitive, RANDOM_CUSTOMERS),
+        CampaignSimulator(RANDOM_CUSTOMERS, 2, seed=FORECAST_SEED),
+    )
     for price in FORECAST_PRICES[[1, 3, 5]]:
         spend_by_day = campaign.run(NetworkPolicy(price_sensitive, float(price)), UNLIMITED_BUDGET).spend_by_day
         for day in (0, 30):
             remaining = spend_by_day[-1] - (spend_by_day[day - 1] if day else 0)
-            other = with_funds(CampaignSimulator(MANY, 2, seed=3), remaining, day)
+            other = with_funds(CampaignSimulator(RANDOM_CUSTOMERS, 2, seed=3), remaining, day)
             assert forecast.price(other) == pytest.approx(price, rel=0.02)
 
 
 def test_the_forecast_price_is_the_same_for_more_customers_with_proportionate_funds() -> None:
-    forecast = SpendForecast(price_sensitive, MANY)
+    forecast = SpendForecast(price_sensitive, RANDOM_CUSTOMERS)
     single, triple = (
-        forecast.price(with_funds(CampaignSimulator(MANY, copies, seed=3), copies * 80.0)) for copies in (1, 3)
+        forecast.price(with_funds(CampaignSimulator(RANDOM_CUSTOMERS, copies, seed=3), copies * 80.0))
+        for copies in (1, 3)
     )
 
     assert 0 < single < FORECAST_PRICES[-1]
@@ -237,18 +245,23 @@ def test_the_forecast_price_is_the_same_for_more_customers_with_proportionate_fu
 
 
 def test_the_forecast_price_without_funds_spends_nothing_and_with_plenty_is_zero() -> None:
-    forecast, campaign = SpendForecast(price_sensitive, MANY), CampaignSimulator(MANY, 1, seed=3)
+    forecast, campaign = (
+        SpendForecast(price_sensitive, RANDOM_CUSTOMERS),
+        CampaignSimulator(RANDOM_CUSTOMERS, 1, seed=3),
+    )
     price = forecast.price(with_funds(campaign, 0.0))
 
-    unlimited = CampaignSimulator(MANY, 2, seed=FORECAST_SEED)
+    unlimited = CampaignSimulator(RANDOM_CUSTOMERS, 2, seed=FORECAST_SEED)
     assert unlimited.run(NetworkPolicy(price_sensitive, price), UNLIMITED_BUDGET).spend == 0
     assert forecast.price(with_funds(campaign, 1e9)) == FORECAST_PRICES[0] == 0
 
 
 def test_a_network_at_forecast_prices_spends_its_budget() -> None:
-    unconstrained = CampaignSimulator(MANY, 4, seed=9).run(NetworkPolicy(price_sensitive, 0.0), UNLIMITED_BUDGET)
-    policy = NetworkPolicy(price_sensitive, SpendForecast(price_sensitive, MANY))
-    campaign = CampaignSimulator(MANY, 4, seed=9).run(policy, 0.4 * unconstrained.spend)
+    unconstrained = CampaignSimulator(RANDOM_CUSTOMERS, 4, seed=9).run(
+        NetworkPolicy(price_sensitive, 0.0), UNLIMITED_BUDGET
+    )
+    policy = NetworkPolicy(price_sensitive, SpendForecast(price_sensitive, RANDOM_CUSTOMERS))
+    campaign = CampaignSimulator(RANDOM_CUSTOMERS, 4, seed=9).run(policy, 0.4 * unconstrained.spend)
 
     assert 0.85 < campaign.spend / campaign.budget <= 1
     assert len(set(campaign.prices)) > 3

@@ -23,7 +23,7 @@ from training.policy.ope.lift import MIN_GROUP_SIZE, CustomerResult, customer_re
 from training.statistics import Estimate
 
 DAY = timedelta(days=1)
-QUARTER = 90 * DAY
+DURATION = 90 * DAY
 
 
 def decided(customer: str, event: str = "", day: float = 0, level: int | None = None, held: bool = False) -> Decision:
@@ -57,7 +57,7 @@ def results_of(
     decisions = [message for message in messages if isinstance(message, Decision)]
     outcomes = [message for message in messages if isinstance(message, Outcome)]
     history = History([*decisions, LAST_DECISION], [*outcomes, LAST_OUTCOME])
-    return customer_results(history, bills, QUARTER, Counter() if skipped is None else skipped)
+    return customer_results(history, bills, DURATION, Counter() if skipped is None else skipped)
 
 
 def test_a_customer_counts_once_however_many_decisions_there_were() -> None:
@@ -135,7 +135,7 @@ def test_intervals_from_decisions_and_outcomes_cover_the_true_lift() -> None:
         "cost of contact": 0.5 * (15 + RESPONSE_MODEL.contact_cost),
         "revenue less cost": 0.5 * 0.4 * 0.75 * 150 - 0.5 * (15 + RESPONSE_MODEL.contact_cost),
     }
-    hits = Counter[str]()
+    covered = Counter[str]()
     for _ in range(runs):
         made, outcomes = list[Decision](), list[Outcome]()
         for name in names:
@@ -144,11 +144,11 @@ def test_intervals_from_decisions_and_outcomes_cover_the_true_lift() -> None:
             outcomes += [reports[name, "accepted"]] if contact else []
             outcomes += [reports[name, "churned"]] if rng.random() < 0.4 * (0.25 if contact else 1) else []
         history = History([*made, LAST_DECISION], [*outcomes, LAST_OUTCOME])
-        result = lifts(customer_results(history, bills, QUARTER, Counter()))
-        hits.update(name for name, interval in result.items() if covers(interval, truth[name]))
+        result = lifts(customer_results(history, bills, DURATION, Counter()))
+        covered.update(name for name, interval in result.items() if covers(interval, truth[name]))
 
-    assert hits.keys() == truth.keys()
-    assert min(hits.values()) >= 0.9 * runs
+    assert covered.keys() == truth.keys()
+    assert min(covered.values()) >= 0.9 * runs
 
 
 def test_the_command_prints_each_lift_and_what_was_left_out(

@@ -179,9 +179,12 @@ def test_wrong_propensities_and_rows_left_out_by_action_are_refused(population: 
     incomplete = BanditLog(
         log.contexts[contacted], log.actions[contacted] - 1, log.propensities[contacted], log.rewards[contacted]
     )
-    for wrong, its_target in ((halved, target), (incomplete, target[contacted][:, 1:] + target[contacted][:, :1] / 4)):
+    for wrong_log, target_for_log in (
+        (halved, target),
+        (incomplete, target[contacted][:, 1:] + target[contacted][:, :1] / 4),
+    ):
         with pytest.raises(OverlapError, match=r"The weights' mean is .* and should be 1"):
-            estimate(wrong, its_target)
+            estimate(wrong_log, target_for_log)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, file: object) -> int:

@@ -19,7 +19,7 @@ CUSTOMERS = Customers(
 )
 
 
-def alike(number: int, accept: float = 0.5, hazard: float = 1e-9, bill: float = 100.0) -> Customers:
+def equal_customers(number: int, accept: float = 0.5, hazard: float = 1e-9, bill: float = 100.0) -> Customers:
     return Customers(np.full(number, hazard), np.full((number, 4), accept), np.full(number, bill))
 
 
@@ -76,7 +76,7 @@ def test_budget_and_rules_are_kept_whatever_the_policy_wants(seed: int) -> None:
 
 def test_the_highest_priority_comes_first_where_money_is_short() -> None:
     priority = np.random.default_rng(0).permutation(10).astype(float)
-    campaign = CampaignSimulator(alike(10, accept=1.0), 1, seed=1)
+    campaign = CampaignSimulator(equal_customers(10, accept=1.0), 1, seed=1)
     result = campaign.run(FirstDayPolicy(priority), budget=45.0)  # 15 each
 
     assert set(np.flatnonzero(campaign.state.contacts)) == set(np.argsort(-priority)[:3])
@@ -84,14 +84,14 @@ def test_the_highest_priority_comes_first_where_money_is_short() -> None:
 
 
 def test_without_priorities_customers_come_in_order_of_arrival() -> None:
-    campaign = CampaignSimulator(alike(10, accept=1.0), 1, seed=1)
+    campaign = CampaignSimulator(equal_customers(10, accept=1.0), 1, seed=1)
     campaign.run(FirstDayPolicy(), budget=45.0)
 
     assert set(np.flatnonzero(campaign.state.contacts)) == set(np.argsort(campaign.arrival_order)[:3])
 
 
 def test_the_reservation_of_a_declined_offer_is_free_again_an_hour_later() -> None:
-    campaign = CampaignSimulator(alike(2 * HOURS_PER_DAY, accept=0.0), 1, seed=1)
+    campaign = CampaignSimulator(equal_customers(2 * HOURS_PER_DAY, accept=0.0), 1, seed=1)
     result = campaign.run(FirstDayPolicy(), budget=15.0)  # one offer at a time
 
     assert result.contacts.sum() == result.refused == HOURS_PER_DAY
@@ -99,7 +99,7 @@ def test_the_reservation_of_a_declined_offer_is_free_again_an_hour_later() -> No
 
 
 def test_an_offer_reserves_its_worst_case_in_whole_cents() -> None:
-    campaign = CampaignSimulator(alike(3, accept=1.0, bill=33.335), 1, seed=1)  # 15 % is 5.00025
+    campaign = CampaignSimulator(equal_customers(3, accept=1.0, bill=33.335), 1, seed=1)  # 15 % is 5.00025
 
     assert campaign.offer_costs[0].tolist() == [0, 167, 334, 501]
     assert campaign.run(FirstDayPolicy(), budget=10.01).spend == 5.01
@@ -107,7 +107,7 @@ def test_an_offer_reserves_its_worst_case_in_whole_cents() -> None:
 
 
 def test_a_contact_against_the_rules_is_counted_as_a_violation() -> None:
-    campaign = CampaignSimulator(alike(5), 1, seed=1)
+    campaign = CampaignSimulator(equal_customers(5), 1, seed=1)
     result = campaign.run(NoContactPolicy(), budget=1e6)
     for _ in range(2):
         campaign.make_contacts(np.array([0, 1]), np.array([0, 0]))
@@ -130,13 +130,13 @@ def test_a_delay_puts_the_next_decision_off() -> None:
             days.extend([campaign.day] * len(rows))
             return CampaignActions(np.full(len(rows), NO_CONTACT), np.full(len(rows), 6))
 
-    CampaignSimulator(alike(1), 1, seed=1).run(DelayingPolicy(), budget=0.0)
+    CampaignSimulator(equal_customers(1), 1, seed=1).run(DelayingPolicy(), budget=0.0)
 
     assert days == list(range(0, 90, 7))
 
 
 def test_customers_pay_while_they_are_active_and_churn_by_their_hazard() -> None:
-    campaign = CampaignSimulator(alike(1, hazard=0.01, bill=60.0), 20_000, seed=1)
+    campaign = CampaignSimulator(equal_customers(1, hazard=0.01, bill=60.0), 20_000, seed=1)
     result = campaign.run(NoContactPolicy(), budget=0.0)
 
     assert campaign.state.active.mean() == pytest.approx(exp(-0.9), abs=4 * 0.5 / 20_000**0.5)
@@ -146,7 +146,7 @@ def test_customers_pay_while_they_are_active_and_churn_by_their_hazard() -> None
 @pytest.mark.parametrize(("accept", "exposure"), [(1.0, 90 - 0.5 * 60 + 0.05 * 14), (0.0, 90 + 0.05 * 14)])
 def test_contacts_change_the_hazard(accept: float, exposure: float) -> None:
     """An accepted offer halves it for 60 days, and a contact raises it for 14."""
-    campaign = CampaignSimulator(alike(1, accept=accept, hazard=0.01), 20_000, seed=1)
+    campaign = CampaignSimulator(equal_customers(1, accept=accept, hazard=0.01), 20_000, seed=1)
     campaign.run(FirstDayPolicy(), budget=1e9)
 
     assert campaign.state.cumulative_hazard == pytest.approx(np.full(20_000, 0.01 * exposure))

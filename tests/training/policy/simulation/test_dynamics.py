@@ -92,10 +92,12 @@ def test_many_days_at_once_are_the_same_as_day_by_day_also_in_single_precision()
         assert by_day == pytest.approx(added)
         assert single_added.dtype == np.float32
         assert single_added == pytest.approx(added, rel=1e-5)
-        for one, other, another in zip(astuple(daily), astuple(at_once), astuple(single), strict=True):
-            assert one == pytest.approx(other)
-            assert another.dtype == np.float32
-            assert another == pytest.approx(other, rel=1e-5)
+        for by_days, in_one_step, in_single_precision in zip(
+            astuple(daily), astuple(at_once), astuple(single), strict=True
+        ):
+            assert by_days == pytest.approx(in_one_step)
+            assert in_single_precision.dtype == np.float32
+            assert in_single_precision == pytest.approx(in_one_step, rel=1e-5)
 
 
 def test_customers_together_are_the_same_as_each_alone() -> None:

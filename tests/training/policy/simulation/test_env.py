@@ -15,11 +15,11 @@ from training.policy.simulation.env import PenaltyWeights, RetentionEnv, RewardT
 NO_CONTACT = np.array([0, 0, 0])
 
 
-def one(hazard: float = 0.01, accept: float = 0.5, bill: float = 60.0) -> Customers:
+def single_customer(hazard: float = 0.01, accept: float = 0.5, bill: float = 60.0) -> Customers:
     return Customers(np.array([hazard]), np.full((1, 4), accept), np.array([bill]))
 
 
-def several() -> Customers:
+def random_customers() -> Customers:
     rng = np.random.default_rng(0)
     return Customers(rng.uniform(0.001, 0.05, 50), rng.uniform(0, 1, (50, 4)), rng.uniform(20, 120, 50))
 
@@ -33,18 +33,20 @@ def started(customers: Customers, **options: Any) -> RetentionEnv:
 def test_gymnasiums_environment_checker_has_no_complaints() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(RetentionEnv(several(), budget=5.0, price=0.5), skip_render_check=True)
+        check_env(RetentionEnv(random_customers(), budget=5.0, price=0.5), skip_render_check=True)
 
 
 def test_observations_stay_in_their_space_even_with_a_contact_a_day() -> None:
-    env, truncated = started(one(hazard=1e-9)), False
+    env, truncated = started(single_customer(hazard=1e-9)), False
     while not truncated:
         observation, *_, truncated, _ = env.step(np.array([1, 3, 0]))
         assert env.observation_space.contains(observation), observation
 
 
 def test_the_reward_is_the_revenue_less_costs_and_penalties() -> None:
-    env = started(one(hazard=1e-9, accept=1.0), budget=8.0, penalties=PenaltyWeights(budget=2.0, fatigue=7.0))
+    env = started(
+        single_customer(hazard=1e-9, accept=1.0), budget=8.0, penalties=PenaltyWeights(budget=2.0, fatigue=7.0)
+    )
 
     def expected(*terms: float) -> Any:
         return pytest.approx(RewardTerms(*terms)._asdict())
@@ -64,7 +66,7 @@ def test_the_reward_is_the_revenue_less_costs_and_penalties() -> None:
 
 @pytest.mark.parametrize("budget", [0.0, 6.0, 6.1])
 def test_no_budget_remains_once_it_is_spent(budget: float) -> None:
-    env = started(one(accept=1.0), budget=budget)
+    env = started(single_customer(accept=1.0), budget=budget)
 
     observation, *_ = env.step(np.array([1, 2, 0]))
 
@@ -72,7 +74,7 @@ def test_no_budget_remains_once_it_is_spent(budget: float) -> None:
 
 
 def test_the_end_of_the_campaign_truncates_the_episode_and_does_not_terminate_it() -> None:
-    env, days, truncated, terms = started(one(hazard=1e-9)), 0, False, dict[str, Any]()
+    env, days, truncated, terms = started(single_customer(hazard=1e-9)), 0, False, dict[str, Any]()
     while not truncated:
         _, _, terminated, truncated, terms = env.step(np.array([0, 0, 6]))
         days += 7
@@ -83,7 +85,7 @@ def test_the_end_of_the_campaign_truncates_the_episode_and_does_not_terminate_it
 
 @pytest.mark.parametrize("rules", [RULES, Rules(campaign_days=1)])
 def test_churn_terminates_the_episode_after_the_day_is_paid_even_on_the_last_day(rules: Rules) -> None:
-    _, reward, terminated, truncated, _ = started(one(hazard=1e3), rules=rules).step(np.array([0, 0, 7]))
+    _, reward, terminated, truncated, _ = started(single_customer(hazard=1e3), rules=rules).step(np.array([0, 0, 7]))
 
     assert (terminated, truncated) == (True, False)
     assert reward == pytest.approx(60 / 30)
@@ -91,7 +93,7 @@ def test_churn_terminates_the_episode_after_the_day_is_paid_even_on_the_last_day
 
 def test_a_delay_is_the_same_as_days_without_contact() -> None:
     """One step of many days is as many steps of a day: in money, in state, and in who churns and when."""
-    long, short = RetentionEnv(several(), budget=20.0), RetentionEnv(several(), budget=20.0)
+    long, short = RetentionEnv(random_customers(), budget=20.0), RetentionEnv(random_customers(), budget=20.0)
     rng, ends = np.random.default_rng(1), {"terminated": 0, "truncated": 0}
     long.reset(seed=5)
     short.reset(seed=5)
@@ -127,15 +129,20 @@ def daily_exposure(env: RetentionEnv, hazard: float, actions: list[np.ndarray]) 
 @pytest.mark.parametrize("level", range(4))
 def test_an_accepted_offer_lowers_the_hazard_for_the_days_of_its_level(level: int) -> None:
     response_model = ResponseModel(fatigue=0.0)
-    env = started(one(hazard=1e-6, accept=1.0), response_model=response_model)
+    env = started(single_customer(hazard=1e-6, accept=1.0), response_model=response_model)
     actions = [np.array([day == 0, level, 0]) for day in range(RULES.campaign_days)]
 
-    held, after = response_model.effect_days[level], RULES.campaign_days - response_model.effect_days[level]
-    assert daily_exposure(env, 1e-6, actions) == pytest.approx([1 - response_model.effect] * held + [1.0] * after)
+    effect_days, remaining_days = (
+        response_model.effect_days[level],
+        RULES.campaign_days - response_model.effect_days[level],
+    )
+    assert daily_exposure(env, 1e-6, actions) == pytest.approx(
+        [1 - response_model.effect] * effect_days + [1.0] * remaining_days
+    )
 
 
 def test_each_contact_raises_the_hazard_for_a_while_and_more_than_the_one_before() -> None:
-    env = started(one(hazard=1e-6, accept=0.0))
+    env = started(single_customer(hazard=1e-6, accept=0.0))
     actions = [np.array([day in (0, 30), 0, 0]) for day in range(60)]
 
     first, second = 1 + RESPONSE_MODEL.fatigue, 1 + 2 * RESPONSE_MODEL.fatigue
@@ -145,7 +152,7 @@ def test_each_contact_raises_the_hazard_for_a_while_and_more_than_the_one_before
 
 def test_the_same_seed_gives_the_same_episode() -> None:
     def episode(seed: int) -> list[float]:
-        env, rng = RetentionEnv(several()), np.random.default_rng(2)
+        env, rng = RetentionEnv(random_customers()), np.random.default_rng(2)
         observation, _ = env.reset(seed=seed)
         return [*observation.tolist(), *(env.step(rng.integers([2, 4, 8]))[1] for _ in range(5))]
 

@@ -73,12 +73,12 @@ def test_every_active_customer_has_a_decision_a_day(hazard: float, days: int) ->
 
 
 def test_the_same_seed_gives_the_same_campaign_and_another_seed_another() -> None:
-    one, again, other = (
+    first, repeated, other_seed = (
         simulate(MaxOfferPolicy(), customers(), 1, BUDGET, seed=seed, rules=SHORT) for seed in (1, 1, 2)
     )
 
-    assert one._replace(seconds=0) == again._replace(seconds=0)
-    assert one.spend_by_day != other.spend_by_day
+    assert first._replace(seconds=0) == repeated._replace(seconds=0)
+    assert first.spend_by_day != other_seed.spend_by_day
 
 
 def test_a_short_budget_is_used_up_unless_late_answers_keep_it_reserved() -> None:

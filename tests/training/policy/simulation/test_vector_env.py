@@ -13,14 +13,14 @@ from training.policy.simulation.env import RetentionEnv, RewardTerms
 from training.policy.simulation.vector_env import RetentionVectorEnv
 
 
-def several(number: int = 50) -> Customers:
+def random_customers(number: int = 50) -> Customers:
     """Facts that single precision holds exactly, so that random numbers decide alike in both environments."""
     rng = np.random.default_rng(0)
     facts = rng.uniform(0.001, 0.05, number), rng.uniform(0, 1, (number, 4)), rng.uniform(20, 120, number)
     return Customers(*(fact.astype(np.float32).astype(float) for fact in facts))
 
 
-def alike(hazard: float = 0.01, accept: float = 0.5, bill: float = 60.0) -> Customers:
+def single_customer(hazard: float = 0.01, accept: float = 0.5, bill: float = 60.0) -> Customers:
     return Customers(np.array([hazard]), np.full((1, 4), accept), np.array([bill]))
 
 
@@ -38,7 +38,7 @@ def for_all(
 @pytest.mark.parametrize("budget", [inf, 15.0, 0.0])
 def test_both_environments_do_the_same_with_the_same_random_numbers(budget: float) -> None:
     """Thousands of steps of all kinds: each term and observation, and how episodes end."""
-    env, envs = RetentionEnv(several(), price=0.7), vector_env(several(), 1, seed=4, budget=budget)
+    env, envs = RetentionEnv(random_customers(), price=0.7), vector_env(random_customers(), 1, seed=4, budget=budget)
     envs.price, rng, ends = np.float32(0.7), np.random.default_rng(1), {"terminated": 0, "truncated": 0}
     env.budget = envs.funds  # what earlier customers left or overspent is carried over
     observation, _ = env.reset(seed=4)
@@ -61,7 +61,7 @@ def test_both_environments_do_the_same_with_the_same_random_numbers(budget: floa
 
 def test_a_delay_is_the_same_as_days_without_contact() -> None:
     """One step of env days is as env steps of a day: in the probability of staying, and in state."""
-    long, short = (vector_env(several(), 500, survival_weighted=True) for _ in range(2))
+    long, short = (vector_env(random_customers(), 500, survival_weighted=True) for _ in range(2))
     rng = np.random.default_rng(1)
     for _ in range(40):
         contact, level, delay = rng.random(500) < 0.3, rng.integers(0, 4, 500), int(rng.integers(8))
@@ -74,7 +74,7 @@ def test_a_delay_is_the_same_as_days_without_contact() -> None:
             env.reset_done(transition.truncated)
 
 
-def year_value(env: RetentionVectorEnv, contact_days: range, level: int) -> float:
+def value_of_year(env: RetentionVectorEnv, contact_days: range, level: int) -> float:
     """Expected money of a customer's year less all costs; `env` must be survival-weighted."""
     money, survival = np.zeros(env.num_envs), np.ones(env.num_envs)
     for day in range(env.rules.campaign_days):
@@ -103,9 +103,9 @@ def value_after_campaign(env: RetentionVectorEnv) -> np.ndarray:
 
 @pytest.mark.parametrize("level", range(4))
 def test_daily_contacts_are_worse_than_none_even_if_messages_were_free(level: int) -> None:
-    response_model, customers = RESPONSE_MODEL._replace(contact_cost=0.0), alike(accept=0.3)
+    response_model, customers = RESPONSE_MODEL._replace(contact_cost=0.0), single_customer(accept=0.3)
     daily, once, never = (
-        year_value(vector_env(customers, 500, survival_weighted=True, response_model=response_model), days, level)
+        value_of_year(vector_env(customers, 500, survival_weighted=True, response_model=response_model), days, level)
         for days in (range(90), range(1), range(0))
     )
     assert never == pytest.approx(60 / 30 * sum(exp(-0.01 * day) for day in range(365)), rel=1e-4)
@@ -114,7 +114,7 @@ def test_daily_contacts_are_worse_than_none_even_if_messages_were_free(level: in
 
 
 def test_the_budget_is_shared_and_spend_beyond_it_is_a_violation() -> None:
-    env = vector_env(alike(hazard=1e-9, accept=1.0, bill=100.0), 3, budget=5.0)
+    env = vector_env(single_customer(hazard=1e-9, accept=1.0, bill=100.0), 3, budget=5.0)
     budget_remaining = OBSERVATION.index("budget_remaining")
     assert env.observe()[budget_remaining].tolist() == [1, 1, 1]
 
@@ -129,13 +129,13 @@ def test_the_budget_is_shared_and_spend_beyond_it_is_a_violation() -> None:
 
 
 def test_a_sufficient_budget_is_never_violated() -> None:
-    env = vector_env(several(), 100, budget=1e6)
+    env = vector_env(random_customers(), 100, budget=1e6)
     for _ in range(20):
         assert not env.step(*for_all(env, True, 3, 1)).terms.budget_violation.any()
 
 
 def test_forbidden_contacts_are_masked_and_counted_as_violations() -> None:
-    env = vector_env(alike(hazard=1e-9, accept=0.0), 1)
+    env = vector_env(single_customer(hazard=1e-9, accept=0.0), 1)
     eligible, violations = [], []
     for day in range(60):
         eligible.append(env.eligible().item())
@@ -146,7 +146,7 @@ def test_forbidden_contacts_are_masked_and_counted_as_violations() -> None:
 
 
 def test_a_customer_is_not_eligible_while_an_accepted_offer_holds() -> None:
-    env = vector_env(alike(hazard=1e-9, accept=1.0), 1)
+    env = vector_env(single_customer(hazard=1e-9, accept=1.0), 1)
     env.step(*for_all(env, True, 1, 0))
     days = 1
     while not env.eligible().item():
@@ -157,7 +157,7 @@ def test_a_customer_is_not_eligible_while_an_accepted_offer_holds() -> None:
 
 def test_survival_weighting_changes_no_expectation_and_lowers_the_variance() -> None:
     """Survival, revenue and offer costs: sampled churn against survival as a weight, day by day."""
-    number, customers = 40_000, alike(hazard=0.03, accept=0.4)
+    number, customers = 40_000, single_customer(hazard=0.03, accept=0.4)
     sampled, weighted = (vector_env(customers, number, seed=seed, survival_weighted=seed > 0) for seed in (0, 1))
     active, survival = np.ones(number, bool), np.ones(number)
     totals = np.zeros((2, 2, number))
@@ -180,7 +180,7 @@ def test_survival_weighting_changes_no_expectation_and_lowers_the_variance() -> 
 def test_a_customer_who_churns_within_a_step_pays_until_then() -> None:
     """The mean over a step of eight days is that over eight steps of one."""
     number, hazard = 40_000, 0.2
-    env = vector_env(alike(hazard=hazard), number)
+    env = vector_env(single_customer(hazard=hazard), number)
     revenue = env.step(*for_all(env, False, 0, 7)).terms.revenue_retained
     expected = 2 * sum(exp(-hazard * day) for day in range(8))
     assert revenue.mean() == pytest.approx(expected, abs=4 * 16 / 2 / np.sqrt(number))
@@ -200,7 +200,7 @@ def daily_revenue(
 
 def test_the_incremental_value_is_the_expected_difference_that_a_contact_makes() -> None:
     """Against the customer's days written out, with and without the contact."""
-    rng, env = np.random.default_rng(3), vector_env(several(), 60)
+    rng, env = np.random.default_rng(3), vector_env(random_customers(), 60)
     env.day[:], env.state.days_since_contact[:] = rng.integers(0, 90, 60), rng.integers(0, 30, 60)
     env.state.offer_days_left[:], env.state.contacts[:] = rng.integers(0, 40, 60), rng.integers(0, 4, 60)
     rows, levels = np.arange(0, 60, 2), rng.integers(0, 4, 30)
@@ -225,7 +225,7 @@ def test_the_incremental_value_is_the_expected_difference_that_a_contact_makes()
 def test_incremental_values_add_up_to_the_return_over_doing_nothing() -> None:
     """Whatever is done, also what the gate forbids: the potential telescopes, so only luck is between the two."""
     number, rng = 20_000, np.random.default_rng(5)
-    env = vector_env(several(), number, survival_weighted=True)
+    env = vector_env(random_customers(), number, survival_weighted=True)
     nothing = value_after_campaign(env)
     value, money, survival = np.zeros(number), np.zeros(number), np.ones(number)
     for _ in range(env.rules.campaign_days):
@@ -261,7 +261,7 @@ def test_the_optimal_policy_has_the_value_and_the_spend_of_the_dynamic_program(p
 
 
 def test_only_customers_who_are_done_are_replaced() -> None:
-    env = vector_env(several(), 200)
+    env = vector_env(random_customers(), 200)
     done = env.step(*for_all(env, True, 1, 7)).done
 
     def facts() -> list[np.ndarray]:
@@ -283,7 +283,7 @@ def test_only_customers_who_are_done_are_replaced() -> None:
 
 
 def test_the_end_of_the_campaign_truncates_the_episodes_of_active_customers() -> None:
-    env = vector_env(alike(hazard=0.01), 2_000)
+    env = vector_env(single_customer(hazard=0.01), 2_000)
     active = np.ones(2_000, bool)
     for _ in range(12):
         transition = env.step(*for_all(env, False, 0, 7))
