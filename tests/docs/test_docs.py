@@ -12,7 +12,7 @@ import pytest
 
 from services import local
 from services.gateway.app import create
-from shared.artifacts import ARTIFACTS
+from shared.artifacts import ARTIFACTS, MANIFEST, Manifest
 from shared.bus import Bus
 from shared.messages import Outcome
 from shared.settings import Settings
@@ -20,6 +20,10 @@ from shared.store import Store
 from shared.topology import SUBSCRIPTIONS
 from tests.docs.commands import PAGES, ROOT, blocks, commands
 from tools import reference
+from training.messenger.evaluation.card import card as messenger_card
+from training.policy.evaluation.card import card as policy_card
+from training.scorer.card import customers_in_card
+from training.scorer.card import model_card as scorer_card
 
 README = (ROOT / "README.md").read_text()
 DOCS = ROOT / "docs"
@@ -96,6 +100,18 @@ def test_the_outcomes_that_are_shown_are_outcomes() -> None:
     [block] = blocks((DOCS / "operate.md").read_text(), "json")
     for number, line in enumerate(block.splitlines()):
         Outcome.parse(line.encode(), f"example {number}")
+
+
+def test_a_model_card_is_what_its_manifest_says() -> None:
+    """A reworded card is written anew from the manifest; its figures come from nowhere else."""
+    manifests = {
+        card.parent.name: Manifest.model_validate_json((card.parent / MANIFEST).read_bytes()) for card in CARDS
+    }
+    cards = {card.parent.name: card.read_text() for card in CARDS}
+    kind = cards["policy"].split("\n\n")[1].partition(":")[0]
+    assert cards["policy"] == policy_card(manifests["policy"], kind)
+    assert cards["messenger"] == messenger_card(manifests["messenger"])
+    assert cards["scorer"] == scorer_card(manifests["scorer"], customers_in_card(cards["scorer"]))
 
 
 def percent(value: float, digits: int = 0) -> str:
