@@ -3,6 +3,7 @@
 python -m deploy.topology    in the emulator that PUBSUB_EMULATOR_HOST names, otherwise in Google Cloud
 """
 
+import argparse
 import time
 from collections.abc import Callable, Mapping
 
@@ -63,8 +64,15 @@ def _create(create: Callable[..., object], **request: object) -> None:
         return
 
 
-if __name__ == "__main__":
+def main() -> None:
+    description = "Create the topics and push subscriptions that do not exist yet: in the emulator that "
+    description += "PUBSUB_EMULATOR_HOST names, otherwise in the Google Cloud project RETENTION_PROJECT."
+    argparse.ArgumentParser(prog="python -m deploy.topology", description=description).parse_args()
     settings = Settings()
     account, audience = settings.push_account, settings.push_audience
     token = {"service_account_email": account, "audience": audience} if account else None
     apply(settings.project, lambda service: settings.push_url.format(service=service), token)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 PUBSUB_EMULATOR_HOST=localhost:8085 python examples/subscribe.py    from docker compose; without it, from the cloud
 
 Start it before you publish: a subscription only gets messages that are published after it is created. Delivery is at
-least once, so a program that acts on decisions should ignore an `id` that it has already handled.
+least once, so a program that acts on decisions should ignore an `event_id` that it has already handled.
 """
 
 import argparse

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from services import dead_letters, local, replay
 from services.gateway.app import create
@@ -34,9 +35,15 @@ def main() -> None:
             f"RETENTION_{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg']}" for detail in error.errors()
         )
         parser.error("; ".join(details))
+    except SettingsError as error:  # names the field, and the cause says where its JSON ends
+        parser.error(
+            f"{error}: {error.__cause__}. Lists are JSON, for example RETENTION_TIME_ZONES='[\"Europe/Madrid\"]'"
+        )
     if arguments.command == "replay":
         if not arguments.events.is_file():
             parser.error(f"{arguments.events} is not a file. Give a file of customer events, one JSON object per line.")
+        if not arguments.decisions.parent.is_dir():
+            parser.error(f"{arguments.decisions.parent} is not a folder. Give a file in a folder that exists.")
         try:
             summary = asyncio.run(replay.run(arguments.events, arguments.decisions, settings))
         except ArtifactError as error:
@@ -63,7 +70,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services",
-        description="The whole system in one process. Settings are environment variables; see shared/settings.py.",
+        description="The whole system in one process. Settings are environment variables; see docs/operate.md.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve the REST interface at http://localhost:8080 (the default)")

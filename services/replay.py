@@ -35,6 +35,8 @@ class Results:
         self.counts: Counter[str] = Counter()
         self.offers: Counter[int] = Counter()
         """Number of contacts at each discount, in percent."""
+        self.writers: Counter[str] = Counter()
+        """Number of messages by each writer."""
         self.rejected: list[Envelope] = []
         self.latencies: list[float] = []
         """Seconds from publishing an event to its decision."""
@@ -56,6 +58,7 @@ class Results:
                 self.counts["contacted"] += 1
                 self.counts["delayed_by_quiet_hours"] += decision["deliver_after"] is not None
                 self.offers[decision["decision"]["offer_percentage"]] += 1
+                self.writers[decision["metadata"]["writer"]] += 1
         return [None] * len(envelopes)
 
     async def receive_dead_letters(self, subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
@@ -107,6 +110,7 @@ def summary(results: Results, seconds: float) -> dict[str, object]:
         "decisions": len(results.decisions),
         "contacted": results.counts["contacted"],
         "offers": ", ".join(f"{results.offers[percent]:,} of {percent} %" for percent in sorted(results.offers)),
+        "written_by": ", ".join(f"{number:,} {writer}" for writer, number in results.writers.most_common()),
         "held_over_quiet_hours": results.counts["delayed_by_quiet_hours"],
         "violations": results.counts["violations"],
         "rejected": len(results.rejected),

@@ -35,9 +35,9 @@ class Settings(BaseSettings):
     data: Path = ARTIFACTS.parent.parent / "shared" / "data"
     """Folder with copies of the public data sets. Training looks here first, and downloads what is missing."""
     kaggle_username: str | None = Field(default=None, validation_alias="KAGGLE_USERNAME")
-    """User name at Kaggle (`KAGGLE_USERNAME`), with which the Telco data set is downloaded from there."""
+    """User name at Kaggle, with which the Telco data set is downloaded from there."""
     kaggle_key: SecretStr | None = Field(default=None, validation_alias="KAGGLE_KEY")
-    """API key at Kaggle (`KAGGLE_KEY`); the file `~/.kaggle/kaggle.json` can be used instead of both variables."""
+    """API key at Kaggle; the file `~/.kaggle/kaggle.json` can be used instead of both variables."""
     port: int = 8080
     """Port of the gateway of `python -m services`."""
     hash_key: SecretStr = Field(default=LOCAL_HASH_KEY, min_length=16)
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     """URL of the certificates that verify Google's identity tokens."""
     api_keys: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = ()
     """JSON list of API keys, each at least 16 characters, accepted by the gateway in the header `X-API-Key`. Without
-    `api_keys` and `callers`, anybody can use the gateway."""
+    `RETENTION_API_KEYS` and `RETENTION_CALLERS`, anybody can use the gateway."""
     callers: tuple[str, ...] = ()
     """JSON list of Google accounts whose identity tokens the gateway accepts in the header `Authorization: Bearer`."""
     callers_audience: str = "retention"

@@ -203,7 +203,7 @@ def main() -> None:
     options = vars(parser.parse_args())
     customers, mapping = options.pop("own"), options.pop("mapping")
     if bool(customers) != bool(mapping):
-        parser.error("--own and --mapping go together")
+        parser.error("--own and --mapping go together (with make: DATA=customers.csv MAPPING=mapping.toml)")
     if customers and options["only"] == "accept":
         parser.error("--own trains the risk, --only accept the other model: give one of them")
     try:

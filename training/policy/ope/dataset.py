@@ -1,4 +1,4 @@
-"""The service's log as a bandit log, from which `training.policy.ope.ope` estimates the value of another network.
+"""The service's log as a bandit log, from which `training.policy.ope` estimates the value of another network.
 
 python -m training.policy.ope.dataset --decisions FILE --outcomes FILE [--bills FILE] --policy FOLDER
 [--days 90] TABLE.csv
