@@ -9,6 +9,7 @@ python -m services dead-letters list          list messages that could not be ha
 import argparse
 import asyncio
 import logging
+import socket
 from pathlib import Path
 
 import uvicorn
@@ -62,6 +63,11 @@ def main() -> None:
         except (ArtifactError, LookupError) as error:
             parser.error(str(error))
     else:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", settings.port)) == 0:
+                parser.error(
+                    f"port {settings.port} is in use. Choose another, for example: RETENTION_PORT=8081 make up"
+                )
         url = f"http://localhost:{settings.port}"
         print(f"Serving at {url}, documentation at {url}/docs; press Ctrl-C to stop", flush=True)
         uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=settings.port, log_level="warning")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -69,11 +70,23 @@ def test_replay_names_a_file_that_does_not_exist(
     assert "nowhere.jsonl is not a file" in capsys.readouterr().err
 
 
+def test_replay_names_a_folder_that_does_not_exist_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.jsonl").touch()
+    out = tmp_path / "nowhere" / "out.jsonl"
+    monkeypatch.setattr(sys, "argv", ["services", "replay", str(tmp_path / "in.jsonl"), str(out)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert f"{out.parent} is not a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("POLICY", "magic", "RETENTION_POLICY: Input should be 'ppo', 'baseline' or 'index'"),
         ("ARTIFACTS", "/nowhere", "Train the model first"),
+        ("TIME_ZONES", "Europe/Madrid", "RETENTION_TIME_ZONES='[\"Europe/Madrid\"]'"),
     ],
 )
 def test_an_invalid_setting_is_named(
@@ -172,12 +185,11 @@ async def test_periodic_work_continues_after_a_failure(monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         done = run("services", RETENTION_PORT=port, RETENTION_STATE=str(tmp_path / "state.sqlite"))
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
+    assert done.returncode == 2
+    assert f"port {port} is in use" in done.stderr
+    assert "RETENTION_PORT" in done.stderr
