@@ -65,9 +65,7 @@ def main() -> None:
     else:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", settings.port)) == 0:
-                parser.error(
-                    f"port {settings.port} is in use. Choose another: RETENTION_PORT=8081 make up"
-                )
+                parser.error(f"port {settings.port} is in use. Choose another: RETENTION_PORT=8081 make up")
         url = f"http://localhost:{settings.port}"
         print(f"Serving at {url}, documentation at {url}/docs; press Ctrl-C to stop", flush=True)
         uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=settings.port, log_level="warning")
