@@ -23,6 +23,7 @@ import pytest
 from shared.settings import Settings
 from tests.docs.commands import PYTHON, ROOT, shown
 from tests.support.emulators import free_port
+from tests.support.processes import without_make
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +77,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "RETENTION_DATA": str(Settings().data), "RETENTION_POLICY": "ppo"}
+    environment = {**without_make(os.environ), "RETENTION_DATA": str(Settings().data), "RETENTION_POLICY": "ppo"}
     return subprocess.run(
         words, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
     )

@@ -75,3 +75,9 @@ def wait_until_ready(url: str, log: Path, timeout: float = TIMEOUT_SECONDS) -> N
             answer = repr(error)
         time.sleep(0.1)
     raise TimeoutError(f"{url} answers {answer} after {timeout} s; its log ends:\n{log.read_text()[-3000:]}")
+
+
+def without_make(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what `make test ARGS=…` hands down to the make that a test starts."""
+    handed_down = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS")
+    return {name: value for name, value in environment.items() if name not in handed_down}

@@ -1,5 +1,6 @@
 """`make help` is complete, and what it lists can be made."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,13 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.processes import without_make
+
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = [target for target in re.findall(r"^([a-z][\w.%-]*):(?!=)", MAKEFILE, re.MULTILINE)]
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, env=without_make(os.environ))
 
 
 def test_help_lists_every_target_with_a_line_and_nothing_else() -> None:
