@@ -3,9 +3,10 @@
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
-WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+CORES := $(shell nproc 2>/dev/null || echo 2)
+WORKERS ?= $(shell expr $(CORES) + 1)
 OWN_DATA = $(if $(DATA),--own "$(DATA)") $(if $(MAPPING),--mapping "$(MAPPING)")
-TEST := $(RUN) -m pytest -n $(WORKERS) --maxprocesses 8
+TEST := $(RUN) -m pytest --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up serve test test-fast check format hooks lock clean fuzz chaos soak load bench \
@@ -28,10 +29,11 @@ serve: up ## The same as up
 ##@ Change the code
 
 test-fast: setup ## Run the quick tests: no emulators, no torch; under a minute
-	$(TEST) --fast $(ARGS)
+	$(TEST) -n $(CORES) --fast $(ARGS)
 
+# One process more than there are cores, because some tests wait for the emulators.
 test: $(VENV)/torch ## Run all tests and measure coverage; emulators where gcloud or Docker is installed
-	$(TEST) --cov --cov-report=term $(ARGS)
+	$(TEST) -n $(WORKERS) --cov --cov-report=term $(ARGS)
 
 check: setup ## Check format, lint, types, import contracts, and known vulnerabilities
 	$(VENV)/bin/ruff format --check .

@@ -32,6 +32,8 @@ from tests.fuzz.mutants import EXAMPLES, FUZZ_SETTINGS, messages, pubsub_request
 from tests.support.emulators import free_port
 from tests.support.processes import process, wait_until_ready
 
+pytestmark = pytest.mark.slow
+
 BUILDS: dict[str, web.Build] = {
     "scorer": scorer,
     "policy": policy,

@@ -271,6 +271,7 @@ async def test_erasing_a_customer_id_that_no_event_can_have(
     assert (await client.delete(f"/customers/{customer_id}")).status_code == code
 
 
+@pytest.mark.slow
 async def test_a_decision_is_not_found_once_it_is_due_to_be_deleted(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

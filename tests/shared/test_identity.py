@@ -178,6 +178,7 @@ JSON = st.recursive(st.none() | st.integers() | st.text(), lambda s: st.lists(s)
 PARTS = st.text() | st.binary().map(lambda b: base64.urlsafe_b64encode(b).decode()) | JSON.map(encode)
 
 
+@pytest.mark.slow
 @given(st.lists(PARTS, max_size=4).map(".".join))
 async def test_arbitrary_text_as_a_token_is_refused_without_any_other_error(token: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011

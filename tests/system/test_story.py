@@ -130,6 +130,7 @@ async def test_the_readmes_customer_gets_a_decision(system: System) -> None:
     assert decision.deliver_after is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [1, 2, 3])
 async def test_decisions_do_not_depend_on_the_order_or_number_of_deliveries(copies: int) -> None:
     events = make_customers(30)  # three copies at each of five hops are 243 of each decision

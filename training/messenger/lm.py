@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -43,6 +42,8 @@ def load(name: str | Path, eight_bit: bool = False) -> LM:
 
 def add_adapters(model: Any, seed: int) -> Any:
     """Freeze the model and add trainable LoRA adapters. Their matrix B is 0, so that they begin without effect."""
+    from peft import LoraConfig, get_peft_model  # takes seconds, which --help should not
+
     torch.manual_seed(seed)
     config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, target_modules=LORA_TARGETS, bias="none")
     with warnings.catch_warnings():
@@ -52,6 +53,8 @@ def add_adapters(model: Any, seed: int) -> Any:
 
 def merge_adapters(model: Any) -> Any:
     """The model with its adapters, if it has any, added to its weights: W + BA."""
+    from peft import PeftModel
+
     return model.merge_and_unload() if isinstance(model, PeftModel) else model
 
 

@@ -19,6 +19,7 @@ def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.slow
 def test_telco_becomes_7043_events_without_labels(data: Path, tmp_path: Path) -> None:
     main(["telco-events", str(tmp_path / "events.jsonl"), "--mirror", str(data)])
     lines = (tmp_path / "events.jsonl").read_bytes().splitlines()

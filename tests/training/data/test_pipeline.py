@@ -35,6 +35,7 @@ def report(folder: Path, name: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 def test_telco_has_7032_complete_customers_split_80_10_10(prepared: Path) -> None:
     assert [len(load("telco", prepared, split)) for split in SPLITS] == [5625, 703, 704]
     rows = load("telco", prepared, *SPLITS)

@@ -23,6 +23,8 @@ from training.policy.customers import (
 )
 from training.scorer.data import public_tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -188,6 +188,7 @@ def test_a_policy_below_a_baseline_is_not_written(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(train, "SEEDS", (100, 101))
     monkeypatch.setattr(train, "load_population", lambda mirror, data, artifacts: POPULATION)
     monkeypatch.setattr(train, "ProcessPoolExecutor", SameProcessExecutor)
+    monkeypatch.setattr("training.policy.evaluation.benchmark.THRESHOLDS", (1.0, 5.0))  # fewer candidates to tune among
     poor, untrained = {budget: -1.0 for budget in BUDGETS}, TrainedPolicy(ActorCritic(), [])
     monkeypatch.setattr(train, "run", lambda kind, args, *_: TrainingRun(kind, args, untrained, poor, 0.0))
 

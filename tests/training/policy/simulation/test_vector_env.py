@@ -35,6 +35,7 @@ def for_all(
     return np.full(env.num_envs, contact), np.full(env.num_envs, level), np.full(env.num_envs, delay)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [inf, 15.0, 0.0])
 def test_both_environments_do_the_same_with_the_same_random_numbers(budget: float) -> None:
     """Thousands of steps of all kinds: each term and observation, and how episodes end."""
