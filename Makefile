@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 CORES := $(shell nproc 2>/dev/null || echo 2)
-# CI measures coverage and holds its floor; it takes a third longer.
+# .ci/run measures coverage and holds its floor; it takes a third longer.
 MEASURE := $(if $(CI)$(COVERAGE),--cov --cov-report=term)
 WORKERS ?= $(shell expr $(CORES) + 1)
 OWN_DATA = $(if $(DATA),--own "$(DATA)") $(if $(MAPPING),--mapping "$(MAPPING)")
