@@ -20,6 +20,7 @@ from services import dead_letters, local, replay
 from services.gateway.app import create
 from services.policy.budget.ledger import Ledger
 from services.policy.handlers.erase import erase
+from services.replay_files import ReplayFileError, rejected_file
 from shared import telemetry, web
 from shared.artifacts import ArtifactError
 from shared.pseudonyms import HashKeyError, Pseudonyms
@@ -41,15 +42,16 @@ def main() -> None:
             f"{error}: {error.__cause__}. Lists are JSON, for example RETENTION_TIME_ZONES='[\"Europe/Madrid\"]'"
         )
     if arguments.command == "replay":
-        if not arguments.events.is_file():
-            parser.error(f"{arguments.events} is not a file. Give a file of customer events, one JSON object per line.")
-        if not arguments.decisions.parent.is_dir():
-            parser.error(f"{arguments.decisions.parent} is not a folder. Give a file in a folder that exists.")
         try:
             summary = asyncio.run(replay.run(arguments.events, arguments.decisions, settings))
-        except ArtifactError as error:
-            parser.error(str(error))
+        except (ArtifactError, ReplayFileError) as error:
+            parser.exit(2, f"{error}\n")
         print("\n".join(f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()))
+        if not summary["decisions"] and summary["rejected"]:
+            rejected = rejected_file(arguments.decisions)
+            parser.exit(1, f"No event was decided: all {summary['rejected']:,} were rejected; {rejected} says why.\n")
+        if not summary["decisions"]:
+            print(f"{arguments.events} has no events: there was nothing to decide.")
     elif arguments.command == "erase":
         try:
             documents = asyncio.run(_erase(arguments.customer_id, settings, arguments.cloud))
@@ -84,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         "replay", help="run a file of events through the system", description=description
     )
     replay_parser.add_argument(
-        "events", type=Path, metavar="IN.jsonl", help="file of customer events, one JSON object per line"
+        "events",
+        type=Path,
+        metavar="IN.jsonl",
+        help="file of customer events, one JSON object per line, or an array; .gz is read too",
     )
     replay_parser.add_argument(
         "decisions",

@@ -3,20 +3,20 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from tqdm import tqdm
 
 from services import local
 from services.policy.budget.ledger import Ledger
+from services.replay_files import check_outputs, count_events, read_events, rejected_file, rejected_line, replacement
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
-from shared.messages import CustomerEvent
 from shared.service import tune_garbage_collector
 from shared.settings import Settings
 from shared.store import SQLiteStore
@@ -69,8 +69,25 @@ class Results:
 async def run(events_path: Path, decisions_path: Path, settings: Settings) -> dict[str, object]:
     """Write one decision per line to `decisions_path`, and rejected events with their reasons to a file beside it.
 
-    Starts from an empty state: the whole budget is left and nobody has been contacted. Returns the summary.
+    Starts from an empty state: the whole budget is left and nobody has been contacted. Returns the summary. Raises
+    `ReplayFileError`, before the first event wherever that can be known.
     """
+    number_of_events = count_events(events_path)
+    check_outputs(decisions_path, events_path)
+    with replacement(decisions_path) as decisions_file:
+        results, figures = await _replay(events_path, number_of_events, settings)
+        decisions_file.write(b"".join(line + b"\n" for line in results.decisions.values()))
+        decisions_file.flush()
+        if results.rejected:
+            with replacement(rejected_file(decisions_path)) as rejected:
+                rejected.writelines(rejected_line(letter) + b"\n" for letter in results.rejected)
+        else:
+            rejected_file(decisions_path).unlink(missing_ok=True)
+    return figures
+
+
+async def _replay(events_path: Path, number_of_events: int, settings: Settings) -> tuple[Results, dict[str, object]]:
+    """The results of the events, and the summary."""
     telemetry.start(logging.ERROR)  # warnings are counted in the summary
     results, bus = Results(), LocalBus()
     with TemporaryDirectory() as folder:
@@ -80,8 +97,8 @@ async def run(events_path: Path, decisions_path: Path, settings: Settings) -> di
         bus.subscribe("decisions.replay", results.receive_decisions)
         for subscription in SUBSCRIPTIONS:
             bus.subscribe(f"{subscription.dead_letter_topic}.replay", results.receive_dead_letters)
-        envelopes = _envelopes(events_path)
-        progress = tqdm(total=sum(1 for _ in _envelopes(events_path)), unit=" events", smoothing=0)
+        envelopes = read_events(events_path)
+        progress = tqdm(total=number_of_events, unit=" events", smoothing=0)
         started_at = time.perf_counter()
         while batch := list(islice(envelopes, BATCH_SIZE)):
             results.start_batch()
@@ -92,15 +109,8 @@ async def run(events_path: Path, decisions_path: Path, settings: Settings) -> di
         progress.close()
         balance = await (await Ledger.open(store, settings.budget, 1)).balance()
         store.close()
-    decisions_path.write_bytes(b"".join(line + b"\n" for line in results.decisions.values()))
-    rejected_path = decisions_path.with_suffix(".rejected.jsonl")
-    rejected_path.unlink(missing_ok=True)
-    if results.rejected:
-        rejected_path.write_bytes(b"".join(_rejected_line(envelope) + b"\n" for envelope in results.rejected))
-    return summary(results, seconds) | {
-        "spend": (balance.reserved + balance.committed) / 100,
-        "budget_left": balance.free / 100,
-    }
+    money = {"spend": (balance.reserved + balance.committed) / 100, "budget_left": balance.free / 100}
+    return results, summary(results, seconds) | money
 
 
 def summary(results: Results, seconds: float) -> dict[str, object]:
@@ -118,16 +128,3 @@ def summary(results: Results, seconds: float) -> dict[str, object]:
         "p50_ms": round(1000 * percentiles[49], 1),
         "p99_ms": round(1000 * percentiles[98], 1),
     }
-
-
-def _envelopes(path: Path) -> Iterator[Envelope]:
-    """The events of a file as they would be published; an event without an id is identified by its line number."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield Envelope(CustomerEvent.topic, line.strip(), {}, f"line {number}")
-
-
-def _rejected_line(letter: Envelope) -> bytes:
-    line, reason = letter.attributes["message_id"], letter.attributes["reason"]
-    return to_json({"line": line, "reason": reason, "event": letter.data.decode(errors="replace")})
