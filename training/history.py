@@ -116,7 +116,8 @@ class History:
                 self._churned[outcome.customer_id].append(at)
         if not self._churned:
             raise HistoryError(
-                "no outcome says who churned, so it is not known who stayed: report customers who leave as `churned`"
+                "no outcome says who churned in the time of the log, so it is not known who stayed: report customers"
+                " who leave as `churned`, with the time"
             )
         self._end = max([*times.values(), *(outcome.occurred_at for outcome in outcomes if outcome.occurred_at)])
 

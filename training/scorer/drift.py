@@ -18,7 +18,8 @@ that from a fault before the period.
 *Retrain* if the model no longer ranks; or, as long as there are too few outcomes to know that, if facts that the model
 relies on have shifted. *Recalibrate* if only the probabilities are wrong: a new curve (training.scorer.recalibrate)
 corrects them, and ranks the same. A shifted fact alone is no reason to act once outcomes show that ranking holds.
-*Unknown* if there are too few outcomes.
+*Unknown* if there are too few outcomes. Facts of fewer than a hundred customers are not compared. Decisions and
+outcomes whose times cannot be are left out and counted (training.log_window).
 
 Exit codes: 0 for fine, 1 if there is something to do, 2 for unknown.
 """
@@ -38,8 +39,10 @@ from services.scorer.features import fact_of
 from services.scorer.model import FILES, INPUTS
 from services.scorer.monitor import HISTOGRAMS_FILE, SCORES
 from shared.artifacts import ARTIFACTS, ArtifactError, read_manifest
-from training.history import read_outcomes, skipped_lines
+from training.history import read_outcomes, scored_at, skipped_lines
+from training.log_window import within_log
 from training.scorer.drift_tests import (
+    MIN_CUSTOMERS,
     MIN_OUTCOMES,
     WATCH_PSI,
     Period,
@@ -172,6 +175,8 @@ def drift_report(artifact: Path, log: Path, decisions: Path | None, outcomes: Pa
     shifts = fact_shifts(reference, recent.counts, recent.unknown)
     decided = decisions_of_version(decisions, manifest.version, skipped) if decisions else []
     reported = read_outcomes(outcomes, skipped) if outcomes else []
+    decided, reported = within_log(decided, reported, scored_at, skipped)
+    comparable = shifts if recent.customers >= MIN_CUSTOMERS else {}
     verdicts = {}
     for model, join in LABELS.items():
         labelled = join(decided, reported)
@@ -180,8 +185,8 @@ def drift_report(artifact: Path, log: Path, decisions: Path | None, outcomes: Pa
             calibration_by_period(*labelled),
             ranking(*labelled),
             manifest.metrics[TRAINED_AUC[model]],
-            [name for name in shifted_facts(shifts) if name in important],
-            {name: shifts[name] for name in newly_missing_facts(shifts) if name in important},
+            [name for name in shifted_facts(comparable) if name in important],
+            {name: shifts[name] for name in newly_missing_facts(comparable) if name in important},
         )
     return DriftReport(manifest.version, recent.customers, shifts, recent.unknown, verdicts, dict(skipped))
 
@@ -191,9 +196,11 @@ def table(report: DriftReport) -> str:
 
     The scores also move when facts are missing: they are listed without a remark.
     """
-    lines = [f"{report.customers:,} customers scored by version {report.version}", ""]
+    too_few = report.customers < MIN_CUSTOMERS
+    note = f": too few to compare with training, which takes {MIN_CUSTOMERS}" if too_few else ""
+    lines = [f"{report.customers:,} customers scored by version {report.version}{note}", ""]
     lines.append(f"{'fact':20} {'PSI':>6}  {'missing, in training':>20}  {'unknown':>8}")
-    facts = {name: shift for name, shift in report.shifts.items() if name not in SCORES}
+    facts = {name: shift for name, shift in report.shifts.items() if name not in SCORES and not too_few}
     remarks = dict.fromkeys(shifted_facts(facts, WATCH_PSI), "watch")
     remarks |= dict.fromkeys(shifted_facts(facts), "shifted") | dict.fromkeys(newly_missing_facts(facts), "missing")
     for name, shift in report.shifts.items():

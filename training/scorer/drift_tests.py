@@ -27,6 +27,8 @@ MIN_MISSING_RISE = 0.25
 """Smallest rise in the share of customers without a fact that calls for action."""
 MIN_CALIBRATION_GAP = 0.02
 """Smallest difference between predicted and observed share that calls for a recalibration."""
+MIN_CUSTOMERS = 100
+"""Recent customers that a comparison of a fact's ten bins with training needs."""
 MIN_OUTCOMES = 100
 """Outcomes of each class that an AUC needs (Collins, Ogundimu and Altman 2016)."""
 MAX_PERIODS = 10

@@ -16,7 +16,8 @@ import numpy as np
 
 from services.scorer.model import CALIBRATORS_FILE, FILES, INPUTS
 from shared.artifacts import ARTIFACTS, ArtifactError, content_version, read_manifest, write_manifest
-from training.history import read_outcomes
+from training.history import read_outcomes, scored_at
+from training.log_window import within_log
 from training.scorer.drift_tests import MIN_OUTCOMES
 from training.scorer.logistic_recalibration import WINDOW_SIZE, Recalibration, fit_recalibration
 from training.scorer.outcome_log import LABELS, Labelled, decisions_of_version
@@ -34,7 +35,7 @@ def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, st
     """
     manifest, skipped = read_manifest(artifact, INPUTS, FILES), Counter[str]()
     decided = decisions_of_version(decisions, manifest.version, skipped)
-    reported = read_outcomes(outcomes, skipped)
+    decided, reported = within_log(decided, read_outcomes(outcomes, skipped), scored_at, skipped)
     recalibrations = {model: latest_recalibration(join(decided, reported)) for model, join in LABELS.items()}
     summary = {model: str(recalibration) for model, recalibration in recalibrations.items()}
     summary |= {f"skipped, {reason}": f"{count:,} lines" for reason, count in skipped.items()}

@@ -3,7 +3,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 
@@ -104,6 +104,19 @@ def test_counts_alone_leave_the_verdict_unknown(
     assert "risk: unknown\n  too few outcomes" in output
 
 
+@pytest.mark.parametrize("number", [0, 1, 99])
+def test_too_few_customers_are_not_compared(
+    artifact: Path, customers: list[CustomerFacts], tmp_path: Path, run: Command, number: int
+) -> None:
+    new = [customer for customer in customers if (customer.tenure or 0) < 12][:number]
+    exit_code, output = run("--seen", log(tmp_path, artifact, new) if new else written(tmp_path / "log"))
+
+    assert exit_code == 2
+    assert f"{number} customers scored by version " in output
+    assert ": too few to compare with training, which takes 100" in output.splitlines()[0]
+    assert "shifted" not in output
+
+
 def test_customers_unlike_those_of_training_call_for_retraining(
     artifact: Path,
     customers: list[CustomerFacts],
@@ -175,6 +188,7 @@ def test_with_outcomes_the_verdict_is_about_calibration_and_ranking(
                 outcomes.append(outcome(made.event_id, kind, START + 3 * DAY).model_dump_json())
             elif contact:
                 outcomes.append(outcome(made.event_id, "declined", START + 60 * DAY).model_dump_json())
+    outcomes.append(outcome("holdout 7", "churned", datetime(2062, 5, 4, tzinfo=UTC)).model_dump_json())
     log_file = log(tmp_path, artifact, customers)
     files = written(tmp_path / "d", *decisions), written(tmp_path / "o", *outcomes, "{")
     arguments = ["--seen", log_file, "--decisions", files[0], "--outcomes", files[1], "--json", tmp_path / "out.json"]
@@ -183,6 +197,7 @@ def test_with_outcomes_the_verdict_is_about_calibration_and_ranking(
     assert exit_code == code
     report = json.loads((tmp_path / "out.json").read_text())
     assert f"left out: 1, o: not readable, first in line {len(outcomes) + 1}" in output
+    assert "left out: 1, outcomes dated outside of the log, 2026-01-01 to 2026-03-02: 2062-05-04" in output
     assert [report["verdicts"][model]["word"] for model in ("risk", "accept")] == [action, "fine"]
     assert report["verdicts"]["risk"]["periods"][0].keys() == {"outcomes", "predicted", "observed", "off"}
     assert sum(period["outcomes"] for period in report["verdicts"]["risk"]["periods"]) == 3000

@@ -65,6 +65,21 @@ def test_the_card_says_of_which_version_its_metrics_are(artifact: Path, tmp_path
     assert summary["accept"] in card
 
 
+@pytest.mark.parametrize("year", [1, 1970, 2062, 9999])
+def test_outcomes_whose_time_cannot_be_change_nothing(artifact: Path, tmp_path: Path, year: int) -> None:
+    decisions, outcomes = history(tmp_path, artifact, odds=3)
+    [first, *_] = [json.loads(line) for line in outcomes.read_text().splitlines()[1:]]
+    right = recalibrate(copytree(artifact, tmp_path / "copy"), decisions, outcomes)
+    wrong = {**first, "outcome": "declined" if first["outcome"] == "accepted" else "accepted"}
+    with outcomes.open("a") as file:
+        file.write("\n" + json.dumps({**wrong, "occurred_at": f"{year:04}-05-04T00:00:00Z"}))
+    summary = recalibrate(artifact, decisions, outcomes)
+    assert (summary["accept"], summary["version"]) == (right["accept"], right["version"])
+    [(reason, lines)] = summary.items() - right.items()
+    assert reason.startswith("skipped, outcomes dated outside of the log")
+    assert (reason[-10:], lines) == (f"{year:04}-05-04", "1 lines")
+
+
 def test_too_few_outcomes_change_nothing(artifact: Path, tmp_path: Path) -> None:
     before = {file.name: file.read_bytes() for file in artifact.iterdir()}
     with pytest.raises(TooFewOutcomesError, match=r"accept: as it was: \d+ of its latest 300 outcomes are yes"):

@@ -44,6 +44,7 @@ from training.history import (
     read_outcomes,
     skipped_lines,
 )
+from training.log_window import within_log
 
 
 def bandit_table(
@@ -120,12 +121,13 @@ def main() -> None:
     args, skipped = parser.parse_args(), Counter[str]()
     try:
         decisions = read_decisions(args.decisions, decided_at, skipped)
-        history = History(decisions, read_outcomes(args.outcomes, skipped))
+        outcomes = read_outcomes(args.outcomes, skipped)
+        history = History(*within_log(decisions, outcomes, decided_at, skipped))
         bills = read_bills(args.bills, skipped)
         table = bandit_table(history, bills, Network.load(args.policy), args.days, skipped)
         table.to_csv(args.table, index=False)
     except (HistoryError, ArtifactError, OSError) as error:
-        sys.exit(str(error))
+        sys.exit("; ".join([str(error), *skipped_lines(skipped)]))
     print(f"{len(table):,} rows are in {args.table}", *skipped_lines(skipped), sep="\n")
 
 

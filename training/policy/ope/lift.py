@@ -30,6 +30,7 @@ from training.history import (
     read_outcomes,
     skipped_lines,
 )
+from training.log_window import within_log
 from training.statistics import Estimate, newcombe_interval, welch_interval
 
 Number = TypeVar("Number", bool, float)
@@ -106,7 +107,8 @@ def main() -> None:
     args, skipped = parser.parse_args(), Counter[str]()
     try:
         decisions = read_decisions(args.decisions, decided_at, skipped)
-        history = History(decisions, read_outcomes(args.outcomes, skipped))
+        outcomes = read_outcomes(args.outcomes, skipped)
+        history = History(*within_log(decisions, outcomes, decided_at, skipped))
         results = customer_results(history, read_bills(args.bills, skipped), args.days * DAY, skipped)
         by_measure = lifts(results)
     except (HistoryError, OSError) as error:

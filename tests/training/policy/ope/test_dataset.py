@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,6 +211,9 @@ async def test_the_value_of_another_network_is_estimated_from_the_log_of_a_servi
     messages: tuple[Sequence[Message], ...] = (run.decisions, run.outcomes, events)
     for file, lines in zip(files.values(), messages, strict=True):
         file.write_text("not JSON\n" + "".join(f"{message.data.decode()}\n" for message in lines))
+    late = outcome(run.customers[0], "accepted").model_copy(update={"occurred_at": datetime(2062, 5, 4, tzinfo=UTC)})
+    with files["outcomes"].open("a") as outcomes_file:
+        outcomes_file.write(late.model_dump_json())
     command = [word for name, file in files.items() for word in (f"--{name}", str(file))]
     command += ["--policy", str(tmp_path / "policy"), str(tmp_path / "table.csv")]
     monkeypatch.setattr(sys, "argv", ["dataset", *command])
@@ -219,7 +222,9 @@ async def test_the_value_of_another_network_is_estimated_from_the_log_of_a_servi
 
     assert capsys.readouterr().out.splitlines() == [
         f"2,000 rows are in {tmp_path / 'table.csv'}",
-        *(f"left out: 1, {file.name}: not readable, first in line 1" for file in files.values()),
+        *(f"left out: 1, {file.name}: not readable, first in line 1" for file in (*files.values(),)[:2]),
+        "left out: 1, outcomes dated outside of the log, 2025-11-23 to 2026-03-23: 2062-05-04",
+        "left out: 1, bills.jsonl: not readable, first in line 1",
     ]
     log, target = read_table(tmp_path / "table.csv")
     result, truth = estimate(log, target), run.truth(candidate)
