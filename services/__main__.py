@@ -10,6 +10,8 @@ import argparse
 import asyncio
 import logging
 import socket
+import sys
+from errno import EADDRINUSE
 from pathlib import Path
 
 import uvicorn
@@ -22,8 +24,8 @@ from services.policy.budget.ledger import Ledger
 from services.policy.handlers.erase import erase
 from services.replay_files import ReplayFileError, rejected_file
 from shared import telemetry, web
-from shared.artifacts import ArtifactError
-from shared.pseudonyms import HashKeyError, Pseudonyms
+from shared.errors import ConfigurationError, UnavailableError
+from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
 
 
@@ -41,11 +43,15 @@ def main() -> None:
         parser.error(
             f"{error}: {error.__cause__}. Lists are JSON, for example RETENTION_TIME_ZONES='[\"Europe/Madrid\"]'"
         )
+    try:
+        _run(parser, arguments, settings)
+    except (ConfigurationError, UnavailableError, ReplayFileError) as error:
+        parser.exit(2, f"{error}\n")
+
+
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace, settings: Settings) -> None:
     if arguments.command == "replay":
-        try:
-            summary = asyncio.run(replay.run(arguments.events, arguments.decisions, settings))
-        except (ArtifactError, ReplayFileError) as error:
-            parser.exit(2, f"{error}\n")
+        summary = asyncio.run(replay.run(arguments.events, arguments.decisions, settings))
         print("\n".join(f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()))
         if not summary["decisions"] and summary["rejected"]:
             rejected = rejected_file(arguments.decisions)
@@ -53,24 +59,42 @@ def main() -> None:
         if not summary["decisions"]:
             print(f"{arguments.events} has no events: there was nothing to decide.")
     elif arguments.command == "erase":
-        try:
-            documents = asyncio.run(_erase(arguments.customer_id, settings, arguments.cloud))
-        except HashKeyError as error:
-            parser.error(str(error))
+        documents = asyncio.run(_erase(arguments.customer_id, settings, arguments.cloud))
         print(f"Erased: {documents} documents." if documents else "Nothing is stored of this customer.")
     elif arguments.command == "dead-letters":
         telemetry.start(logging.ERROR)
         try:
             asyncio.run(dead_letters.run(arguments, settings))
-        except (ArtifactError, LookupError) as error:
-            parser.error(str(error))
+        except LookupError as error:
+            parser.exit(2, f"{error.args[0]}\n")
     else:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", settings.port)) == 0:
-                parser.error(f"port {settings.port} is in use. Choose another: RETENTION_PORT=8081 make up")
-        url = f"http://localhost:{settings.port}"
+        _serve(settings)
+
+
+class Server(uvicorn.Server):
+    """Says where it serves, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        url = f"http://localhost:{self.config.port}"
         print(f"Serving at {url}, documentation at {url}/docs; press Ctrl-C to stop", flush=True)
-        uvicorn.run(create(local.gateway, local.connect), host="127.0.0.1", port=settings.port, log_level="warning")
+
+
+def _serve(settings: Settings) -> None:
+    """Serve until the process is stopped. The port is taken before the state is opened, and so before it is changed."""
+    try:
+        listener = socket.create_server(("127.0.0.1", settings.port))
+    except OSError as error:
+        problem = "is in use" if error.errno == EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise ConfigurationError(
+            f"port {settings.port} {problem}. Choose another: RETENTION_PORT=8081 make up"
+        ) from error
+    with listener:
+        logging.getLogger("uvicorn.error").addFilter(
+            lambda record: record.msg != "Application startup failed. Exiting."
+        )
+        app = create(local.gateway, local.connect)
+        Server(uvicorn.Config(app, port=settings.port, log_level="warning")).run([listener])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,9 +155,12 @@ async def _erase(customer_id: str, settings: Settings, cloud: bool) -> int:
 
     Raises `HashKeyError` if the hash key is not the one that the store began with.
     """
+    if not cloud and not settings.state.exists():
+        print(f"There is no state at {settings.state}.", file=sys.stderr)
+        return 0
     async with (web.google_cloud if cloud else local.open_store)(settings) as (_, store):
         ledger = await Ledger.load(store)
-        pseudonyms = await Pseudonyms.open(store, settings.hash_key)
+        pseudonyms = await Pseudonyms.load(store, settings.hash_key)
         return await erase(customer_id, store, ledger, pseudonyms) if ledger else 0
 
 

@@ -2,13 +2,15 @@
 
 import json
 from argparse import Namespace
-from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from services import local
+from services.policy.app import stored_settings
 from shared.bus import Envelope, LocalBus, original_message
+from shared.errors import ConfigurationError
+from shared.inbox import from_document
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, SQLiteStore
 
@@ -31,19 +33,19 @@ class LocalDeadLetters:
 
     def __init__(self, settings: Settings) -> None:
         if not settings.state.is_file():
-            raise LookupError(f"there is no state at {settings.state}; set RETENTION_STATE to the file that has it")
+            raise ConfigurationError(
+                f"there is no state at {settings.state}; set RETENTION_STATE to the file that has it"
+            )
         self._settings, self._store = settings, SQLiteStore(settings.state)
 
     async def read_all(self) -> list[Envelope]:
-        return [
-            Envelope(document["topic"], b64decode(document["data"]), document["attributes"], letter_id)
-            for letter_id, document in self._store.all(DEAD_LETTERS).items()
-        ]
+        documents = await self._store.when_unlocked(lambda: self._store.all(DEAD_LETTERS))
+        return [from_document(letter_id, document) for letter_id, document in documents.items()]
 
     async def replay(self, letters: Sequence[Envelope]) -> None:
-        bus = LocalBus()
-        services = await local.pipeline(self._settings, bus, self._store)
-        await local.gateway(self._settings, bus, self._store)
+        bus, settings = LocalBus(), await stored_settings(self._settings, self._store)
+        services = await local.pipeline(settings, bus, self._store)
+        await local.gateway(settings, bus, self._store)
         await bus.publish([original_message(letter) for letter in letters])
         await bus.drain()
         keys = [(DEAD_LETTERS, letter.id) for letter in letters]
@@ -56,7 +58,10 @@ class LocalDeadLetters:
 
 
 async def run(arguments: Namespace, settings: Settings) -> None:
-    """Run the action that `arguments` name. Raises LookupError if a letter, or the store of them, does not exist."""
+    """Run the action that `arguments` name.
+
+    Raises LookupError if there is no such letter, `ConfigurationError` or `UnavailableError` if the store fails.
+    """
     with _open(settings, arguments.cloud) as store:
         letters = {letter.id: letter for letter in await store.read_all()}
         if unknown := [letter_id for letter_id in arguments.ids if letter_id not in letters]:

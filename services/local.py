@@ -1,10 +1,11 @@
 """The whole system in one process: the services' own handlers on an in-memory bus and a SQLite file."""
 
 import asyncio
-from base64 import b64encode
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import fcntl
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from pathlib import Path
 
 from pydantic_core import from_json
 
@@ -15,9 +16,11 @@ from services.scorer.app import build as build_scorer
 from services.shield.app import build as build_shield
 from shared import telemetry
 from shared.bus import Bus, Envelope, LocalBus, Receive
+from shared.errors import ConfigurationError
+from shared.inbox import Inbox, to_document
 from shared.service import Clock, Service, utc_now
 from shared.settings import Settings
-from shared.store import DEAD_LETTERS, Document, Documents, Key, SQLiteStore, Store
+from shared.store import DEAD_LETTERS, MIN_LOG_PAGES, Document, Documents, Key, SQLiteStore, Store
 from shared.topology import SUBSCRIPTIONS
 
 TICK_INTERVAL_SECONDS = 60.0
@@ -26,10 +29,11 @@ TICK_INTERVAL_SECONDS = 60.0
 
 async def pipeline(settings: Settings, bus: LocalBus, store: Store, clock: Clock = utc_now) -> list[Service]:
     """The four services without the gateway, subscribed to `bus`; dead letters are written to `store`."""
-    services = [
+    scorer, messenger, shield, policy = [
         await build(settings, bus, store, clock)
-        for build in (build_scorer, build_policy, build_messenger, build_shield)
+        for build in (build_scorer, build_messenger, build_shield, build_policy)  # the last one sets the budget
     ]
+    services = [scorer, policy, messenger, shield]
     for service in services:
         subscribe(service, bus)
     for subscription in SUBSCRIPTIONS:
@@ -54,22 +58,53 @@ async def open_store(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[tuple[Bus, Store]]:
-    """The bus and the store of a running pipeline. At the end, messages on the bus are delivered before it stops."""
-    bus, store = LocalBus(), SQLiteStore(settings.state)
-    services = await pipeline(settings, bus, store)
-    telemetry.log("the bus is in memory, for this process only", state=str(settings.state))
-    running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick_forever(services))
+    """The bus and the store of a running pipeline; what is published is kept in the store until it is handled.
+
+    At the end, messages on the bus are delivered before it stops, unless the store fails. Raises `ConfigurationError`
+    or `UnavailableError` if another server has the state, or it cannot be written.
+    """
+    store = await asyncio.to_thread(SQLiteStore, settings.state, MIN_LOG_PAGES)
     try:
-        yield bus, store
+        with _exclusive(settings.state):
+            await store.check()
+            inbox = Inbox(store)
+            bus = LocalBus(inbox=inbox)
+            services = await pipeline(settings, bus, store)
+            telemetry.log("the bus is in memory, for this process only", state=str(settings.state))
+            running, ticking = asyncio.create_task(bus.run()), asyncio.create_task(tick_forever(services))
+            try:
+                yield bus, store
+            finally:
+                ticking.cancel()
+                bus.close()
+                try:
+                    await running
+                finally:
+                    for service in services:
+                        service.stop()
+                    if inbox.waiting:
+                        telemetry.log("messages are left, which the next start handles", messages=inbox.waiting)
     finally:
-        ticking.cancel()
-        bus.close()
+        store.close()
+
+
+@contextmanager
+def _exclusive(state: Path) -> Iterator[None]:
+    """Keep the state from other servers by a lock on a file beside it, which the system releases when a process ends.
+
+    Raises `ConfigurationError` if another server has it.
+    """
+    if state == Path(":memory:"):
+        yield
+        return
+    with Path(f"{state.resolve()}.lock").open("a") as file:
         try:
-            await running
-        finally:
-            for service in services:
-                service.stop()
-            store.close()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"RETENTION_STATE: another server is running on {state}. Stop it, or name another file."
+            ) from error
+        yield
 
 
 async def tick_forever(services: Sequence[Service]) -> None:
@@ -84,10 +119,11 @@ async def tick_forever(services: Sequence[Service]) -> None:
 
 
 async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:
-    """The gateway, subscribed to the decisions of this process."""
+    """The gateway, subscribed to the decisions of this process. All are subscribed then, so delivery is resumed."""
     service = await build_gateway(settings, bus, store)
     assert isinstance(bus, LocalBus)
     subscribe(service, bus)
+    await bus.resume()
     return service
 
 
@@ -102,13 +138,8 @@ def _dead_letter_writer(store: Store) -> Receive:
 
 
 def _write_dead_letter(_: Documents, *, envelope: Envelope) -> tuple[dict[Key, Document], None]:
-    document = {
-        "customer_id": envelope.attributes.get("customer_id") or _customer_id(envelope.data),
-        "topic": envelope.topic,
-        "data": b64encode(envelope.data).decode(),
-        "attributes": dict(envelope.attributes),
-    }
-    return {(DEAD_LETTERS, envelope.id): document}, None
+    customer_id = envelope.attributes.get("customer_id") or _customer_id(envelope.data)
+    return {(DEAD_LETTERS, envelope.id): {"customer_id": customer_id, **to_document(envelope)}}, None
 
 
 def _customer_id(data: bytes) -> str | None:

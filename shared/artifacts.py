@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from shared.errors import ConfigurationError
 from shared.messages import FrozenModel
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 MANIFEST = "manifest.json"
 
 
-class ArtifactError(Exception):
+class ArtifactError(ConfigurationError):
     """An artifact is missing, damaged or of another version of the service. The text says which, and what to do."""
 
 

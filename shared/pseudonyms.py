@@ -9,7 +9,8 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from shared.store import Document, Documents, Key, Store
+from shared.errors import ConfigurationError
+from shared.store import Key, Store
 
 SUPPRESSIONS = "suppressed"
 """Collection with a document for each customer who opted out, under their pseudonym."""
@@ -17,7 +18,7 @@ FINGERPRINT: Key = ("hash-key", "fingerprint")
 """Document with the pseudonym of the empty id, by which the key is recognised."""
 
 
-class HashKeyError(Exception):
+class HashKeyError(ConfigurationError):
     """The key is not the one that the store's pseudonyms were made with, so opt-outs would not be found."""
 
 
@@ -27,16 +28,19 @@ class Pseudonyms:
 
     @classmethod
     async def open(cls, store: Store, key: SecretStr) -> Self:
-        """Pseudonyms for the data in `store`. Raises `HashKeyError` if the first key was another."""
+        """Pseudonyms for the data in `store`, by the key that stays its key. Raises as `load`."""
+        fingerprint = {"of": cls(key).of("")}
+        await store.update(
+            [FINGERPRINT], lambda found: ({} if found[FINGERPRINT] else {FINGERPRINT: fingerprint}, None)
+        )
+        return await cls.load(store, key)
+
+    @classmethod
+    async def load(cls, store: Store, key: SecretStr) -> Self:
+        """Pseudonyms for the data in `store`. Raises `HashKeyError` if its key is another."""
         pseudonyms = cls(key)
-        fingerprint = {"of": pseudonyms.of("")}
-
-        def set_once(documents: Documents) -> tuple[dict[Key, Document], Document]:
-            if stored := documents[FINGERPRINT]:
-                return {}, stored
-            return {FINGERPRINT: fingerprint}, fingerprint
-
-        if await store.update([FINGERPRINT], set_once) != fingerprint:
+        fingerprint = (await store.read([FINGERPRINT]))[FINGERPRINT]
+        if fingerprint and fingerprint["of"] != pseudonyms.of(""):
             raise HashKeyError(
                 "RETENTION_HASH_KEY is not the key that this store began with: opt-outs would be lost. "
                 "Set the first key again."

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shared import telemetry
 from shared.bus import REPLAY_OF, Bus, Envelope, dead_letter
+from shared.errors import OverloadedError, UnavailableError
 from shared.messages import Message
 from shared.topology import subscriptions
 
@@ -97,6 +98,10 @@ class Service:
                 results[i] = await self._dead_letter(envelope, subscription, error)
         try:
             await self._handle(handler, list(messages.values()))
+        except UnavailableError as error:  # none of them caused it
+            telemetry.count("unavailable", service=self.name, reason=str(error))
+            for i in messages:
+                results[i] = error
         except Exception:  # one of them caused it: handle each alone, which is safe because handlers are idempotent
             for i, message in messages.items():
                 try:
@@ -126,10 +131,6 @@ class Service:
         except Exception as failure:  # not published, so the message must not be acknowledged
             return failure
         return None
-
-
-class OverloadedError(Exception):
-    """Too many messages are waiting: try again later."""
 
 
 class Queue:

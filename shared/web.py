@@ -2,20 +2,28 @@
 
 import asyncio
 import base64
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as ASGIMessage
 
 from shared import identity, telemetry
 from shared.bus import Bus, Envelope
-from shared.service import OverloadedError, Queue, Service, error_summary, tune_garbage_collector
+from shared.errors import ConfigurationError, OverloadedError, UnavailableError
+from shared.service import Queue, Service, error_summary, tune_garbage_collector
 from shared.settings import Settings
 from shared.store import Store
 
 MAX_PUSH_BYTES = 15 * 1024 * 1024
 """Size limit of a push request: Pub/Sub's largest message, 10 MB, in base64."""
+RETRY_AFTER = {"Retry-After": "5"}
+"""Header of an answer that asks to try again: the seconds until then."""
 CHECK_TIMEOUT_SECONDS = 5
 """Time that `/readyz` waits for the bus and for the store."""
 
@@ -93,6 +101,9 @@ def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
                 app.state.service.stop()
 
     app = FastAPI(lifespan=lifespan, title="Retention", version="1")
+    app.add_middleware(_StartupErrors)
+    app.add_exception_handler(UnavailableError, partial(_try_again, 503))
+    app.add_exception_handler(OverloadedError, partial(_try_again, 429))
 
     @app.post("/", status_code=204, include_in_schema=False, dependencies=[Depends(authenticate_push)])
     async def push(request: Request) -> Response:
@@ -140,9 +151,33 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
+class _StartupErrors:
+    """Reports an error that is for people, which keeps the application from starting, without its traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_text(message: ASGIMessage) -> None:
+            error = sys.exception()
+            if message["type"] == "lifespan.startup.failed" and isinstance(
+                error, ConfigurationError | UnavailableError
+            ):
+                message = {**message, "message": str(error)}
+            await send(message)
+
+        await self._app(scope, receive, send_text if scope["type"] == "lifespan" else send)
+
+
+async def _try_again(status: int, request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": f"{error}. Try again later."}, status, RETRY_AFTER)
+
+
 async def _run_check(check: Callable[[], Awaitable[None]]) -> str:
     try:
         await asyncio.wait_for(check(), timeout=CHECK_TIMEOUT_SECONDS)
+    except TimeoutError:
+        return f"no answer within {CHECK_TIMEOUT_SECONDS} s"
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:200]
     return "ok"

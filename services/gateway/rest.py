@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -13,6 +14,7 @@ from pydantic_core import to_json
 
 from services.gateway.handler import load
 from shared.bus import Bus, Envelope
+from shared.errors import OverloadedError, UnavailableError
 from shared.messages import CustomerEvent, Decision, Outcome, json_object
 from shared.service import MAX_MESSAGE_BYTES, attributes, error_summary, utc_now
 from shared.settings import Settings
@@ -32,6 +34,7 @@ router = APIRouter(
         401: {"description": "The API key or the identity token is missing or invalid."},
         403: {"description": "The caller is not allowed."},
         429: {"description": "Too many requests: try again after the seconds in the header `Retry-After`."},
+        503: {"description": "The bus or the store is unavailable, so nothing was accepted: try again later."},
     }
 )
 
@@ -184,7 +187,13 @@ async def publish(
         return _google_error(400, "INVALID_ARGUMENT", error_summary(error))
     except HTTPException as error:
         return _google_error(error.status_code, "INVALID_ARGUMENT", error.detail)
-    return Response(to_json({"messageIds": await _bus(request).publish(envelopes)}), media_type=JSON)
+    try:
+        message_ids = await _bus(request).publish(envelopes)
+    except UnavailableError as error:
+        return _google_error(503, "UNAVAILABLE", f"{error}. Nothing was published; try again later.")
+    except OverloadedError as error:
+        return _google_error(429, "RESOURCE_EXHAUSTED", f"{error}. Nothing was published.")
+    return Response(to_json({"messageIds": message_ids}), media_type=JSON)
 
 
 def _event(body: bytes) -> CustomerEvent:
@@ -204,16 +213,20 @@ def _event(body: bytes) -> CustomerEvent:
         raise HTTPException(422, error_summary(error)) from error
 
 
-async def _poll(request: Request, read: Callable[[], Awaitable[Result]]) -> Result:
-    """The result of `read` as soon as it is true, or its last result after RETENTION_ANSWER_SECONDS.
+async def _poll(request: Request, read: Callable[[], Awaitable[Result]]) -> Result | None:
+    """The result of `read` as soon as it is true, or None after RETENTION_ANSWER_SECONDS.
 
-    Another instance may do the work, so the result is read from the store.
+    Another instance may do the work, so the result is read from the store. Where that fails, the work is only late:
+    what was published is kept.
     """
     pause, deadline = MIN_POLL_SECONDS, time.monotonic() + request.app.state.settings.answer_seconds
-    while not (result := await read()) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        with suppress(UnavailableError):
+            if result := await read():
+                return result
         await asyncio.sleep(pause)
         pause = min(MAX_POLL_SECONDS, pause * 1.5)
-    return result
+    return None
 
 
 def _bus(request: Request) -> Bus:

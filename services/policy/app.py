@@ -5,8 +5,8 @@ from functools import partial
 
 from fastapi import Depends, FastAPI, Request
 
-from services.policy.budget.ledger import Ledger, default_shards
-from services.policy.budget.pacing import BudgetPacer
+from services.policy.budget.ledger import TOTAL, Ledger, default_shards
+from services.policy.budget.pacing import CALENDAR, BudgetPacer
 from services.policy.context import GRACE_PERIOD, PolicyContext, contact_rules
 from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import decide
@@ -19,6 +19,7 @@ from services.policy.policies.one_step import OneStepPolicy
 from services.policy.policies.ppo import PPOPolicy
 from shared import telemetry, web
 from shared.bus import Bus
+from shared.errors import ConfigurationError
 from shared.messages import Message, Outcome, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock, Handler, Service, utc_now
@@ -29,9 +30,11 @@ from shared.store import SQLiteStore, Store
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
     """The policy service by these settings.
 
-    Raises `ArtifactError`, `BudgetError` or `HashKeyError` if the settings do not fit the artifacts or the store.
+    Raises `ArtifactError`, `BudgetError` or `HashKeyError` if the settings do not fit the artifacts or the store, and
+    then has not changed the budget.
     """
     policy = load_policy(settings)
+    pseudonyms = await Pseudonyms.open(store, settings.hash_key)
     explores = f"explores in {settings.explore:.0%} of decisions" if settings.explore else "does not explore"
     telemetry.log(f"the policy is {policy.name} and {explores}", version=policy.version)
     if settings.hash_key == LOCAL_HASH_KEY:
@@ -51,7 +54,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
         limits=limits,
         offer_duration=offer_duration,
         clock=clock,
-        pseudonyms=await Pseudonyms.open(store, settings.hash_key),
+        pseudonyms=pseudonyms,
         retention_period=max(keep_duration, limits.cooldown, limits.fatigue_window, offer_duration + GRACE_PERIOD),
     )
     handlers: dict[type[Message], Handler] = {
@@ -59,6 +62,19 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
         Outcome: partial(settle, context=context),
     }
     return Service("policy", bus, handlers, tick=partial(review, context=context, bus=bus))
+
+
+async def stored_settings(settings: Settings, store: Store) -> Settings:
+    """The settings with the budget of the last server on this store, which a command is not to change.
+
+    Raises `ConfigurationError` if there was no server yet, or the hash key is another.
+    """
+    await Pseudonyms.load(store, settings.hash_key)
+    documents = await store.read([TOTAL, CALENDAR])
+    if not (total := documents[TOTAL]):
+        raise ConfigurationError("No server has used this state yet. Start one first: make up")
+    calendar = documents[CALENDAR] or {"days": settings.budget_days}
+    return settings.model_copy(update={"budget": total["cents"] / 100, "budget_days": calendar["days"]})
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -17,7 +17,7 @@ from shared.store import Store
 
 
 async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_now) -> Service:
-    """Raises ValueError or `HashKeyError` if the settings are contradictory or do not fit the store."""
+    """Raises `ConfigurationError` if the settings are contradictory or do not fit the store."""
     deliver_after(
         clock(), settings.time_zones
     )  # fail at start if the time zones have no hour in common outside quiet hours

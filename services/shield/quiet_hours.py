@@ -5,6 +5,8 @@ from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from shared.errors import ConfigurationError
+
 QUIET_FROM, QUIET_UNTIL = time(22), time(8)
 """Local time from which, and until which, no message is sent."""
 STEP = timedelta(minutes=15)
@@ -16,7 +18,7 @@ SEARCH_STEPS = 2 * 96
 def deliver_after(now: datetime, time_zones: Sequence[str]) -> datetime | None:
     """The next time outside quiet hours in all of `time_zones`, in UTC, or None where that is now.
 
-    Raises ValueError where the time zones have no such time within two days.
+    Raises `ConfigurationError` where the time zones have no such time within two days.
     """
     now = now.astimezone(UTC)
     return _deliver_after(now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0), tuple(time_zones))
@@ -29,7 +31,7 @@ def _deliver_after(quarter_hour: datetime, time_zones: tuple[str, ...]) -> datet
         moment = quarter_hour + steps * STEP
         if not any(is_quiet(moment, zone) for zone in zones):
             return moment if steps else None
-    raise ValueError(
+    raise ConfigurationError(
         f"RETENTION_TIME_ZONES: {', '.join(time_zones)} have no hour in common outside {QUIET_FROM:%H:%M} to "
         f"{QUIET_UNTIL:%H:%M}. Leave out the zone with the fewest customers."
     )

@@ -6,8 +6,9 @@ import pytest
 
 from shared import telemetry
 from shared.bus import Envelope
+from shared.errors import OverloadedError
 from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
-from shared.service import MAX_MESSAGE_BYTES, OverloadedError, Queue, Service, UnprocessableError
+from shared.service import MAX_MESSAGE_BYTES, Queue, Service, UnprocessableError
 
 EVENTS = "customer-events.scorer"
 

@@ -14,6 +14,8 @@ from zlib import crc32
 
 from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
 
+from shared import telemetry
+from shared.errors import ConfigurationError
 from shared.messages import FrozenModel
 from shared.service import Clock, utc_now
 from shared.store import Document, Documents, Key, Store
@@ -26,7 +28,7 @@ EXHAUSTED_TTL = timedelta(seconds=5)
 """Time before the other shards are asked again for an amount that they could not lend, even if money is released."""
 
 
-class BudgetError(Exception):
+class BudgetError(ConfigurationError):
     """The budget cannot be set up: less is asked for than is reserved or spent, or its shards have changed."""
 
 
@@ -104,6 +106,10 @@ class Ledger:
         cents = round(budget * 100)
         if total is None or total["cents"] != cents:
             await store.update([TOTAL, *ledger.keys], lambda documents: (resize(documents, ledger.keys, cents), None))
+            if total:
+                telemetry.log(
+                    f"the budget was {total['cents'] / 100:.2f} and is now {budget:.2f}, as RETENTION_BUDGET says"
+                )
         return ledger
 
     @classmethod

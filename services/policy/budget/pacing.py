@@ -23,6 +23,8 @@ from shared.store import Document, Documents, Key, Store
 
 PACING: Key = ("budget", "pace")
 """Key of the document with the state of the controller."""
+CALENDAR: Key = ("budget", "calendar")
+"""Key of the document with the length of the calendar, in days. Commands keep to it, whatever their settings are."""
 STEP_INTERVAL = timedelta(hours=1)
 """Time between two steps of the controller."""
 BURST_SHARE = 0.02
@@ -135,16 +137,22 @@ class BudgetPacer:
 
     @classmethod
     async def open(cls, store: Store, ledger: Ledger, days: int, now: datetime) -> Self:
-        """Begin the calendar, or continue the one that has begun."""
+        """Begin the calendar, or continue the one that has begun, which from now on has this number of days."""
 
-        def begin(documents: Documents) -> tuple[dict[Key, Document], PacingSnapshot]:
-            shards = _shards(documents, ledger)
+        def begin(documents: Documents) -> tuple[dict[Key, Document], tuple[PacingSnapshot, Document | None]]:
+            shards, calendar = _shards(documents, ledger), documents[CALENDAR]
+            writes: dict[Key, Document] = {} if calendar == {"days": days} else {CALENDAR: {"days": days}}
             if document := documents[PACING]:
-                return {}, PacingSnapshot(PacingState.model_validate(document), shards)
+                return writes, (PacingSnapshot(PacingState.model_validate(document), shards), calendar)
             state = PacingState.begin(sum_of(shards.values()), now)
-            return {PACING: state.to_document()}, PacingSnapshot(state, shards)
+            return {**writes, PACING: state.to_document()}, (PacingSnapshot(state, shards), calendar)
 
-        return cls(store, ledger, days, await store.update([PACING, *ledger.keys], begin))
+        snapshot, before = await store.update([PACING, CALENDAR, *ledger.keys], begin)
+        if before and before["days"] != days:
+            telemetry.log(
+                f"the budget was for {before['days']} days and is now for {days}, as RETENTION_BUDGET_DAYS says"
+            )
+        return cls(store, ledger, days, snapshot)
 
     async def price(self, now: datetime) -> float:
         """Shadow price of the budget: 1 unit of spend counts as 1 + price."""
