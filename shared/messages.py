@@ -276,7 +276,7 @@ class Metadata(FrozenModel):
     price: float = 0
     """Shadow price of the budget, from 0 up: 1 unit of spend counts as 1 + price."""
     gate: tuple[str, ...] = ()
-    """The rules that forbade contact or an offer, such as opted-out, cooldown or over budget."""
+    """The rules that forbade contact or an offer, such as opted-out, unread-reply, bounced, cooldown or over budget."""
     holdout: bool = False
     """Whether the customer is in the control group, which is never contacted."""
     reserved: float = 0
@@ -399,7 +399,8 @@ class Outcome(Message):
     ]
     """What happened. `withheld` is published by the shield: no message passed the safety rules."""
     text: str | None = None
-    """What the customer wrote, for `replied`. It is read, and never stored."""
+    """What the customer wrote, for `replied`. It is read and not stored, unless it is unclear and a person has to read
+    it."""
     occurred_at: AwareDatetime | None = None
     """When it happened: ISO 8601 with a time zone."""
 
@@ -413,9 +414,14 @@ class Outcome(Message):
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
-        """Read an outcome. The same outcome of the same event has the same id, whoever reports it, however often."""
+        """Read an outcome. The same outcome of the same event has the same id, whoever reports it, however often.
+
+        What a customer says is the same if it was said at the same time: one may write STOP, START and STOP again.
+        """
         fields = {name: value for name, value in json_object(data).items() if value is not None}
-        identifying = fields.get("event_id") or message_id, fields.get("outcome"), fields.get("text")
+        identifying = [fields.get("event_id") or message_id, fields.get("outcome"), fields.get("text")]
+        if fields.get("outcome") in EVENTLESS:
+            identifying += [fields.get("customer_id"), fields.get("occurred_at") or message_id]
         identity = "/".join(str(value) for value in identifying if value is not None)
         return cls.model_validate(fields | {"id": uuid5(ID_NAMESPACE, identity)})
 

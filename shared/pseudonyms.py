@@ -1,4 +1,4 @@
-"""Pseudonyms of customers, for logs and for the list of those who opted out.
+"""Pseudonyms of customers, for logs and for what they said about being contacted.
 
 A pseudonym is a keyed hash (HMAC-SHA-256) of the customer's id. Without the key it does not identify anybody, so the
 list may be kept when all other data of a customer are erased.
@@ -10,10 +10,12 @@ from typing import Self
 from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
+from shared.messages import Message
 from shared.store import Key, Store
 
 SUPPRESSIONS = "suppressed"
-"""Collection with a document for each customer who opted out, under their pseudonym."""
+"""Collection with a document (`shared.consent`) for each customer who said anything about being contacted, under their
+pseudonym."""
 FINGERPRINT: Key = ("hash-key", "fingerprint")
 """Document with the pseudonym of the empty id, by which the key is recognised."""
 
@@ -50,6 +52,10 @@ class Pseudonyms:
     def of(self, customer_id: str) -> str:
         return hmac.digest(self._key, customer_id.encode(), "sha256").hex()
 
+    def of_message(self, message: Message) -> str:
+        """A name of the message that tells nothing about it or its customer: 16 hexadecimal digits."""
+        return self.of(str(message.id))[:16]
+
     def suppression_key(self, customer_id: str) -> Key:
-        """Key of the document that exists if the customer has opted out."""
+        """Key of the document with what the customer said about being contacted."""
         return SUPPRESSIONS, self.of(customer_id)

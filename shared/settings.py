@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """Most contacts of the same customer within the fatigue window; 0 forbids all contact."""
     fatigue_window_days: float = Field(default=90, gt=0, le=3650)
     """Length of the fatigue window, in days, above 0 and up to 3,650."""
+    bounce_limit: int = Field(default=3, ge=0, le=20)
+    """Messages in a row that bounce, 1 to 20, until contact with a customer pauses; 0 turns this off."""
     holdout_share: float = Field(default=0.05, ge=0, le=1)
     """Share of customers, 0 to 1, in the control group. They are never contacted, so that the effect of contact can be
     measured."""
@@ -103,6 +105,9 @@ class Settings(BaseSettings):
     """Text that the choice of the control group depends on; another text chooses other customers."""
     offer_days: int = Field(default=14, ge=1, le=365)
     """Days that a customer has to accept an offer, 1 to 365."""
+    unread_reply_days: float = Field(default=30, gt=0, le=3650)
+    """Days that an unclear reply waits for a person to read it, above 0 and up to 3,650; then it counts as a request to
+    stop."""
     keep_days: float = Field(default=365, gt=0, le=3650)
     """Days after their last change when decisions and the state of customers are deleted, above 0 and up to 3,650."""
     time_zones: Annotated[tuple[Annotated[str, AfterValidator(_time_zone)], ...], Field(min_length=1)] = (

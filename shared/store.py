@@ -21,8 +21,9 @@ decisions that the gateway returns.
 Their documents have a `customer_id`, and a time `due` (Unix time, in seconds) at which a customer is reviewed or an
 offer expires; where neither is to happen, the document is deleted at that time.
 """
-EARLY_OUTCOMES, DEAD_LETTERS = "early-outcomes", "dead-letters"
-"""Collections: when each outcome whose decision is not stored yet first arrived; and the local bus's dead letters."""
+EARLY_OUTCOMES, REPLIES, DEAD_LETTERS = "early-outcomes", "replies", "dead-letters"
+"""Collections: when each outcome whose decision is not stored yet first arrived; the unclear replies that wait for a
+person; and the local bus's dead letters."""
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """Time to wait while another process holds the lock of the SQLite file."""
@@ -83,8 +84,8 @@ class Store(Protocol):
 
 
 async def customer_documents(store: Store, customer_id: str) -> list[Key]:
-    """Keys of all documents about a customer, except that of their opt-out, which names a pseudonym only."""
-    collections = CUSTOMERS, PLANS, VERDICTS, DECISIONS, EARLY_OUTCOMES, DEAD_LETTERS
+    """Keys of all documents about a customer, except that of their consent, which names a pseudonym only."""
+    collections = CUSTOMERS, PLANS, VERDICTS, DECISIONS, EARLY_OUTCOMES, REPLIES, DEAD_LETTERS
     return [key for collection in collections for key in await store.by_customer(collection, customer_id)]
 
 

@@ -44,18 +44,17 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
     # SQLite has one writer at a time, so more shards would not allow more decisions at the same time.
     shards = 1 if isinstance(store, SQLiteStore) else settings.budget_shards or default_shards(settings.budget)
     ledger = await Ledger.open(store, settings.budget, shards, clock)
-    limits, offer_duration = limits_of(settings), timedelta(days=settings.offer_days)
-    keep_duration = timedelta(days=settings.keep_days)
     context = PolicyContext(
         store=store,
         ledger=ledger,
         pacer=await BudgetPacer.open(store, ledger, settings.budget_days, clock()),
         policy=policy,
-        limits=limits,
-        offer_duration=offer_duration,
+        limits=limits_of(settings),
+        offer_duration=timedelta(days=settings.offer_days),
         clock=clock,
         pseudonyms=pseudonyms,
-        retention_period=max(keep_duration, limits.cooldown, limits.fatigue_window, offer_duration + GRACE_PERIOD),
+        retention_period=retention_period(settings),
+        unread_reply_duration=timedelta(days=min(settings.unread_reply_days, settings.keep_days)),
     )
     handlers: dict[type[Message], Handler] = {
         ScoredCustomer: partial(decide, context=context),
@@ -80,11 +79,19 @@ async def stored_settings(settings: Settings, store: Store) -> Settings:
 def limits_of(settings: Settings) -> Limits:
     return Limits(
         cooldown=timedelta(days=settings.cooldown_days),
+        bounce_limit=settings.bounce_limit,
         fatigue_cap=settings.fatigue_cap,
         fatigue_window=timedelta(days=settings.fatigue_window_days),
         holdout_share=settings.holdout_share,
         holdout_salt=settings.holdout_salt,
     )
+
+
+def retention_period(settings: Settings) -> timedelta:
+    """How long decisions and customers are kept: no limit of the gate looks back further."""
+    limits, offer_duration = limits_of(settings), timedelta(days=settings.offer_days)
+    keep_duration = timedelta(days=settings.keep_days)
+    return max(keep_duration, limits.cooldown, limits.fatigue_window, offer_duration + GRACE_PERIOD)
 
 
 def load_policy(settings: Settings) -> Policy:

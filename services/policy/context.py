@@ -9,6 +9,7 @@ from services.policy.budget.pacing import BudgetPacer
 from services.policy.customer.gate import ActionMask, Limits
 from services.policy.customer.state import DAY, CustomerState
 from services.policy.policies.base import DecisionContext, Policy
+from services.policy.replies.reader import ReplyReader
 from services.policy.response.dynamic_program import Rules
 from shared.messages import ScoredCustomer
 from shared.pseudonyms import Pseudonyms
@@ -34,6 +35,20 @@ class PolicyContext(NamedTuple):
     pseudonyms: Pseudonyms
     retention_period: timedelta = timedelta(days=365)
     """How long decisions and customers are kept after their last change. No limit of the gate looks back further."""
+    reader: ReplyReader = ReplyReader()
+    unread_reply_duration: timedelta = timedelta(days=30)
+    """How long an unclear reply waits for a person, before it counts as a request to stop."""
+
+
+class SettleContext(NamedTuple):
+    """The dependencies that settling outcomes needs; a `PolicyContext` has them all."""
+
+    store: Store
+    ledger: Ledger
+    limits: Limits
+    clock: Clock
+    pseudonyms: Pseudonyms
+    retention_period: timedelta
 
 
 class BatchContext(NamedTuple):
@@ -79,11 +94,11 @@ class DecisionKeys(NamedTuple):
     customer: Key
     """The state of the customer."""
     suppression: Key
-    """Exists if the customer has opted out."""
+    """What the customer said about being contacted."""
     shard: Key
     """The customer's shard of the budget."""
 
     @classmethod
-    def of(cls, event_id: str, customer_id: str, context: PolicyContext) -> Self:
+    def of(cls, event_id: str, customer_id: str, context: PolicyContext | SettleContext) -> Self:
         suppression = context.pseudonyms.suppression_key(customer_id)
         return cls((PLANS, event_id), (CUSTOMERS, customer_id), suppression, context.ledger.shard_of(customer_id))

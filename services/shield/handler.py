@@ -10,6 +10,7 @@ from typing import NamedTuple
 from services.shield.quiet_hours import deliver_after, is_time_zone
 from services.shield.rules import violations
 from shared import telemetry
+from shared.consent import Consent
 from shared.messages import Action, Decision, DraftedMessage, Outcome, Safety
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
@@ -58,11 +59,10 @@ def _change(draft: DraftedMessage, context: ShieldContext) -> Change[Verdict]:
     def change(documents: Documents) -> tuple[dict[Key, Document], Verdict]:
         if stored := documents[verdict_key]:
             return {}, Verdict(Decision.model_validate_json(stored["decision"]), is_new=False)
-        opted_out = (
-            documents[suppression_key] is not None
-        )  # the customer may have opted out since the contact was planned
+        # The customer may have opted out, or sent an unclear reply, since the contact was planned.
+        objections = Consent.from_document(documents[suppression_key]).objections
         now = context.clock()
-        decision = _withhold(draft, ["opted-out"], now) if opted_out else _decide(draft, context.time_zones, now)
+        decision = _withhold(draft, objections, now) if objections else _decide(draft, context.time_zones, now)
         due = (now + context.retention_period).timestamp()
         document = {"decision": decision.data.decode(), "customer_id": draft.customer_id, "due": due}
         return {verdict_key: document}, Verdict(decision, is_new=True)

@@ -1,4 +1,4 @@
-"""The rules that no policy can override: opt-out, holdout, cooldown, open offer, fatigue cap and budget.
+"""The rules that no policy can override: consent, holdout, cooldown, open offer, fatigue cap, bounces and budget.
 
 The same functions mask actions in training and in serving.
 """
@@ -23,10 +23,12 @@ class Limits(NamedTuple):
     """Share of the customers who are never contacted."""
     holdout_salt: str
     """Text that the choice of the holdout depends on."""
+    bounce_limit: int = 3
+    """Messages in a row that bounce until contact pauses; 0 is no limit."""
 
 
 PERMANENT_REASONS = {"opted-out", "holdout"}
-"""Reasons to mask all contact that do not pass with time."""
+"""Reasons to mask all contact for which no review is planned: they do not pass with time."""
 
 
 class ActionMask(NamedTuple):
@@ -45,10 +47,19 @@ NO_CONTACT = (False,) * len(OFFERS)
 
 
 def action_mask(
-    customer: ScoredCustomer, state: CustomerState, opted_out: bool, free_cents: int, now: datetime, limits: Limits
+    customer: ScoredCustomer,
+    state: CustomerState,
+    opted_out: bool,
+    free_cents: int,
+    now: datetime,
+    limits: Limits,
+    unread_reply: bool = False,
 ) -> ActionMask:
-    """The actions allowed for a customer whose shard of the budget has `free_cents` free."""
-    if blocking := _blocking_reasons(customer.customer_id, state, opted_out, now, limits):
+    """The actions allowed for a customer whose shard of the budget has `free_cents` free.
+
+    `unread_reply` is whether a reply of the customer waits for a person.
+    """
+    if blocking := _blocking_reasons(customer.customer_id, state, opted_out, unread_reply, now, limits):
         return ActionMask(NO_CONTACT, blocking)
     costs = [offer_cost(level, customer.monthly_charges) for level in range(len(OFFERS))]
     offers = tuple(cost is not None and cost <= free_cents for cost in costs)
@@ -99,7 +110,7 @@ def is_eligible(days_since_contact: Any, offer_days_left: Any, contacts: Any, co
 
 
 def _blocking_reasons(
-    customer_id: str, state: CustomerState, opted_out: bool, now: datetime, limits: Limits
+    customer_id: str, state: CustomerState, opted_out: bool, unread_reply: bool, now: datetime, limits: Limits
 ) -> tuple[str, ...]:
     """Codes of the rules that mask all contact."""
     contacts = len(state.contacts_since(now - limits.fatigue_window))
@@ -107,12 +118,19 @@ def _blocking_reasons(
     rules = rules_satisfied(*history, limits.cooldown / DAY, limits.fatigue_cap)
     violated = {
         "opted-out": opted_out,
+        "unread-reply": unread_reply,
         "holdout": is_held_out(customer_id, limits),
         "cooldown": not rules.cooldown_over,
         "offer-holds": not rules.no_active_offer,
         "fatigue": not rules.below_contact_cap,
+        "bounced": is_unreachable(state, limits),
     }
     return tuple(reason for reason, is_violated in violated.items() if is_violated)
+
+
+def is_unreachable(state: CustomerState, limits: Limits) -> bool:
+    """Whether as many messages in a row have bounced as the limit allows."""
+    return 0 < limits.bounce_limit <= len(state.bounces)
 
 
 def is_held_out(customer_id: str, limits: Limits) -> bool:

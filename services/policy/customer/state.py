@@ -1,6 +1,6 @@
-"""The stored state of a customer: recent contacts and the next review."""
+"""The stored state of a customer: recent contacts, the messages that bounced, and the next review."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from math import ceil, inf
 from typing import Any, Self
@@ -11,6 +11,8 @@ from shared.messages import FrozenModel
 from shared.store import Document
 
 DAY = timedelta(days=1)
+MAX_BOUNCES = 20
+"""Bounces that are stored; no limit is higher."""
 
 
 class Contact(FrozenModel):
@@ -26,6 +28,14 @@ class Contact(FrozenModel):
     """When the accepted offer stops having an effect; None if it was not accepted. Stored as `held_until`."""
 
 
+class Bounce(FrozenModel):
+    """A message that could not be delivered."""
+
+    event_id: str
+    at: datetime
+    """When the contact was decided."""
+
+
 class Review(FrozenModel):
     """A review to come: the customer is decided about again without a new event."""
 
@@ -37,9 +47,17 @@ class Review(FrozenModel):
 
 
 class CustomerState(FrozenModel):
-    """Contacts within the fatigue window, oldest first, and the review to come. Opt-outs are stored apart."""
+    """Contacts within the fatigue window, oldest first, and the review to come. Opt-outs are stored apart.
+
+    Outcomes are reported in any order and any number of times, so the bounces in a row are those of contacts decided
+    after the last sign of life, each counted once.
+    """
 
     contacts: tuple[Contact, ...] = ()
+    bounces: tuple[Bounce, ...] = ()
+    """The bounces in a row, oldest first."""
+    last_sign_of_life: datetime | None = None
+    """When a message last arrived or was answered, as far as is known."""
     review: Review | None = None
 
     @classmethod
@@ -87,6 +105,17 @@ class CustomerState(FrozenModel):
         """Remove the contact for this event, which did not take place."""
         contacts = tuple(contact for contact in self.contacts if contact.event_id != event_id)
         return self.model_copy(update={"contacts": contacts})
+
+    def with_bounce(self, bounce: Bounce) -> Self:
+        return self._with_deliveries({*self.bounces, bounce}, self.last_sign_of_life)
+
+    def with_sign_of_life(self, at: datetime) -> Self:
+        return self._with_deliveries(self.bounces, max(at, self.last_sign_of_life or at))
+
+    def _with_deliveries(self, bounces: Iterable[Bounce], last_sign_of_life: datetime | None) -> Self:
+        in_a_row = [bounce for bounce in bounces if not last_sign_of_life or bounce.at > last_sign_of_life]
+        in_a_row = sorted(in_a_row, key=lambda bounce: (bounce.at, bounce.event_id))[-MAX_BOUNCES:]
+        return self.model_copy(update={"bounces": tuple(in_a_row), "last_sign_of_life": last_sign_of_life})
 
     def with_review(self, review: Review | None) -> Self:
         """Replace the review to come."""

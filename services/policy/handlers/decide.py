@@ -16,6 +16,7 @@ from services.policy.customer.billing import max_offer_cost, offer_cost
 from services.policy.customer.brief import brief
 from services.policy.customer.state import DAY, Contact, CustomerState, Review
 from services.policy.policies.base import DecisionContext, PolicyAction
+from shared.consent import Consent
 from shared.messages import (
     MESSAGE_TYPES,
     OFFERS,
@@ -84,8 +85,9 @@ def _decide(
             )
         return {}, DecisionResult(MESSAGE_TYPES[plan["topic"]].model_validate_json(plan["message"]), shard)
     state = CustomerState.from_document(documents[keys.customer])
-    opted_out = bool(customer.opted_out or documents[keys.suppression])
-    allowed = gate.action_mask(customer, state, opted_out, shard.free, batch.now, context.limits)
+    consent = Consent.from_document(documents[keys.suppression])
+    opted_out, waits = bool(customer.opted_out or consent.opted_out), bool(consent.unread)
+    allowed = gate.action_mask(customer, state, opted_out, shard.free, batch.now, context.limits, waits)
     max_cost = max_offer_cost(customer)
     if may_borrow and allowed.contact and shard.free < max_cost and not context.ledger.exhausted(max_cost):
         return {}, DecisionResult(None, shard)
@@ -97,8 +99,11 @@ def _decide(
     writes = {keys.plan: _plan(message, cost, expected_cost, batch)}
     if document := _customer_document(state, decision, action, batch):
         writes[keys.customer] = document
-    if customer.opted_out and not documents[keys.suppression]:  # the shield reads it for messages not sent yet
-        writes[keys.suppression] = {"at": batch.now.isoformat()}
+    if customer.opted_out:  # the shield reads it for messages not sent yet
+        message_id, occurred_at = context.pseudonyms.of_message(customer), customer.times.get("occurred_at")
+        stopped = consent.with_statement("stop", message_id, occurred_at, batch.now)
+        if stopped != consent:
+            writes[keys.suppression] = stopped.to_document()
     if cost:
         shard = shard.reserve(cost, expected_cost)
         writes[keys.shard] = shard.to_document()

@@ -1,7 +1,8 @@
-"""Erase a customer: delete all their data, except the pseudonym that records an opt-out."""
+"""Erase a customer: delete all their data, except what they said about being contacted, under a pseudonym."""
 
 from services.policy.budget.ledger import Ledger, Shard
 from shared import telemetry
+from shared.consent import Consent
 from shared.pseudonyms import Pseudonyms
 from shared.store import PLANS, Document, Documents, Key, Store, customer_documents
 
@@ -12,7 +13,8 @@ BATCH_SIZE = 100
 async def erase(customer_id: str, store: Store, ledger: Ledger, pseudonyms: Pseudonyms) -> int:
     """Erase a customer; returns the number of documents deleted.
 
-    Money reserved for the customer is released; money spent stays spent.
+    Money reserved for the customer is released; money spent stays spent. Replies that nobody has read count as requests
+    to stop, because nobody can read them any more.
     """
     shard_key, erased = ledger.shard_of(customer_id), 0
 
@@ -28,5 +30,14 @@ async def erase(customer_id: str, store: Store, ledger: Ledger, pseudonyms: Pseu
     while keys := (await customer_documents(store, customer_id))[:BATCH_SIZE]:
         await store.update([*keys, shard_key], delete)
         erased += len(keys)
+    consent_key = pseudonyms.suppression_key(customer_id)
+
+    def stop_by_unread_replies(documents: Documents) -> tuple[dict[Key, Document | None], None]:
+        consent = Consent.from_document(documents[consent_key])
+        for reply_id in consent.unread:
+            consent = consent.settle(reply_id, "stop")
+        return {consent_key: consent.to_document()} if documents[consent_key] else {}, None
+
+    await store.update([consent_key], stop_by_unread_replies)
     telemetry.log("erased", customer=pseudonyms.of(customer_id), documents=erased)
     return erased

@@ -1,4 +1,4 @@
-"""Do what is due by now: review customers, expire offers, and delete documents older than the retention period.
+"""Do what is due by now: review customers, expire offers, stop by unread replies, and delete what is kept no longer.
 
 Documents are found by the time they are due. Each is handled once, even if several processes do this at the same time.
 """
@@ -12,11 +12,12 @@ from pydantic_core import to_json
 from services.policy.budget.ledger import Shard
 from services.policy.context import PolicyContext
 from services.policy.customer.state import CustomerState, Review
-from services.policy.handlers.settle import status_of
+from services.policy.handlers.settle import settle_reply, status_of
+from shared import telemetry
 from shared.bus import Bus, Envelope
 from shared.messages import ID_NAMESPACE, CustomerEvent
 from shared.service import attributes
-from shared.store import CUSTOMERS, DECISIONS, EARLY_OUTCOMES, PLANS, VERDICTS, Document, Documents, Key
+from shared.store import CUSTOMERS, DECISIONS, EARLY_OUTCOMES, PLANS, REPLIES, VERDICTS, Document, Documents, Key
 
 BATCH_SIZE = 100
 """Documents handled at once."""
@@ -32,7 +33,8 @@ async def review(*, context: PolicyContext, bus: Bus) -> dict[str, int]:
         "reviewed": await _review_customers(context, bus, now),
         "expired": await _expire_plans(context, now),
         "forgotten": sum(
-            [await _delete_due(collection, context, now) for collection in (VERDICTS, DECISIONS, EARLY_OUTCOMES)]
+            [await _delete_due(collection, context, now) for collection in (VERDICTS, DECISIONS, EARLY_OUTCOMES)],
+            await _stop_by_unread_replies(context, now),
         ),
     }
 
@@ -110,6 +112,17 @@ def _expire_plan(
     due = (now + context.retention_period).timestamp()
     settled = {**plan, "status": status, "outcomes": outcomes, "due": due}
     return {plan_key: settled, shard_key: shard.to_document()}, True
+
+
+async def _stop_by_unread_replies(context: PolicyContext, now: datetime) -> int:
+    """Take the replies that nobody has read in time for requests to stop."""
+    expired = 0
+    while keys := await context.store.due(REPLIES, now, BATCH_SIZE):
+        for _, reply_id in keys:
+            await settle_reply(reply_id, "stop", context=context)
+            telemetry.count("unread_replies_expired")
+        expired += len(keys)
+    return expired
 
 
 async def _delete_due(collection: str, context: PolicyContext, now: datetime) -> int:
