@@ -4,6 +4,7 @@ python -m services                            serve the REST interface at http:/
 python -m services replay IN.jsonl OUT.jsonl  run a file of customer events through the system
 python -m services erase CUSTOMER_ID          erase a customer's data
 python -m services dead-letters list          list messages that could not be handled; also: show ID, replay [ID ...]
+python -m services replies list               list unclear replies; also: show, stop, resume, keep or other, with an ID
 """
 
 import argparse
@@ -18,7 +19,7 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from services import dead_letters, local, replay
+from services import dead_letters, local, replay, replies
 from services.gateway.app import create
 from services.policy.budget.ledger import Ledger
 from services.policy.handlers.erase import erase
@@ -26,6 +27,7 @@ from services.replay_files import ReplayFileError, rejected_file
 from shared import telemetry, web
 from shared.errors import ConfigurationError, UnavailableError
 from shared.pseudonyms import Pseudonyms
+from shared.service import NotReadyError, UnprocessableError
 from shared.settings import Settings
 
 
@@ -66,6 +68,12 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace, setting
         try:
             asyncio.run(dead_letters.run(arguments, settings))
         except LookupError as error:
+            parser.exit(2, f"{error.args[0]}\n")
+    elif arguments.command == "replies":
+        telemetry.start(logging.ERROR)
+        try:
+            asyncio.run(replies.run(arguments, settings))
+        except (LookupError, NotReadyError, UnprocessableError) as error:
             parser.exit(2, f"{error.args[0]}\n")
     else:
         _serve(settings)
@@ -147,6 +155,27 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("replay", help="publish their messages again").add_argument(
         "ids", nargs="*", metavar="ID", help="ids of the dead letters; without any, all are replayed"
     )
+
+    description = (
+        "Read and settle unclear replies. Each pauses contact with its customer, and counts as a request to stop if "
+        "nobody reads it in time."
+    )
+    replies_parser = commands.add_parser(
+        "replies", help="list, show or settle replies that wait for a person", description=description
+    )
+    replies_parser.add_argument(
+        "--cloud", action="store_true", help="in Firestore, project RETENTION_PROJECT, instead of in RETENTION_STATE"
+    )
+    actions = replies_parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="print a line for each: id, when it arrived, customer and days left")
+    for action, text in {
+        "show": "print one as JSON, with its text",
+        "stop": "it asks for no more messages",
+        "resume": "it asks for messages again",
+        "keep": "it accepts the offer",
+        "other": "it is about something else",
+    }.items():
+        actions.add_parser(action, help=text).add_argument("id", metavar="ID", help="id of the reply")
     return parser
 
 

@@ -17,6 +17,7 @@ from services.policy.policies.index_policy import IndexPolicy
 from services.policy.policies.network import Network
 from services.policy.policies.one_step import OneStepPolicy
 from services.policy.policies.ppo import PPOPolicy
+from services.policy.replies.reader import ReplyReader
 from shared import telemetry, web
 from shared.bus import Bus
 from shared.errors import ConfigurationError
@@ -54,6 +55,7 @@ async def build(settings: Settings, bus: Bus, store: Store, clock: Clock = utc_n
         clock=clock,
         pseudonyms=pseudonyms,
         retention_period=retention_period(settings),
+        reader=ReplyReader.load(settings.artifacts / "replies"),
         unread_reply_duration=timedelta(days=min(settings.unread_reply_days, settings.keep_days)),
     )
     handlers: dict[type[Message], Handler] = {

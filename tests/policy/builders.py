@@ -13,6 +13,7 @@ from services.policy.customer.gate import ActionMask, Limits
 from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.one_step import OneStepPolicy
+from services.policy.replies.reader import ReplyKind, ReplyReader
 from shared.messages import ID_NAMESPACE, OFFERS, Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
@@ -39,6 +40,17 @@ class MaxOfferPolicy:
     def choose(self, context: DecisionContext) -> PolicyAction:
         levels = [level for level, is_allowed in enumerate(context.allowed.offers) if is_allowed]
         return PolicyAction(max(levels, default=None), expected_value=1.0, retention_prob=0.5, propensity=1.0)
+
+
+class KeywordReader(ReplyReader):
+    """Knows a few words; every other reply is about something else."""
+
+    def __init__(self) -> None:
+        pass
+
+    def read(self, text: str) -> ReplyKind:
+        kinds: dict[str, ReplyKind] = {"STOP": "stop", "START": "resume", "KEEP": "keep", "HM": "unclear"}
+        return kinds.get(text.split(" ")[0], "other")
 
 
 class TickingClock:

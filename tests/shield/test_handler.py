@@ -7,6 +7,7 @@ from services.shield import app
 from services.shield.handler import DecisionMessages, ShieldContext, check
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
+from shared.consent import Consent, Statement
 from shared.messages import Action, Candidate, Decision, DraftedMessage
 from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
@@ -107,6 +108,27 @@ async def test_a_message_to_a_customer_who_opted_out_after_the_plan_is_withheld(
     assert decision.message is None
     assert decision.safety.violations == ("opted-out",)
     assert outcome.outcome == "withheld"
+
+
+@pytest.mark.parametrize(
+    ("statements", "violations"),
+    [
+        (["unclear"], ("unread-reply",)),
+        (["stop", "unclear"], ("opted-out", "unread-reply")),
+        (["stop", "resume"], ()),
+        (["unclear", "resume"], ()),
+    ],
+)
+async def test_the_last_word_of_the_customer_counts(statements: list[Statement], violations: tuple[str, ...]) -> None:
+    store, key, consent = SQLiteStore(), PSEUDONYMS.suppression_key("customer-1"), Consent()
+    for number, statement in enumerate(statements):
+        consent = consent.with_statement(statement, str(number), None, NOON)
+    await store.update([key], lambda _: ({key: consent.to_document()}, None))
+
+    decision = await decided(drafted(VALID), store)
+
+    assert decision.safety.violations == violations
+    assert decision.message == (None if violations else VALID)
 
 
 async def test_the_opt_out_of_another_customer_has_no_effect() -> None:

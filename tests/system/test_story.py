@@ -11,7 +11,7 @@ import pytest
 
 from services import local
 from services.policy.budget.ledger import Ledger, Shard
-from services.policy.handlers import settle
+from services.policy.replies.reader import ReplyKind, ReplyReader
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.messages import Decision, Outcome
@@ -19,6 +19,7 @@ from shared.pseudonyms import Pseudonyms
 from shared.service import Service
 from shared.settings import LOCAL_HASH_KEY, Settings
 from shared.store import SQLiteStore
+from tests.policy.builders import KeywordReader
 from tests.support.customers import SAM
 
 AFTERNOON = datetime(2026, 6, 15, 20, tzinfo=UTC)
@@ -211,6 +212,53 @@ async def test_a_customer_who_texts_stop_before_any_contact_is_never_contacted(s
     assert decision.metadata.gate == ("opted-out",)
 
 
+async def test_a_customer_who_replies_start_after_stop_is_contacted_again(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReplyReader, "read", lambda self, text: KeywordReader().read(text))
+    texts = {"STOP": ("opted-out",), "START": (), "HM": ("unread-reply",)}
+    for text, gate in texts.items():
+        await system.publish({"customer_id": "C12345", "outcome": "replied", "text": text}, topic="outcomes")
+        system.now += timedelta(days=20)
+        [decision] = await system.publish({**SAM, "event_id": text})
+        assert (decision.decision.contact, decision.metadata.gate) == (not gate, gate)
+
+
+async def test_an_unclear_reply_while_the_message_is_drafted_stops_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReplyReader, "read", lambda self, text: KeywordReader().read(text))
+    held: list[Envelope] = []
+
+    def hold(subscription: str, envelope: Envelope) -> bool:
+        if subscription == "planned-contacts.messenger":
+            held.append(envelope)
+        return subscription != "planned-contacts.messenger"
+
+    with system.bus.tap(hold):
+        await system.publish({**SAM, "event_id": "a"})
+    await system.publish({"customer_id": "C12345", "outcome": "replied", "text": "HM"}, topic="outcomes")
+    await system.bus.publish(held)
+    await system.bus.drain()
+    [decision] = system.decisions
+    assert not decision.decision.contact
+    assert decision.safety.violations == ("unread-reply",)
+    assert (await system.balance()).reserved == 0
+
+
+async def test_contact_pauses_after_three_bounces_until_a_message_arrives() -> None:
+    system = await System.build(cooldown_days=0, fatigue_cap=10)
+    contacts = [decision for n in range(4) for decision in await system.publish({**SAM, "event_id": f"e{n}"})]
+    for decision in contacts[:3]:
+        assert decision.decision.contact
+        await system.outcome(decision, "bounced")
+    [paused] = await system.publish({**SAM, "event_id": "paused"})
+    assert (paused.decision.contact, paused.metadata.gate) == (False, ("bounced",))
+    await system.outcome(contacts[3], "delivered")
+    [reached] = await system.publish({**SAM, "event_id": "reached"})
+    assert (reached.decision.contact, reached.metadata.gate) == (True, ())
+
+
 async def test_a_reply_of_keep_accepts_the_offer(system: System) -> None:
     [decision] = await system.publish(SAM)
     await system.publish({"customer_id": SAM["customer_id"], "outcome": "replied", "text": "keep"}, topic="outcomes")
@@ -239,7 +287,7 @@ async def test_a_customer_who_waits_for_money_is_reviewed_the_next_day_and_gets_
 async def test_logs_contain_no_personal_data(
     system: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(text: str) -> bool:
+    def breaks(reader: ReplyReader, text: str) -> ReplyKind:
         raise RuntimeError("a fault of ours")
 
     telemetry.start()
@@ -250,7 +298,7 @@ async def test_logs_contain_no_personal_data(
         )
         await system.publish({"customer_id": "C12345", "outcome": "accepted", "event_id": "never"}, topic="outcomes")
         await system.publish({"customer_id": "C12345", "outcome": "erased"}, topic="outcomes")
-        monkeypatch.setattr(settle, "says_stop", breaks)
+        monkeypatch.setattr(ReplyReader, "read", breaks)
         await system.publish({"customer_id": "C12345", "outcome": "replied", "text": "Sam says no"}, topic="outcomes")
     finally:
         logging.getLogger("retention").handlers = []

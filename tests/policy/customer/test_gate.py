@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.policy.customer.gate import ActionMask, action_mask, is_eligible, is_held_out, mask_from_reasons
-from services.policy.customer.state import Contact, CustomerState
+from services.policy.customer.state import Bounce, Contact, CustomerState
 from shared.messages import ScoredCustomer
 from tests.policy.builders import LIMITS, scored
 from tests.support.clock import NOON
@@ -42,6 +42,24 @@ def test_a_customer_who_opted_out_is_not_contacted() -> None:
 
     assert not gate.contact
     assert gate.reasons == ("opted-out",)
+
+
+def test_a_customer_whose_reply_nobody_has_read_is_not_contacted() -> None:
+    gate = action_mask(scored(), CustomerState(), False, 10_000, NOON, LIMITS, True)
+
+    assert not gate.contact
+    assert gate.reasons == ("unread-reply",)
+
+
+@pytest.mark.parametrize(
+    ("bounces", "limit", "reasons"), [(2, 3, ()), (3, 3, ("bounced",)), (5, 3, ("bounced",)), (9, 0, ())]
+)
+def test_a_customer_whom_messages_do_not_reach_is_not_contacted(
+    bounces: int, limit: int, reasons: tuple[str, ...]
+) -> None:
+    bounced = tuple(Bounce(event_id=f"e{n}", at=NOON - timedelta(days=100)) for n in range(bounces))
+
+    assert allowed(state=CustomerState(bounces=bounced), bounce_limit=limit).reasons == reasons
 
 
 def test_a_customer_in_cooldown_is_not_contacted() -> None:
