@@ -7,7 +7,7 @@ import pytest
 from services.policy import app
 from services.policy.budget.ledger import TOTAL
 from shared import telemetry
-from shared.artifacts import ArtifactError
+from shared.artifacts import ARTIFACTS, ArtifactError
 from shared.bus import Envelope, LocalBus
 from shared.messages import MESSAGE_TYPES, OFFERS, Decision, Message, PlannedContact
 from shared.service import NotReadyError
@@ -55,6 +55,7 @@ async def test_the_policy_is_chosen_by_name_and_logged_with_its_exploration(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     artifact(tmp_path / "policy")
+    (tmp_path / "replies").symlink_to(ARTIFACTS / "replies")
     caplog.set_level("INFO", logger="retention")
     bus, decided = LocalBus(), list[Envelope]()
 
