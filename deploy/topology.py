@@ -68,7 +68,7 @@ def main() -> None:
     description = "Create the topics and push subscriptions that do not exist yet: in the emulator that "
     description += "PUBSUB_EMULATOR_HOST names, otherwise in the Google Cloud project RETENTION_PROJECT."
     argparse.ArgumentParser(prog="python -m deploy.topology", description=description).parse_args()
-    settings = Settings()
+    settings = Settings.from_environment()
     account, audience = settings.push_account, settings.push_audience
     token = {"service_account_email": account, "audience": audience} if account else None
     apply(settings.project, lambda service: settings.push_url.format(service=service), token)

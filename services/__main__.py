@@ -16,8 +16,6 @@ from errno import EADDRINUSE
 from pathlib import Path
 
 import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from services import dead_letters, local, replay, replies
 from services.gateway.app import create
@@ -34,17 +32,7 @@ from shared.settings import Settings
 def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        details = (
-            f"RETENTION_{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg']}" for detail in error.errors()
-        )
-        parser.error("; ".join(details))
-    except SettingsError as error:  # names the field, and the cause says where its JSON ends
-        parser.error(
-            f"{error}: {error.__cause__}. Lists are JSON, for example RETENTION_TIME_ZONES='[\"Europe/Madrid\"]'"
-        )
+    settings = Settings.from_environment()
     try:
         _run(parser, arguments, settings)
     except (ConfigurationError, UnavailableError, ReplayFileError) as error:

@@ -1,16 +1,71 @@
 """The settings, from environment variables such as `RETENTION_BUDGET`. No other module reads the environment."""
 
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.artifacts import ARTIFACTS
 
 LOCAL_HASH_KEY = SecretStr("a key that everybody knows")
 """The default hash key. It is public, so it is for trying things out only."""
+
+
+TOOLS = {"RETENTION_REQUIRE_EMULATORS"}
+"""Variables with the prefix of the settings that are read elsewhere: this one by the tests."""
+KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
+"""Variables that Kubernetes sets in every container, for services whose names begin with the prefix."""
+Item = TypeVar("Item")
+
+
+def _items(value: object) -> object:
+    """The items of a list that is written as in JSON, or separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith(("[", '"')):
+        return [item for item in map(str.strip, value.split(",")) if item]
+    try:
+        items = from_json(value)
+    except ValueError as error:
+        raise ValueError("neither a JSON list nor items separated by commas") from error
+    return [items] if isinstance(items, str) else items
+
+
+def _port(value: object) -> int:
+    try:
+        port = int(str(value))
+    except ValueError:
+        port = 0
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{value} is not a port; choose 1 to 65535")
+    return port
+
+
+def _url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]", value):
+        raise ValueError(f"{value!r} is not a URL; begin with http:// or https://")
+    return value
+
+
+def _url_of_service(value: str) -> str:
+    try:
+        _url(value.format(service="service"))
+    except (LookupError, AttributeError) as error:
+        raise ValueError(f"{value!r} has other braces than {{service}}, which is the name of the service") from error
+    return value
+
+
+Items = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_items)]
+URL = Annotated[str, AfterValidator(_url)]
 
 
 def _time_zone(name: str) -> str:
@@ -22,9 +77,16 @@ def _time_zone(name: str) -> str:
 
 
 class Settings(BaseSettings):
-    """The settings, each with a default that runs the system on one machine."""
+    """The settings, each with a default that runs the system on one machine. An empty variable counts as not set."""
 
-    model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RETENTION_",
+        env_ignore_empty=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a secret
+    )
 
     project: str = "retention-local"
     """Id of the Google Cloud project. The gateway takes publish requests for this project only."""
@@ -38,7 +100,7 @@ class Settings(BaseSettings):
     """User name at Kaggle, with which the Telco data set is downloaded from there."""
     kaggle_key: SecretStr | None = Field(default=None, validation_alias="KAGGLE_KEY")
     """API key at Kaggle; the file `~/.kaggle/kaggle.json` can be used instead of both variables."""
-    port: int = 8080
+    port: Annotated[int, BeforeValidator(_port)] = 8080
     """Port of the gateway of `python -m services`."""
     hash_key: SecretStr = Field(default=LOCAL_HASH_KEY, min_length=16)
     """Secret key, at least 16 characters, that replaces customer ids by hashes in logs and in the list of customers who
@@ -46,19 +108,20 @@ class Settings(BaseSettings):
     pubsub_emulator_host: str | None = Field(default=None, validation_alias="PUBSUB_EMULATOR_HOST")
     """Host and port of the Pub/Sub emulator (`PUBSUB_EMULATOR_HOST`), which Google's clients read too. Where it is set,
     the command `dead-letters` uses the emulator."""
-    push_url: str = "http://{service}:8080/"
+    push_url: Annotated[str, AfterValidator(_url_of_service)] = "http://{service}:8080/"
     """URL that Pub/Sub pushes messages to; `{service}` is replaced by the name of the service."""
     push_account: str | None = None
     """Service account whose identity token Pub/Sub sends with each push. Without it, anybody can push."""
     push_audience: str = "retention"
     """Audience of that token. On Cloud Run with authentication, set it as a custom audience of the services."""
-    certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
+    certs_url: URL = "https://www.googleapis.com/oauth2/v1/certs"
     """URL of the certificates that verify Google's identity tokens."""
-    api_keys: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = ()
-    """JSON list of API keys, each at least 16 characters, accepted by the gateway in the header `X-API-Key`. Without
-    `RETENTION_API_KEYS` and `RETENTION_CALLERS`, anybody can use the gateway."""
-    callers: tuple[str, ...] = ()
-    """JSON list of Google accounts whose identity tokens the gateway accepts in the header `Authorization: Bearer`."""
+    api_keys: Items[Annotated[SecretStr, Field(min_length=16)]] = ()
+    """API keys, separated by commas, each at least 16 characters, accepted by the gateway in the header `X-API-Key`.
+    Without `RETENTION_API_KEYS` and `RETENTION_CALLERS`, anybody can use the gateway."""
+    callers: Items[str] = ()
+    """Google accounts, separated by commas, whose identity tokens the gateway accepts in the header
+    `Authorization: Bearer`."""
     callers_audience: str = "retention"
     """Audience of the callers' tokens."""
     rate: float = Field(default=1000, gt=0)
@@ -77,12 +140,12 @@ class Settings(BaseSettings):
     """Seconds that the model may take to write a batch of messages, above 0 and up to 60; then templates are used."""
     writer_candidates: int = Field(default=2, ge=1, le=16)
     """Candidates that the model writes for each message, 1 to 16. The best that breaks no safety rule is sent."""
-    vllm_url: str = "http://localhost:8000"
+    vllm_url: URL = "http://localhost:8000"
     """URL of the vLLM server."""
     vllm_model: str = "messenger"
     """Name of the model on the vLLM server: of the merged weights, or of the LoRA module."""
 
-    budget: float = Field(default=5_000, ge=0)
+    budget: float = Field(default=5_000, ge=0, le=1e12)
     """Budget for discounts, in your currency."""
     budget_days: int = Field(default=90, ge=1, le=3650)
     """Days over which the budget is spent, 1 to 3,650, from the first start; then they start again with what is left.
@@ -110,12 +173,92 @@ class Settings(BaseSettings):
     stop."""
     keep_days: float = Field(default=365, gt=0, le=3650)
     """Days after their last change when decisions and the state of customers are deleted, above 0 and up to 3,650."""
-    time_zones: Annotated[tuple[Annotated[str, AfterValidator(_time_zone)], ...], Field(min_length=1)] = (
+    time_zones: Annotated[Items[Annotated[str, AfterValidator(_time_zone)]], Field(min_length=1)] = (
         "America/New_York",
         "America/Los_Angeles",
         "Pacific/Honolulu",
     )
-    """JSON list of the IANA time zones where your customers live. A customer whose time zone is unknown gets messages
-    only when all of them are outside quiet hours."""
+    """IANA time zones where your customers live, separated by commas. A customer whose time zone is unknown gets
+    messages only when all of them are outside quiet hours."""
     answer_seconds: float = Field(default=5, gt=0)
     """Seconds that `POST /retain` waits for the decision, above 0; then it answers where to ask for it."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if unknown := _unknown_variables(os.environ):
+            raise ValueError("; ".join(unknown))
+        return self
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The settings. Where variables are wrong, prints a line about each and ends the program with status 2."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [*_problems(error), *_unknown_variables(os.environ)]
+        print("\n".join(lines), file=sys.stderr)
+        sys.exit(2)
+
+
+def _variable(name: str) -> str:
+    """The environment variable of a field."""
+    return str(Settings.model_fields[name].validation_alias or f"RETENTION_{name.upper()}")
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A line about each variable that looks like a setting and is none: the wrong budget is worse than no start."""
+    known = {_variable(name) for name in Settings.model_fields}
+    names = [name.removeprefix("RETENTION_") for name in known]
+    lines = []
+    for name, value in sorted(environment.items()):
+        variable = name.upper()
+        if not value or not variable.startswith("RETENTION_") or variable in known | TOOLS:
+            continue
+        if not KUBERNETES.fullmatch(variable):
+            nearest = get_close_matches(variable.removeprefix("RETENTION_"), names, 1)
+            hint = f"did you mean RETENTION_{nearest[0]}?" if nearest else "docs/operate.md lists them all"
+            lines.append(f"{name}: there is no such setting; {hint}")
+    return lines
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    """A line about each variable that is wrong. None quotes a secret."""
+    problems: dict[str, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        if detail["loc"]:
+            location = str(detail["loc"][0])
+            name = location if location in Settings.model_fields else _field_of(location)
+            problems.setdefault(name, []).append(_problem(Settings.model_fields[name], detail["input"], detail))
+    return (f"{_variable(name)}: {'; '.join(dict.fromkeys(texts))}" for name, texts in problems.items())
+
+
+def _field_of(variable: str) -> str:
+    return next(name for name in Settings.model_fields if _variable(name) == variable)
+
+
+def _problem(field: FieldInfo, value: object, detail: Mapping[str, Any]) -> str:
+    limits = {type(limit).__name__: getattr(limit, type(limit).__name__.lower(), None) for limit in field.metadata}
+    match detail["type"]:
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            return f"{value} is out of range; choose {_range(limits)}"
+        case "float_parsing" | "finite_number":
+            return f"{value!r} is not a number; choose {_range(limits)}"
+        case "int_parsing" | "int_from_float":
+            return f"{value!r} is not a whole number; choose {_range(limits)}"
+        case "literal_error":
+            return f"{detail['msg']}, not {value!r}"
+        case "string_too_short" | "too_short":
+            least = detail["ctx"]["min_length"]
+            return f"too short; give at least {least} {'characters' if least > 1 else 'of them'}"
+        case _:
+            return str(detail["msg"])
+
+
+def _range(limits: Mapping[str, Any]) -> str:
+    """What may be chosen, in words."""
+    low = f"above {limits['Gt']:,}" if "Gt" in limits else f"{limits.get('Ge', 0):,}"
+    if "Le" in limits:
+        return f"{low} {'and up ' if 'Gt' in limits else ''}to {limits['Le']:,.0f}"
+    return low if "Gt" in limits else f"{low} or more"

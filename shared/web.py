@@ -83,7 +83,11 @@ async def authenticate_push(request: Request, bearer: identity.Bearer) -> None:
 
 
 def create_app(build: Build, connect: Connect = google_cloud) -> FastAPI:
-    """The application of the service that `build` makes. While it runs, `app.state` holds its parts."""
+    """The application of the service that `build` makes. While it runs, `app.state` holds its parts.
+
+    Ends the program where settings are wrong.
+    """
+    Settings.from_environment()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -37,7 +37,7 @@ def create(build: web.Build = build, connect: web.Connect = web.google_cloud) ->
     """The service's web application, with the REST interface for callers who have access."""
     app = web.create_app(build, connect)
     app.description = DESCRIPTION
-    app.include_router(router, dependencies=[Depends(_access(Settings()))])
+    app.include_router(router, dependencies=[Depends(_access(Settings.from_environment()))])
     return app
 
 

@@ -38,7 +38,7 @@ def telco_events(mirror: Path | None, raw: Path, events: Path) -> None:
 
 def kaggle_key(file: Path) -> KaggleKey | None:
     """The key from the settings, or else from Kaggle's own `file`, if it exists. Raises `SourceError`."""
-    settings = Settings()
+    settings = Settings.from_environment()
     if settings.kaggle_username and settings.kaggle_key:
         return settings.kaggle_username, settings.kaggle_key.get_secret_value()
     if not file.is_file():
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("telco-events needs the file to write, and nothing else takes one")
     if args.mirror and not args.mirror.is_dir():
         parser.error(f"--mirror {args.mirror} is no folder")
-    settings = Settings()
+    settings = Settings.from_environment()
     if not args.mirror and "data" in settings.model_fields_set and not settings.data.is_dir():
         print(f"{settings.data} is no folder: no mirror", file=sys.stderr)
     mirror = args.mirror or (settings.data if settings.data.is_dir() else None)

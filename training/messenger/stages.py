@@ -124,5 +124,7 @@ def load_initial_model(options: Namespace) -> LM:
 
 
 def add_data_set_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of local copies of the data sets")
+    parser.add_argument(
+        "--mirror", type=Path, default=Settings.from_environment().data, help="folder of local copies of the data sets"
+    )
     parser.add_argument("--data-folder", type=Path, default=Path("data"), help="folder of the prepared data sets")

@@ -37,7 +37,7 @@ class TrainArgs:
     """Load the pretrained model in 8 bits."""
     resume: bool = False
     """Do not repeat the stages before PPO whose models and histories are in `models`."""
-    mirror: Path | None = field(default_factory=lambda: Settings().data)
+    mirror: Path | None = field(default_factory=lambda: Settings.from_environment().data)
     """Folder of local copies of the data sets."""
     data: Path = Path("data")
     """Folder of the prepared data sets."""
@@ -94,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="do not repeat the stages before PPO that an earlier run has finished"
     )
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of local copies of the data sets")
+    parser.add_argument(
+        "--mirror", type=Path, default=Settings.from_environment().data, help="folder of local copies of the data sets"
+    )
     parser.add_argument("--data", type=Path, default=TrainArgs.data, help="folder of the prepared data sets")
     parser.add_argument(
         "--models", type=Path, default=TrainArgs.models, help="folder of the models and histories of the stages"

@@ -77,7 +77,9 @@ def to_customers(scored: pd.DataFrame, response_model: ResponseModel = RESPONSE_
 
 def add_data_options(parser: ArgumentParser) -> None:
     """Add options for the folders that `load_population` takes."""
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of local copies of the data sets")
+    parser.add_argument(
+        "--mirror", type=Path, default=Settings.from_environment().data, help="folder of local copies of the data sets"
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     parser.add_argument(
         "--artifacts", type=Path, default=ARTIFACTS, help="folder of the artifacts; it must hold a scorer"

@@ -56,7 +56,7 @@ VALIDATION_SEEDS = (50, 51)
 
 @dataclass(frozen=True)
 class TrainArgs:
-    mirror: Path = field(default_factory=lambda: Settings().data)
+    mirror: Path = field(default_factory=lambda: Settings.from_environment().data)
     """Folder of local copies of the data sets."""
     data: Path = Path("data")
     """Folder of the prepared data sets."""

@@ -80,7 +80,7 @@ def compare_with_artifact(run: EvaluationRun, artifacts: Path) -> str:
 
 
 def main() -> None:
-    settings = Settings()
+    settings = Settings.from_environment()
     parser = ArgumentParser(prog="python -m training.scorer.evaluate", description=__doc__.partition("\n")[0])
     parser.add_argument("--mirror", type=Path, default=settings.data, help="folder of local copies of the data sets")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")

@@ -61,7 +61,7 @@ class ModelQualityError(Exception):
 
 @dataclass(frozen=True)
 class ScorerArgs:
-    mirror: Path = field(default_factory=lambda: Settings().data)
+    mirror: Path = field(default_factory=lambda: Settings.from_environment().data)
     """Folder of local copies of the data sets."""
     data: Path = Path("data")
     """Folder of the prepared data sets."""
@@ -191,7 +191,9 @@ def check_quality(target: Target, metrics: Metrics) -> None:
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m training.scorer.train", description=__doc__.partition("\n")[0])
-    parser.add_argument("--mirror", type=Path, default=Settings().data, help="folder of local copies of the data sets")
+    parser.add_argument(
+        "--mirror", type=Path, default=Settings.from_environment().data, help="folder of local copies of the data sets"
+    )
     parser.add_argument("--data", type=Path, default=ScorerArgs.data, help="folder of the prepared data sets")
     parser.add_argument("--out", type=Path, default=ScorerArgs.out, help="folder of the artifact")
     parser.add_argument("--reports", type=Path, default=ScorerArgs.reports, help="folder of the report")

@@ -104,7 +104,10 @@ def assess(artifacts: Path, customers: int = CUSTOMERS) -> Evaluation:
     artifact = Artifact.load(folder)
     samples = [json.loads(line) for line in (folder / "sft.jsonl").read_text().splitlines()]
     briefs = [Brief.model_validate(sample["brief"]) for sample in samples]
-    one_candidate, served = LocalWriter(artifact, 1), LocalWriter(artifact, Settings().writer_candidates)
+    one_candidate, served = (
+        LocalWriter(artifact, 1),
+        LocalWriter(artifact, Settings.from_environment().writer_candidates),
+    )
     texts = {
         "sft": [sample["text"] for sample in samples],
         "ppo": [samples[0].text if samples else "" for samples in _samples(one_candidate, briefs)],

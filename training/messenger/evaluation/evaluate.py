@@ -17,7 +17,9 @@ def main() -> None:
     parser = ArgumentParser(
         prog="python -m training.messenger.evaluation.evaluate", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--artifacts", type=Path, default=Settings().artifacts, help="folder of the artifacts")
+    parser.add_argument(
+        "--artifacts", type=Path, default=Settings.from_environment().artifacts, help="folder of the artifacts"
+    )
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder to write to")
     parser.add_argument(
         "--sent",

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     args = parser.parse_args()
     try:
-        customers = load_population(Settings().data, args.data, ARTIFACTS)
+        customers = load_population(Settings.from_environment().data, args.data, ARTIFACTS)
     except SourceError as error:
         sys.exit(str(error))
     args.file.parent.mkdir(parents=True, exist_ok=True)

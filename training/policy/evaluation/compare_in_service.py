@@ -79,7 +79,7 @@ def compare(customers: Customers, policies: Sequence[str], seeds: int, copies: i
 
 
 def main() -> None:
-    settings = Settings()
+    settings = Settings.from_environment()
     parser = ArgumentParser(
         prog="python -m training.policy.evaluation.compare_in_service", description=__doc__.partition("\n")[0]
     )

@@ -22,7 +22,7 @@ from training.policy.evaluation.sections import Measurements
 
 
 def main() -> None:
-    settings = Settings()
+    settings = Settings.from_environment()
     parser = ArgumentParser(
         prog="python -m training.policy.evaluation.evaluate", description=__doc__.partition("\n")[0]
     )

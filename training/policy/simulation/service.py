@@ -262,7 +262,7 @@ def _trained_policy(network: Path) -> Policy:
 
 
 def main() -> None:
-    settings = Settings()
+    settings = Settings.from_environment()
     parser = ArgumentParser(prog="python -m training.policy.simulation.service", description=__doc__.partition("\n")[0])
     parser.add_argument("--policy", choices=("ppo", "index", "baseline"), default="ppo", help="policy to simulate")
     parser.add_argument(
