@@ -1,4 +1,4 @@
-"""Decisions and outcomes that the services have published, read from JSON lines and joined by customer.
+"""Decisions and outcomes that the services have published, read from files (`data.records`) and joined by customer.
 
 The one reading of history for the estimate of another policy (`policy.ope.dataset`), the lift (`policy.ope.lift`), and
 the scorer's drift and recalibration (`scorer.outcome_log`). Lines that cannot be used are left out
@@ -11,7 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from pydantic import ValidationError
+
 from shared.messages import CustomerEvent, Decision, Outcome
+from training.data.records import read_records
+from training.data.sources import SourceError
 
 Parsed = TypeVar("Parsed")
 TimeOf = Callable[[Decision], datetime]
@@ -33,18 +37,31 @@ def scored_at(decision: Decision) -> datetime:
 
 
 def read_lines(file: Path, parse: Callable[[bytes], Parsed], skipped: Counter[str]) -> Iterator[Parsed]:
-    """The results of `parse` for the lines; blank lines, and those for which it raises ValueError, are left out."""
-    unreadable = []
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+    """The results of `parse` for the records of a file or a folder; those for which it raises ValueError are left out.
+
+    Raises `HistoryError` where the file is of another kind.
+    """
+    unreadable: dict[str, list[str]] = defaultdict(list)
+    try:
+        for place, record in read_records(file):
             try:
-                parsed = [parse(line)] if line.strip() else []
-            except ValueError:
-                unreadable.append(number)
+                parsed = parse(record)
+            except ValueError as error:
+                unreadable[_reason(error)].append(place)
             else:
-                yield from parsed
-    if unreadable:
-        skipped[f"{file.name}: not readable, first in line {unreadable[0]}"] += len(unreadable)
+                yield parsed
+    except SourceError as error:
+        raise HistoryError(str(error)) from error
+    for reason, places in unreadable.items():
+        skipped[f"{file.name}: {reason}, first in {places[0]}"] += len(places)
+
+
+def _reason(error: ValueError) -> str:
+    """Why a record is left out; of a wrong time it says what is right."""
+    details = error.errors() if isinstance(error, ValidationError) else []
+    if any(detail["loc"][-1:] == ("occurred_at",) for detail in details):
+        return "occurred_at is no time with a zone in ISO 8601, such as 2026-11-27T01:00:00Z"
+    return "not readable"
 
 
 def read_decisions(file: Path, time_of: TimeOf, skipped: Counter[str]) -> list[Decision]:

@@ -67,6 +67,29 @@ def test_outcomes_are_read_as_their_publisher_wrote_them(tmp_path: Path) -> None
     assert skipped == {"o: not readable, first in line 2": 1}
 
 
+@pytest.mark.parametrize("at", ["2026-11-27 01:00:00", "27.11.2026", "yesterday", "2026-11-27T01:00:00", "20261127T25"])
+def test_a_time_that_is_none_is_named_with_what_is_right(tmp_path: Path, at: str) -> None:
+    line = {"event_id": "e", "customer_id": "c", "outcome": "churned"}
+    file, skipped = tmp_path / "o", Counter[str]()
+    file.write_text("\n".join(map(json.dumps, [line, line | {"occurred_at": at}, line | {"occurred_at": at}])))
+    assert len(read_outcomes(file, skipped)) == 1
+    [(reason, count)] = skipped.items()
+    assert reason.startswith(
+        "o: occurred_at is no time with a zone in ISO 8601, such as 2026-11-27T01:00:00Z, first in"
+    )
+    assert (reason[-6:], count) == ("line 2", 2)
+
+
+def test_outcomes_may_be_a_table_and_what_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("customer_id;event_id;outcome\nc;e;accepted\nd;f;asleep\n")
+    skipped = Counter[str]()
+    assert [outcome.customer_id for outcome in read_outcomes(tmp_path / "o.csv", skipped)] == ["c"]
+    assert skipped == {"o.csv: not readable, first in line 3": 1}
+    (tmp_path / "o.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(HistoryError, match=r"o\.xlsx is .* Excel workbook"):
+        read_outcomes(tmp_path / "o.xlsx", skipped)
+
+
 def test_bills_are_of_events_that_carry_them_and_there_may_be_none(tmp_path: Path) -> None:
     events = [{"customer_id": "a", "monthly_charges": 50}, {"customer_id": "b"}, {"customer_id": "a"}]
     (tmp_path / "events").write_text("\n".join(map(json.dumps, events)))

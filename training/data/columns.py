@@ -1,7 +1,6 @@
 """Columns of a user's file, converted to the scorer's numbers and categories."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ YES_NO_SPELLINGS = {"true": "Yes", "1": "Yes", "false": "No", "0": "No"}
 """Spellings of yes and no that exports use; events may use them, too."""
 MISSING_SPELLINGS = {"", "-", "na", "n/a", "#n/a", "nan", "null", "none"}
 """Spellings of a missing value that exports use, unless the mapping or the scorer knows them as a category."""
+MAX_WRONG_SHARE = 0.5
+"""Share of a column's values above which they are not taken as missing where they are no numbers."""
 MAX_LISTED = 5
 """Values listed in an error message."""
 
@@ -34,30 +35,38 @@ def ids(column: "pd.Series[Any]") -> "pd.Series[str]":
     return texts.mask(texts.str.casefold().isin(MISSING_SPELLINGS))
 
 
-def numbers(column: "pd.Series[Any]", fact: str, data: Path) -> "pd.Series[float]":
-    """The values as numbers. Raises `SourceError` with the count and the first of those that are none."""
+def numbers(
+    column: "pd.Series[Any]", fact: str, data: Path, places: Sequence[str], unknown: dict[str, "pd.Series[Any]"]
+) -> "pd.Series[float]":
+    """The values as numbers; those that are none become missing, and are collected in `unknown`.
+
+    Raises `SourceError` with their count and the first of them if they are most of the values, which is a mistake in
+    the mapping.
+    """
     column = column.mask(_texts(column).str.casefold().isin(MISSING_SPELLINGS))
     values = pd.to_numeric(column, errors="coerce").astype("float64")
     wrong = column.notna() & (values.isna() | (column.dtype.kind in "bmM"))  # pandas converts booleans and dates
     if wrong.any():
+        unknown[fact] = column[wrong]
+    if wrong.sum() > MAX_WRONG_SHARE * column.count():
         row = int(wrong.idxmax())
         kind = "text" if isinstance(column[row], str) else type(column[row]).__name__.lower()
         with_point = column[wrong].astype("str").str.replace(",", ".")
         decimal_comma = pd.to_numeric(with_point, errors="coerce").notna().any()
         raise SourceError(
             f"{data.name}: column {column.name!r} is mapped to {fact}, a number, but {wrong.sum():,} of its "
-            f"{column.count():,} values are none; row {row + 1} holds the {kind} {str(column[row])!r}."
+            f"{column.count():,} values are none; {places[row]} holds the {kind} {str(column[row])!r}."
             f"{' Write decimals with a point, not a comma.' if decimal_comma else ''}"
         )
     return values
 
 
 def categories(
-    column: "pd.Series[Any]", fact: str, mapped: dict[str, str], data: Path, unknown: dict[str, Counter[str]]
+    column: "pd.Series[Any]", fact: str, mapped: dict[str, str], data: Path, unknown: dict[str, "pd.Series[Any]"]
 ) -> "pd.Series[str]":
     """The values as categories in the scorer's spelling, which `mapped` gives for the user's values.
 
-    Values that are no known category become missing, and are counted in `unknown` in the file's spelling. Raises
+    Values that are no known category become missing, and are collected in `unknown` in the file's spelling. Raises
     `SourceError` if no value is known, which is a mistake in the mapping.
     """
     known = {name.casefold(): name for name in RISK_FACTS[fact] or ()}
@@ -67,14 +76,23 @@ def categories(
     categories = texts.map(known).astype("str")
     is_unknown = texts.notna() & categories.isna() & ~texts.isin(MISSING_SPELLINGS)
     if is_unknown.any():
-        unknown[fact] = Counter(map(str, column[is_unknown]))
+        unknown[fact] = column[is_unknown]
         if categories.isna().all():
             raise SourceError(
-                f"{data.name}: column {column.name!r} is mapped to {fact}, but holds only {_quoted(unknown[fact])}. "
-                f"The scorer knows {', '.join(map(repr, RISK_FACTS[fact] or ()))}: "
+                f"{data.name}: column {column.name!r} is mapped to {fact}, but holds only "
+                f"{_quoted(map(str, unknown[fact]))}. The scorer knows {', '.join(map(repr, RISK_FACTS[fact] or ()))}: "
                 f"say under [values.{fact}] which is which."
             )
     return categories
+
+
+def unused_values(frame: pd.DataFrame, mapping: ColumnMapping) -> dict[str, tuple[str, ...]]:
+    """The user's values that the mapping translates and no row has, by fact."""
+    unused = {}
+    for fact, mapped in mapping.values.items():
+        present = set(_texts(frame[mapping.facts[fact]]).str.casefold().dropna())
+        unused[fact] = tuple(value for value in mapped if _text(value).casefold() not in present)
+    return {fact: values for fact, values in unused.items() if values}
 
 
 def label(column: "pd.Series[Any]", mapping: ColumnMapping, data: Path) -> "pd.Series[bool]":

@@ -4,6 +4,8 @@ label = "left_us"                     # the column that tells who churned
 churned = "yes"                       # its value for churned, or a list of values; one other value means stayed
 id = "account"                        # optional
 
+known_before = ["notice"]             # optional: columns that predict who left almost by themselves, and rightly
+
 [facts]                               # our name = their column
 tenure = "months"
 contract = "agreement"
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from services.scorer.features import RISK_FACTS
 from training.data.sources import SourceError
@@ -38,6 +41,8 @@ class ColumnMapping(BaseModel):
     id: str | None = None
     facts: dict[str, str]
     values: dict[str, dict[str, str]] = {}
+    known_before: list[str] = []
+    """Columns that were known before the customer left, although they almost tell who did."""
 
     @property
     def columns(self) -> list[str]:
@@ -52,7 +57,7 @@ def read_mapping(file: Path) -> ColumnMapping:
     except OSError as error:
         raise SourceError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        failures = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
+        failures = "; ".join(map(_failure, error.errors()))
         raise SourceError(f"{file.name} is no mapping: {failures}") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise SourceError(f"{file.name} is not TOML: {error}") from error
@@ -60,11 +65,26 @@ def read_mapping(file: Path) -> ColumnMapping:
     return mapping
 
 
+def _failure(detail: ErrorDetails) -> str:
+    """What is wrong with a key of the file; one that is not known is named with the closest that is."""
+    close = get_close_matches(str(detail["loc"][0]), ColumnMapping.model_fields, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if detail["type"] == "extra_forbidden" and close else ""
+    return f"{'.'.join(map(str, detail['loc']))}: {detail['msg'].lower()}{hint}"
+
+
 def _check(mapping: ColumnMapping, file: Path) -> None:
     """Raises `SourceError` if the mapping does not fit the scorer's facts."""
     for name, content in (("churned", mapping.churned), ("[facts]", mapping.facts)):
         if not content:
             raise SourceError(f"{file.name}: {name} is empty.")
+    named = {
+        "label": mapping.label,
+        "id": mapping.id,
+        **{f"facts.{fact}": name for fact, name in mapping.facts.items()},
+    }
+    for key, column in named.items():
+        if column is not None and not column.strip():
+            raise SourceError(f"{file.name}: {key} is empty: name a column of your table, or leave the line out.")
     for fact in [*mapping.facts, *mapping.values]:
         if fact not in RISK_FACTS:
             raise SourceError(f"{file.name}: {fact!r} is no fact that the scorer uses{suggestion(fact, RISK_FACTS)}")

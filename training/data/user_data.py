@@ -1,14 +1,11 @@
-"""A user's own customers, from a CSV or Parquet file with the user's columns, in the same format as Telco's."""
+"""A user's own customers, from a table with the user's columns (`read_table`), in the same format as Telco's."""
 
-import gzip
-import zlib
 from collections import Counter
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 from typing import Any
-from warnings import catch_warnings
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from services.scorer.features import RISK_FACTS
 from shared.messages import CustomerFacts
 from training.data import columns
+from training.data.leaks import leaks
 from training.data.mapping import ColumnMapping, read_mapping, suggestion
+from training.data.read_table import Table, checksum, read_table
 from training.data.sources import SourceError
 from training.data.table import RowCondition, drop_rows
 
@@ -35,53 +34,88 @@ class UserData:
     ignored: tuple[str, ...]
     """Columns of the file that are not used."""
     unknown: dict[str, int]
-    """Number of values that are no category of the scorer, by fact; they count as missing."""
+    """Number of values in these rows that are no number, or no category of the scorer, by fact; they are missing."""
     examples: dict[str, tuple[str, ...]]
     """The most frequent of these values, quoted, by fact: shown to the user, but not in the model card."""
     dropped: dict[str, int]
     """Number of rows left out, by reason."""
     sha256: str
     """sha256 of the file."""
+    first_unknown: dict[str, str] = field(default_factory=dict)
+    """Where the first of these values is, such as `line 3`, by fact."""
+    unused_values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values that the mapping translates and no row has, by fact."""
+    leaks: dict[str, float] = field(default_factory=dict)
+    """AUC of columns that alone tell who left, and that the model does not use."""
+    notes: tuple[str, ...] = ()
+    """What was guessed about the file, and left out of it, as sentences without a point."""
 
 
 def read_user_data(data: Path, mapping_file: Path) -> UserData:
-    """Read and check the customers. Raises `SourceError` if the file lacks a column, a valid label or enough rows."""
-    mapping, raw = read_mapping(mapping_file), _read_table(data)
+    """Read and check the customers.
+
+    Raises `SourceError` if the table lacks a column, a valid label or enough rows, or has a fact that only who left
+    can have.
+    """
+    mapping = read_mapping(mapping_file)
+    table = read_table(data, keep=mapping.columns)
+    raw = table.frame
     for column in mapping.columns:
         if column not in raw.columns:
             raise SourceError(f"{data.name} has no column {column!r}, which is mapped{suggestion(column, raw.columns)}")
-    unknown: dict[str, Counter[str]] = {}
-    cleaned = drop_rows(_convert(raw, mapping, data, unknown), _conditions(mapping))
+    unknown: dict[str, pd.Series[Any]] = {}
+    cleaned = drop_rows(_convert(table, mapping, data, unknown), _conditions(mapping))
     rows = cleaned.rows.astype({"churned": "bool"})
     _check_size(rows["churned"], cleaned.dropped, data)
+    known_rows = raw.loc[rows["position"]]
+    leaking = leaks(known_rows, rows["churned"], [column for column in raw if column != mapping.label])
+    _check_leaks(leaking, mapping, data, mapping_file)
+    kept = {fact: values[values.index.isin(rows["position"])] for fact, values in unknown.items()}
     return UserData(
         rows=rows,
         missing=tuple(fact for fact in RISK_FACTS if fact not in mapping.facts),
         ignored=tuple(str(column) for column in raw.columns if column not in mapping.columns),
-        unknown={fact: values.total() for fact, values in unknown.items()},
-        examples={
-            fact: tuple(repr(value) for value, _ in values.most_common(MAX_EXAMPLES))
-            for fact, values in unknown.items()
-        },
+        unknown={fact: len(values) for fact, values in kept.items() if len(values)},
+        examples={fact: _examples(values) for fact, values in kept.items() if len(values)},
+        first_unknown={fact: table.places[values.index[0]] for fact, values in kept.items() if len(values)},
         dropped=cleaned.dropped,
-        sha256=sha256(data.read_bytes()).hexdigest(),
+        sha256=checksum(data),
+        unused_values=columns.unused_values(raw, mapping),
+        leaks={column: auc for column, auc in leaking.items() if column not in mapping.facts.values()},
+        notes=table.notes,
     )
 
 
-def _convert(raw: pd.DataFrame, mapping: ColumnMapping, data: Path, unknown: dict[str, Counter[str]]) -> pd.DataFrame:
-    """All rows as numbers and categories of the scorer; values of no known category are counted in `unknown`."""
+def _examples(values: "pd.Series[Any]") -> tuple[str, ...]:
+    return tuple(repr(value) for value, _ in Counter(map(str, values)).most_common(MAX_EXAMPLES))
+
+
+def _convert(table: Table, mapping: ColumnMapping, data: Path, unknown: dict[str, "pd.Series[Any]"]) -> pd.DataFrame:
+    """All rows as numbers and categories of the scorer; values that are neither are collected in `unknown`."""
+    raw = table.frame
     rows = pd.DataFrame({"position": range(len(raw))})
     rows["customer_id"] = columns.ids(raw[mapping.id]) if mapping.id else rows["position"].astype("str")
     for fact, encoding in RISK_FACTS.items():
         if fact not in mapping.facts:
             rows[fact] = pd.Series(nan, rows.index, dtype="float64" if encoding is None else "str")
         elif encoding is None:
-            rows[fact] = columns.numbers(raw[mapping.facts[fact]], fact, data)
+            rows[fact] = columns.numbers(raw[mapping.facts[fact]], fact, data, table.places, unknown)
         else:
             mapped = mapping.values.get(fact, {})
             rows[fact] = columns.categories(raw[mapping.facts[fact]], fact, mapped, data, unknown)
     rows["churned"] = columns.label(raw[mapping.label], mapping, data)
     return rows
+
+
+def _check_leaks(leaking: Mapping[str, float], mapping: ColumnMapping, data: Path, mapping_file: Path) -> None:
+    """Raises `SourceError` if a fact is one that alone tells who left."""
+    for fact, column in mapping.facts.items():
+        if column in leaking and column not in mapping.known_before:
+            raise SourceError(
+                f"{data.name}: column {column!r}, mapped to {fact}, alone tells who left (AUC {leaking[column]:.3f}), "
+                "as a column does that is filled in when a customer leaves. Take it out of [facts]; or, if all of it "
+                f"was known before they left, add known_before = [{column!r}] above [facts] in {mapping_file.name}."
+            )
 
 
 def _conditions(mapping: ColumnMapping) -> dict[str, RowCondition]:
@@ -94,30 +128,6 @@ def _conditions(mapping: ColumnMapping) -> dict[str, RowCondition]:
         "no id": lambda rows: rows["customer_id"].isna(),
         "an id of an earlier row": lambda rows: rows["customer_id"].duplicated(),
     }
-
-
-def _read_table(data: Path) -> pd.DataFrame:
-    try:
-        if data.suffix == ".parquet":
-            frame = pd.read_parquet(data).reset_index(drop=True).rename(columns=str)
-            return frame.convert_dtypes()  # integers with missing values come as floats
-        opened = gzip.open if data.suffix == ".gz" else open
-        with opened(data, "rt", encoding="utf-8-sig") as file:
-            # csv.Sniffer takes the space in a column's name for a delimiter
-            delimiter = max(",;\t|", key=file.readline().count)
-        with catch_warnings(action="error", category=pd.errors.ParserWarning):  # cells beyond the header would be lost
-            return pd.read_csv(
-                data, sep=delimiter, index_col=False, dtype="str", encoding="utf-8-sig", keep_default_na=False
-            )
-    except pd.errors.ParserWarning as error:
-        raise SourceError(
-            f"{data} has rows longer than its header: name every column, row numbers too, "
-            f"and end no row with {delimiter!r}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{data} cannot be read: it is not UTF-8. Save it as UTF-8.") from error
-    except (OSError, ValueError, EOFError, zlib.error) as error:  # pandas' and Arrow's own errors are among them
-        raise SourceError(f"{data} cannot be read: {error}") from error
 
 
 def _out_of_range(fact: str) -> RowCondition:

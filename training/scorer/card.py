@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Literal
 
+from services.scorer.features import RISK_FACTS
 from shared.artifacts import Manifest
 from training.data.user_data import UserData
 
@@ -103,14 +104,25 @@ higher than that of the recent share of yes alone.
 def user_data_summary(data: UserData) -> list[str]:
     """Sentences about a user's customers: their number, and the facts, values, columns and rows that are not used."""
     churned = data.rows["churned"]
+    unknown_numbers = {fact: count for fact, count in data.unknown.items() if RISK_FACTS[fact] is None}
+    unknown_categories = {fact: count for fact, count in data.unknown.items() if fact not in unknown_numbers}
     notes = {
         "not known of anyone": ", ".join(data.missing),
-        "values that are no known category, taken as missing": _counts(data.unknown),
+        "values that are no known category, taken as missing": _counts(unknown_categories),
+        "values that are no number, taken as missing": _counts(unknown_numbers),
+        "mapped values that no row has": _listed(data.unused_values),
         "columns not used": ", ".join(data.ignored),
+        "columns that alone tell who left, rightly not used": ", ".join(
+            f"{c} (AUC {auc})" for c, auc in data.leaks.items()
+        ),
         "rows dropped": _counts(data.dropped),
     }
-    sentences = [f"{note}: {text}." for note, text in notes.items() if text]
+    sentences = [f"{note}: {text}." for note, text in notes.items() if text] + [f"{note}." for note in data.notes]
     return [f"{len(churned):,} customers, of whom {churned.mean():.1%} had left.", *sentences]
+
+
+def _listed(values: Mapping[str, tuple[str, ...]]) -> str:
+    return "; ".join(f"{fact} {', '.join(map(repr, names))}" for fact, names in values.items())
 
 
 def _counts(counts: dict[str, int]) -> str:

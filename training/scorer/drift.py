@@ -39,7 +39,7 @@ from services.scorer.features import fact_of
 from services.scorer.model import FILES, INPUTS
 from services.scorer.monitor import HISTOGRAMS_FILE, SCORES
 from shared.artifacts import ARTIFACTS, ArtifactError, read_manifest
-from training.history import read_outcomes, scored_at, skipped_lines
+from training.history import HistoryError, read_outcomes, scored_at, skipped_lines
 from training.log_window import within_log
 from training.scorer.drift_tests import (
     MIN_CUSTOMERS,
@@ -228,7 +228,7 @@ def main() -> int:
         report = drift_report(args.artifact, args.seen, args.decisions, args.outcomes)
         if args.json:
             args.json.write_bytes(report.json())
-    except (ArtifactError, OSError) as error:
+    except (ArtifactError, HistoryError, OSError) as error:
         parser.error(str(error))
     print(table(report))
     actions = {verdict.action for verdict in report.verdicts.values()}

@@ -16,7 +16,7 @@ import numpy as np
 
 from services.scorer.model import CALIBRATORS_FILE, FILES, INPUTS
 from shared.artifacts import ARTIFACTS, ArtifactError, content_version, read_manifest, write_manifest
-from training.history import read_outcomes, scored_at
+from training.history import HistoryError, read_outcomes, scored_at
 from training.log_window import within_log
 from training.scorer.drift_tests import MIN_OUTCOMES
 from training.scorer.logistic_recalibration import WINDOW_SIZE, Recalibration, fit_recalibration
@@ -30,8 +30,8 @@ class TooFewOutcomesError(Exception):
 def recalibrate(artifact: Path, decisions: Path, outcomes: Path) -> dict[str, str]:
     """Replace `artifact` by its recalibrated version; return a summary by model, and the new version.
 
-    Lines that cannot be read are counted. Raises `ArtifactError`, OSError and `TooFewOutcomesError`, and then changes
-    nothing.
+    Lines that cannot be read are counted. Raises `ArtifactError`, `HistoryError`, OSError and `TooFewOutcomesError`,
+    and then changes nothing.
     """
     manifest, skipped = read_manifest(artifact, INPUTS, FILES), Counter[str]()
     decided = decisions_of_version(decisions, manifest.version, skipped)
@@ -83,7 +83,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         summary = recalibrate(args.artifact, args.decisions, args.outcomes)
-    except (ArtifactError, OSError, TooFewOutcomesError) as error:
+    except (ArtifactError, HistoryError, OSError, TooFewOutcomesError) as error:
         sys.exit(str(error))
     for name, text in summary.items():
         print(f"{name}: {text}")

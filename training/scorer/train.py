@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from services.scorer.features import feature_names
+from services.scorer.features import RISK_FACTS, feature_names
 from services.scorer.monitor import reference_histograms
 from shared.artifacts import ARTIFACTS, ArtifactError, Manifest
 from shared.settings import Settings
@@ -128,7 +128,9 @@ def train_on_user_data(customers: Path, mapping: Path, args: ScorerArgs) -> Mani
     summary = user_data_summary(data)
     print(*summary, sep="\n")
     for fact, values in data.examples.items():
-        print(f"{fact}: unknown values are, for example, {', '.join(values)}: map them under [values.{fact}].")
+        advice = "they count as missing" if RISK_FACTS[fact] is None else f"map them under [values.{fact}]"
+        first = data.first_unknown[fact]
+        print(f"{fact}: unknown values are, for example, {', '.join(values)}: {advice}; the first is in {first}.")
     table = join_splits(split_by_label(data.rows, "churned"))
     target = risk_target(table)
     rows = np.random.default_rng(target.recipe.seed).permutation(len(table))[:MAX_USER_ROWS]

@@ -1,14 +1,19 @@
 """A bandit log: the decisions of one policy with their propensities and rewards, and the table it is read from."""
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+from training.data.columns import MISSING_SPELLINGS
+from training.data.read_table import read_table as read_user_table
+from training.data.sources import SourceError
+
+COLUMNS = ("action", "propensity", "reward")
+BOOLEANS = {"true": "1", "false": "0"}
 TARGET_COLUMN = re.compile(r"target_\d+")
 
 
@@ -28,6 +33,10 @@ class BanditLog:
     """Probability [n] with which the logged policy drew the action; above 0."""
     rewards: np.ndarray
     """Rewards [n]."""
+    names: tuple[str, ...] = ()
+    """Names of the contexts, if they have any."""
+    notes: tuple[str, ...] = ()
+    """What was left out of the table that this was read from, or guessed about it."""
 
     def __post_init__(self) -> None:
         n = len(self.actions)
@@ -55,20 +64,39 @@ def check_rows(name: str, expected: str, values: np.ndarray, valid: np.ndarray) 
 
 
 def read_table(file: Path) -> tuple[BanditLog, np.ndarray]:
-    """The log, and the target policy's probabilities [n, k], of a CSV or Parquet file.
+    """The log, and the target policy's probabilities [n, k], of a table (`training.data.read_table`).
 
-    Raises `TableError` and OSError.
+    Raises `TableError`, which names what is wrong.
     """
-    if file.suffix not in READERS:
-        raise TableError(f"{file.name} should end in one of {', '.join(READERS)}")
     try:
-        frame = READERS[file.suffix](file).select_dtypes(["number", "bool"]).astype(float)
-    except ValueError as error:  # pandas' and pyarrow's own are ValueErrors
-        raise TableError(f"{file.name} cannot be read as a table: {error}") from error
-    targets = [f"target_{action}" for action in range(sum(1 for name in frame if TARGET_COLUMN.fullmatch(str(name))))]
-    for name in ["action", "propensity", "reward", *(targets or ["target_0"])]:
-        if name not in frame:
+        table = read_user_table(file, keep=COLUMNS)
+    except SourceError as error:
+        raise TableError(str(error)) from error
+    columns = {name: _numbers(column) for name, column in table.frame.items()}
+    targets = [f"target_{action}" for action in range(sum(1 for name in columns if TARGET_COLUMN.fullmatch(name)))]
+    required = [*COLUMNS, *(targets or ["target_0"])]
+    for name in required:
+        if name not in columns:
             raise TableError(f"{file.name} has no column {name!r} of numbers")
-    columns = [frame.pop(name).to_numpy() for name in ("action", "propensity", "reward")]
-    target = np.column_stack([frame.pop(name) for name in targets])
-    return BanditLog(frame.to_numpy(), *columns), target
+        if isinstance(wrong := columns[name], int):
+            raise TableError(
+                f"{file.name}: column {name!r} should be numbers, and {table.places[wrong]} has "
+                f"{str(table.frame[name].iloc[wrong])!r}"
+            )
+    numbers = {name: column for name, column in columns.items() if not isinstance(column, int)}
+    contexts = tuple(name for name in numbers if name not in required)
+    text = [repr(name) for name in columns if name not in numbers]
+    notes = (*table.notes, *([f"columns that are no numbers, and no contexts: {', '.join(text)}"] if text else []))
+    action, propensity, reward = (numbers[name] for name in COLUMNS)
+    rows = np.column_stack([numbers[name] for name in contexts]) if contexts else np.empty((len(reward), 0))
+    log = BanditLog(rows, action, propensity, reward, contexts, notes)
+    return log, np.column_stack([numbers[name] for name in targets])
+
+
+def _numbers(column: "pd.Series[Any]") -> np.ndarray | int:
+    """The column as numbers [n], NaN where blank; or the index of the first value that is no number and no boolean."""
+    texts = column.astype("object").map(lambda value: str(value).strip(), na_action="ignore").fillna("")
+    texts = texts.str.casefold().replace(BOOLEANS)
+    values = pd.to_numeric(texts, errors="coerce").astype(float)
+    wrong = values.isna() & ~texts.isin(MISSING_SPELLINGS)
+    return int(np.argmax(wrong)) if wrong.any() else values.to_numpy()

@@ -4,19 +4,24 @@ python -m training.policy.ope TABLE.csv|.parquet
 
 A row is a decision: `action` (0, 1, …), `propensity` (the probability with which that action was drawn), `reward`, and
 `target_0`, `target_1`, …, the other policy's probabilities of each action; all other columns of numbers, or of true and
-false, are contexts. Exits with 0 and the estimates, or with 1 and the reason why the log is not sufficient.
+false, are contexts, which were known before the action. The table may be any that `training.data.read_table` reads.
+Exits with 0 and the estimates, or with 1 and the reason why the log is not sufficient.
 
 The estimators assume independent rows, and decisions that change no later context: put a customer with several
 decisions into one row, with the sum of their rewards.
 """
 
+import sys
 from argparse import ArgumentParser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy.stats import f_oneway
 
+from training.data.leaks import auc
 from training.policy.ope.bandit_log import BanditLog, TableError, read_table
 from training.policy.ope.estimators import (
     REWARD_REGRESSOR,
@@ -38,6 +43,13 @@ MAX_UNTRIED_PROBABILITY = 0.01
 FALSE_REFUSAL_RATE = 0.001
 """Probability of refusing a correct log because of the mean of its weights."""
 TOLERANCE = 1e-6
+
+MAX_CONTEXT_AUC = 0.98
+"""Highest AUC with which a context by itself may tell the rewards that are not 0."""
+RESULT = (
+    "it is a result of the action, such as a visit, or the propensities are wrong. Leave it out of the table; contexts"
+    " are what was known before."
+)
 
 ADVICE = "Log for longer, explore more, or evaluate a target closer to the logged policy."
 
@@ -73,6 +85,7 @@ def estimate(
     `TableError`, and `OverlapError` if the log is not sufficient.
     """
     weights = importance_weights(log, target)
+    _check_contexts(log)
     _check_certain_actions(log, weights)
     _check_untried_actions(log, target)
     _check_sample_sizes(log, weights, min_sample_size)
@@ -86,6 +99,33 @@ def estimate(
         sample_size=effective_sample_size(weights),
         max_weight=float(weights.max()),
     )
+
+
+def _check_contexts(log: BanditLog) -> None:
+    """Raises `OverlapError` if a context is a result of the action: the regression would take its effect for granted.
+
+    That shows where the log draws actions regardless of contexts, and where a context tells which rewards are 0.
+    """
+    actions = [log.actions == action for action in np.unique(log.actions)]
+    shares = [float(log.propensities[rows].mean()) for rows in actions]
+    is_constant = all(np.ptp(log.propensities[rows]) < TOLERANCE for rows in actions)
+    at_random = len(actions) > 1 and is_constant and abs(sum(shares) - 1) < MAX_UNTRIED_PROBABILITY
+    is_paid = log.rewards != 0
+    for number, context in enumerate(log.contexts.T):
+        name = f"The context {log.names[number]!r}" if log.names else f"Context {number}"
+        known = ~np.isnan(context)
+        groups = [context[rows & known] for rows in actions]
+        varies = all(len(group) > 1 for group in groups) and any(np.ptp(group) > 0 for group in groups)
+        if at_random and varies and f_oneway(*groups).pvalue < FALSE_REFUSAL_RATE / len(log.contexts.T):
+            means = ", ".join(f"{group.mean():.3g}" for group in groups)
+            raise OverlapError(
+                f"{name} differs by action (means {means}), though actions are drawn at random: {RESULT}"
+            )
+        separation = auc(pd.Series(np.nan_to_num(context, nan=-np.inf)), is_paid) if 0 < is_paid.mean() < 1 else 0.5
+        if max(separation, 1 - separation) > MAX_CONTEXT_AUC:
+            raise OverlapError(
+                f"{name} alone tells which rewards are not 0, though it should be known before the action: {RESULT}"
+            )
 
 
 def _check_certain_actions(log: BanditLog, weights: np.ndarray) -> None:
@@ -138,9 +178,12 @@ def _check_mean_weight(weights: np.ndarray) -> None:
 
 def main() -> int:
     parser = ArgumentParser(prog="python -m training.policy.ope", description=__doc__.partition("\n")[0])
-    parser.add_argument("table", type=Path, help="the decisions, .csv or .parquet")
+    parser.add_argument("table", type=Path, help="the decisions, a table such as .csv or .parquet")
     try:
-        result = estimate(*read_table(parser.parse_args().table))
+        log, target = read_table(parser.parse_args().table)
+        for note in (f"contexts: {', '.join(log.names) or 'none'}", *log.notes):
+            print(note, file=sys.stderr)
+        result = estimate(log, target)
     except (TableError, OSError) as error:
         parser.error(str(error))
     except OverlapError as error:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,7 +7,7 @@ import pytest
 
 from training.policy.ope.bandit_log import BanditLog, TableError, read_table
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "contexts": np.zeros((4, 1)),
     "actions": np.array([0, 1, 0, 1]),
     "propensities": np.array([0.5, 0.5, 0.8, 0.2]),
@@ -59,3 +60,34 @@ def test_numbered_target_columns_are_the_target_and_other_numbers_and_booleans_a
 
     assert target.tolist() == [[0.9, 0.1], [0.2, 0.8]]
     assert log.contexts.tolist() == [[7, 1], [8, 0]]
+
+
+TABLE = pd.DataFrame({"action": [0, 1], "propensity": 0.5, "reward": [1.0, 0.0], "target_0": 0.5, "target_1": 0.5})
+
+
+def test_an_index_of_pandas_is_no_context_and_text_is_none_either(tmp_path: Path) -> None:
+    TABLE.assign(age=[30, 40], name="x").to_csv(tmp_path / "log.csv")
+    log, _ = read_table(tmp_path / "log.csv")
+    assert log.names == ("age",)
+    assert any("without a name, such as an index" in note for note in log.notes)
+    assert any("no numbers, and no contexts: 'name'" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("spelling", ["", "NA", "nan", "null"])
+def test_a_blank_context_is_missing(tmp_path: Path, spelling: str) -> None:
+    TABLE.assign(age=["30", spelling]).to_csv(tmp_path / "log.csv", index=False)
+    log, _ = read_table(tmp_path / "log.csv")
+    assert np.isnan(log.contexts).tolist() == [[False], [True]]
+
+
+@pytest.mark.parametrize("column", ["action", "propensity", "reward", "target_1"])
+def test_a_value_that_is_no_number_is_named_with_its_line(tmp_path: Path, column: str) -> None:
+    TABLE.assign(**{column: ["1", "much"]}).to_csv(tmp_path / "log.csv", index=False)
+    with pytest.raises(TableError, match=rf"column '{column}' should be numbers, and line 3 has 'much'"):
+        read_table(tmp_path / "log.csv")
+
+
+def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").touch()
+    with pytest.raises(TableError, match=r"log\.csv cannot be read: it is empty"):
+        read_table(tmp_path / "log.csv")

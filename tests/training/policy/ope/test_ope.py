@@ -187,6 +187,32 @@ def test_wrong_propensities_and_rows_left_out_by_action_are_refused(population: 
             estimate(wrong_log, target_for_log)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.2])
+@pytest.mark.parametrize("missing", [0, 0.3])
+def test_a_context_that_is_a_result_of_the_action_is_named(share: float, missing: float) -> None:
+    """A randomised trial whose visits, beside a reward of spend, would bias the estimate silently."""
+    rng, names = np.random.default_rng(0), ("age", "visit")
+    ages, actions = rng.normal(size=4000), (rng.random(4000) < share).astype(int)
+    visits = (rng.random(4000) < 0.2 + 0.1 * actions).astype(float)
+    rewards, target = visits * rng.exponential(10, 4000) * (rng.random(4000) < 0.9), np.tile([0.2, 0.8], (4000, 1))
+    propensities = np.where(actions == 1, share, 1 - share)
+    known_visits = np.where(rng.random(4000) < missing, np.nan, visits)
+    leaking = BanditLog(np.column_stack([ages, known_visits]), actions, propensities, rewards, names)
+    with pytest.raises(OverlapError, match=r"The context 'visit' differs by action .* is a result of the action"):
+        estimate(leaking, target)
+    estimate(BanditLog(ages[:, None], actions, propensities, rewards, names[:1]), target)
+
+
+def test_a_context_that_tells_which_rewards_are_paid_is_named_though_the_policy_had_favourites(
+    population: Population,
+) -> None:
+    log, target = population.draw(np.random.default_rng(0), 1500)
+    conversions = np.where(log.rewards > 0, 1.0, np.nan)
+    contexts = np.column_stack([log.contexts, conversions])
+    with pytest.raises(OverlapError, match="Context 3 alone tells which rewards are not 0"):
+        estimate(BanditLog(contexts, log.actions, log.propensities, log.rewards), target)
+
+
 def run(monkeypatch: pytest.MonkeyPatch, file: object) -> int:
     monkeypatch.setattr(sys, "argv", ["ope", str(file)])
     return ope.main()
@@ -226,7 +252,7 @@ def test_the_command_refuses_a_greedy_log_and_names_a_broken_file(
     table.drop(columns="reward").to_csv(file, index=False)
     for broken, message in (
         (file, "no column 'reward'"),
-        (tmp_path / "log.txt", "log.txt should end in one of .csv, .parquet"),
+        (tmp_path / "log.txt", "log.txt cannot be read: No such file"),
     ):
         with pytest.raises(SystemExit, match="2"):
             run(monkeypatch, broken)
