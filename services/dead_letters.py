@@ -9,7 +9,7 @@ from typing import Protocol
 from services import local
 from services.policy.app import stored_settings
 from shared.bus import Envelope, LocalBus, original_message
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, UnavailableError
 from shared.inbox import from_document
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, SQLiteStore
@@ -90,6 +90,10 @@ def _open(settings: Settings, cloud: bool) -> Iterator[DeadLetterStore]:
         store = LocalDeadLetters(settings)
     try:
         yield store
+    except UnavailableError as error:
+        if host := settings.pubsub_emulator_host:
+            raise UnavailableError(f"{error}. Is the emulator running at {host} (PUBSUB_EMULATOR_HOST)?") from error
+        raise
     finally:
         store.close()
 

@@ -39,7 +39,10 @@ def read_manifest(folder: Path, inputs: Mapping[str, Sequence[str]], files: Coll
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{folder}: no readable {MANIFEST} ({error}). Train the model first.") from error
+        reason = error.strerror if isinstance(error, OSError) else "not a manifest"
+        raise ArtifactError(
+            f"{folder}: no readable {MANIFEST} ({reason}). Train the model first, or set RETENTION_ARTIFACTS."
+        ) from error
     if missing := sorted(set(files) - manifest.files.keys()):
         raise ArtifactError(f"{folder} is of another version of the service: no {missing[0]}. Run: {manifest.made_by}")
     for name, digest in manifest.files.items():

@@ -9,10 +9,13 @@ from urllib.parse import unquote
 from google.api_core import exceptions
 from google.cloud import firestore
 
+from shared.gcp.errors import translated
 from shared.store import Change, Document, Documents, Key, Result, Update
 
 BATCH_SIZE = 64
 """Limit of updates that share a commit. Firestore allows 500 writes in one, and an update has a few."""
+REQUEST_TIMEOUT_SECONDS = 15.0
+"""Time for a read or a commit, with the client's own retries; then the message that needs it is retried."""
 MAX_ATTEMPTS = 30
 """Attempts at an update whose documents keep changing."""
 
@@ -28,7 +31,8 @@ class FirestoreStore:
     """
 
     def __init__(self, project: str) -> None:
-        self._client = firestore.AsyncClient(project=project)
+        with translated("Firestore"):
+            self._client = firestore.AsyncClient(project=project)
         self._collections: dict[str, firestore.AsyncCollectionReference] = {}
 
     async def read(self, keys: Sequence[Key]) -> Documents:
@@ -51,6 +55,8 @@ class FirestoreStore:
         return await _keys(collection, self._client.collection(collection).where(filter=equal))
 
     async def check(self) -> None:
+        """Raise `UnavailableError` if Firestore cannot be read. A write each time would cost more than it finds: where
+        one fails, its message is refused and delivered again."""
         await self.read([("checks", "reachable")])
 
     def close(self) -> None:
@@ -72,7 +78,9 @@ class FirestoreStore:
                     self._write(batch, snapshots[key], before[key], document)
             try:
                 if len(batch):
-                    await batch.commit()
+                    with translated("Firestore"):
+                        async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                            await batch.commit()
                 return results
             except (exceptions.Conflict, exceptions.FailedPrecondition):  # Conflict is AlreadyExists and Aborted
                 if len(updates) > 1:
@@ -104,7 +112,9 @@ class FirestoreStore:
     async def _snapshots(self, keys: Sequence[Key]) -> dict[Key, firestore.DocumentSnapshot]:
         """A snapshot of each document, in the order of `keys`; Firestore returns them in any order."""
         references = [self._reference(key) for key in keys]
-        snapshots = {snapshot.reference.path: snapshot async for snapshot in self._client.get_all(references)}
+        with translated("Firestore"):
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                snapshots = {snapshot.reference.path: snapshot async for snapshot in self._client.get_all(references)}
         return {key: snapshots[reference.path] for key, reference in zip(keys, references, strict=True)}
 
     def _reference(self, key: Key) -> firestore.AsyncDocumentReference:
@@ -116,7 +126,9 @@ class FirestoreStore:
 
 async def _keys(collection: str, query: firestore.AsyncQuery) -> list[Key]:
     """Keys of the documents that match `query`; their fields are not read."""
-    return [(collection, unquote(snapshot.id)) async for snapshot in query.select([]).stream()]
+    with translated("Firestore"):
+        async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+            return [(collection, unquote(snapshot.id)) async for snapshot in query.select([]).stream()]
 
 
 ESCAPED_CHARACTERS = str.maketrans({character: f"%{ord(character):02X}" for character in "%/._"})

@@ -7,6 +7,7 @@ from google.api_core import exceptions, retry
 from google.cloud import pubsub_v1
 
 from shared.bus import Envelope, original_message
+from shared.gcp.errors import translated
 from shared.topology import SUBSCRIPTIONS, TOPICS, Subscription
 
 PUBLISH_TIMEOUT_SECONDS = 20.0
@@ -24,17 +25,19 @@ class PubSubBus:
         retries = retry.Retry(
             initial=0.1, maximum=5, timeout=PUBLISH_TIMEOUT_SECONDS, predicate=retry.if_transient_error
         )
-        self._client = pubsub_v1.PublisherClient(
-            batch_settings=pubsub_v1.types.BatchSettings(max_latency=0),  # a push waits for the confirmation
-            publisher_options=pubsub_v1.types.PublisherOptions(retry=retries, timeout=PUBLISH_TIMEOUT_SECONDS),
-        )
+        with translated("Pub/Sub"):
+            self._client = pubsub_v1.PublisherClient(
+                batch_settings=pubsub_v1.types.BatchSettings(max_latency=0),  # a push waits for the confirmation
+                publisher_options=pubsub_v1.types.PublisherOptions(retry=retries, timeout=PUBLISH_TIMEOUT_SECONDS),
+            )
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
         futures = [
             self._client.publish(self._topics + envelope.topic, envelope.data, **envelope.attributes)
             for envelope in envelopes
         ]
-        return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+        with translated("Pub/Sub", exceptions.NotFound, exceptions.Forbidden):
+            return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
 
     async def check(self) -> None:
         topic = self._topics + TOPICS[0]
@@ -50,11 +53,13 @@ class PubSubDeadLetters:
     def __init__(self, project: str) -> None:
         self._subscriptions = f"projects/{project}/subscriptions/"
         self._bus = PubSubBus(project)
-        self._client = pubsub_v1.SubscriberClient()
+        with translated("Pub/Sub"):
+            self._client = pubsub_v1.SubscriberClient()
         self._leased: dict[str, tuple[str, str]] = {}
         """Subscription and acknowledgement id of each letter."""
 
     async def read_all(self) -> list[Envelope]:
+        await asyncio.to_thread(self._check)
         by_subscription = await asyncio.gather(
             *(asyncio.to_thread(self._pull, subscription) for subscription in SUBSCRIPTIONS)
         )
@@ -71,6 +76,15 @@ class PubSubDeadLetters:
             self._client.modify_ack_deadline(subscription=subscription, ack_ids=[ack_id], ack_deadline_seconds=0)
         self._client.close()
         self._bus.close()
+
+    def _check(self) -> None:
+        """Raise LookupError where there are no subscriptions, `UnavailableError` where Pub/Sub does not answer soon."""
+        path = f"{self._subscriptions}{SUBSCRIPTIONS[0].dead_letter_topic}.keep"
+        try:
+            with translated("Pub/Sub", exceptions.Forbidden):
+                self._client.get_subscription(subscription=path, timeout=CHECK_TIMEOUT_SECONDS, retry=None)
+        except exceptions.NotFound as error:
+            raise LookupError(f"there is no subscription {path}. Run: python -m deploy.topology") from error
 
     def _pull(self, subscription: Subscription) -> list[Envelope]:
         """Lease all dead letters of a subscription: pull until nothing more arrives, or only what is leased already."""
