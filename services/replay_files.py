@@ -18,7 +18,14 @@ from shared.messages import CustomerEvent
 DELIMITERS = b",;\t|"
 TABLE_SUFFIXES = {".csv", ".tsv"}
 WANTED = 'A replay reads JSON, an event a line, such as {"customer_id": "C1", "tenure": 12}'
-CONVERT = """.venv/bin/python -c "import pandas; pandas.{}.to_json('events.jsonl', orient='records', lines=True)\""""
+CONVERT = (
+    '.venv/bin/python -c "import pandas; '
+    "pandas.{}.to_json('events.jsonl', orient='records', lines=True, date_format='iso')\""
+)
+READERS = {
+    "a Parquet file": "read_parquet({file!r})",
+    "a table": "read_csv({file!r}, sep=None, engine='python', dtype=str)",
+}
 
 
 class ReplayFileError(Exception):
@@ -63,10 +70,10 @@ def _advice(file: Path, kind: str) -> str:
         return "Uncompress it, or compress it by gzip, which is read."
     if "Excel" in kind:
         return f"{WANTED}. Unpack the archive, or save the sheet as CSV, and convert that as {CONVERT.format('…')}"
-    reader = {"a Parquet file": f"read_parquet('{file}')", "a table": f"read_csv('{file}', sep=None, dtype=str)"}
-    if kind not in reader:
+    if kind not in READERS:
         return f"{WANTED}."
-    return f"{WANTED}. Name the columns as docs/topics.md does, and convert it: {CONVERT.format(reader[kind])}"
+    command = CONVERT.format(READERS[kind].format(file=str(file)))
+    return f"{WANTED}. Name the columns as docs/topics.md does, and convert it: {command}"
 
 
 def rejected_file(decisions: Path) -> Path:

@@ -123,7 +123,8 @@ def _documents(text: str, file: Path) -> list[tuple[str, bytes]] | None:
         return None
     except JSONDecodeError as error:
         second = text[start:].split("\n", 2)[1:2]
-        if second and _is_object(second[0].encode("utf-8", "surrogateescape")):
+        is_line = bool(second) and _is_object(second[0].encode("utf-8", "surrogateescape"))
+        if is_line or text[_skip(text, start + 1) :][:1] != "{":  # a line of a log may begin with a time in brackets
             return None
         raise FileFormatError(
             f"{file} begins as a JSON array, but is none: line {error.lineno}, column {error.colno}: {error.msg}"

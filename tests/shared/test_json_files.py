@@ -74,6 +74,11 @@ def test_a_damaged_first_line_is_one_damaged_line(tmp_path: Path, first: str) ->
     assert events(values[1:]) == EVENTS
 
 
+def test_a_log_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    lines = b"[2026-11-27 01:00:00] started\n[2026-11-27 01:00:01] ready\n" + LINES.encode()
+    assert events(read(tmp_path, lines)[2:]) == EVENTS
+
+
 def test_a_number_of_thousands_of_digits_is_read_around(tmp_path: Path) -> None:
     assert len(read(tmp_path, f'[{{"a": {"9" * 5_000}}}, {{"a": 1}}]')) == 2
 

@@ -4,11 +4,14 @@ import errno
 import gzip
 import json
 import os
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
 
 from services.__main__ import main
@@ -161,6 +164,18 @@ def test_a_file_that_is_no_json_is_refused_with_what_to_do(
     assert words in done.err
     assert done.err.count("\n") == 1
     assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet"])
+def test_the_command_that_it_says_converts_a_table(replay: Replay, tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"event_id": ["e0", "e1"], "customer_id": ["c0", "007"], "contract": ["One year", None]})
+    frame.to_csv(name, index=False, sep=";") if name == "in.csv" else frame.to_parquet(name)
+    command = replay(name, "out.jsonl").err.rpartition("convert it: .venv/bin/python ")[2]
+    subprocess.run([sys.executable, *shlex.split(command)], check=True, timeout=60)
+    assert replay("events.jsonl", "out.jsonl").code == 0
+    assert decided(tmp_path / "out.jsonl") == ["e0", "e1"]
+    assert '"customer_id":"007"' in Path("events.jsonl").read_text()
 
 
 def test_a_rejected_event_comes_out_whole_with_its_line_in_the_file(replay: Replay, tmp_path: Path) -> None:

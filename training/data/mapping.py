@@ -60,7 +60,9 @@ def read_mapping(file: Path) -> ColumnMapping:
         failures = "; ".join(map(_failure, error.errors()))
         raise SourceError(f"{file.name} is no mapping: {failures}") from error
     except ValueError as error:  # not TOML, or not UTF-8
-        raise SourceError(f"{file.name} is not TOML: {error}") from error
+        raise SourceError(
+            f"{file.name} is not TOML: {error}. MAPPING is the file that maps columns, DATA the table."
+        ) from error
     _check(mapping, file)
     return mapping
 
