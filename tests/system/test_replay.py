@@ -127,7 +127,7 @@ def test_byte_order_marks_and_windows_lines_are_read(
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("in.jsonl.gz", gzip.compress(LINES.encode())),
+        ("in.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
         ("in.json", json.dumps(EVENTS).encode()),
         ("in.json", json.dumps(EVENTS, indent=2).encode()),
         ("in.jsonl", "\n".join(json.dumps(event, indent=2) for event in EVENTS).encode()),
@@ -147,11 +147,11 @@ def test_other_files_of_events_are_read(replay: Replay, tmp_path: Path, name: st
         ("in.csv", b"customer_id,tenure\nc1,3\n", "is a table. A replay reads JSON, an event a line"),
         ("in.jsonl", b'\xef\xbb\xbf"customer_id";"tenure"\r\n"c1";3\r\n', "read_csv('in.jsonl'"),
         ("in.csv", b"customer_id\nc1\n", "is a table"),
-        ("in.csv.gz", gzip.compress(b"customer_id\tname\nc1\tZ\n"), "is a table"),
+        ("in.csv.gz", gzip.compress(b"customer_id\tname\nc1\tZ\n", mtime=0), "is a table"),
         ("in.parquet", b"PAR1....PAR1", "read_parquet('in.parquet')"),
         ("in.xlsx", b"PK\x03\x04....", "save the sheet as CSV"),
         ("in.jsonl.bz2", b"BZh9....", "Uncompress it"),
-        ("in.jsonl.gz", gzip.compress(LINES.encode() * 99)[:-9], "damaged gzip file"),
+        ("in.jsonl.gz", gzip.compress(LINES.encode() * 99, mtime=0)[:-9], "damaged gzip file"),
         ("in.json", b'[{"customer_id": "a"},\n', "line 2, column 1"),
     ],
 )
@@ -199,7 +199,7 @@ def test_where_everything_is_rejected_it_says_so_and_fails(replay: Replay, conte
     assert Path("out.rejected.jsonl").stat().st_size
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \r\n", b"\xef\xbb\xbf", b"[]", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n \r\n", b"\xef\xbb\xbf", b"[]", gzip.compress(b"", mtime=0)])
 def test_a_file_without_events_is_said_to_be_one(replay: Replay, content: bytes) -> None:
     Path("in.jsonl").write_bytes(content)
     Path("out.rejected.jsonl").write_text("of the run before")

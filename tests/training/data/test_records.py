@@ -29,13 +29,13 @@ def records(path: Path) -> list[object]:
         LINES.encode(),
         b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode(),
         LINES.encode("utf-16"),
-        gzip.compress(LINES.encode()),
+        gzip.compress(LINES.encode(), mtime=0),
         json.dumps(OUTCOMES).encode(),
         json.dumps(OUTCOMES, indent=2).encode(),
         FRAME.to_csv(index=False).encode(),
         FRAME.to_csv().encode("utf-8-sig"),
         b"sep=;\r\n" + FRAME.to_csv(index=False, sep=";").encode(),
-        gzip.compress(FRAME.to_csv(index=False, sep="\t").encode("utf-16")),
+        gzip.compress(FRAME.to_csv(index=False, sep="\t").encode("utf-16"), mtime=0),
     ],
 )
 def test_a_file_of_messages_is_read_in_any_of_these_forms(tmp_path: Path, content: bytes) -> None:
@@ -68,7 +68,11 @@ def test_a_log_that_begins_with_other_lines_is_read_by_the_line(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"PK\x03\x04", "Excel workbook"), (gzip.compress(LINES.encode())[:-9], "damaged gzip"), (b'[{"a": 1},', "array")],
+    [
+        (b"PK\x03\x04", "Excel workbook"),
+        (gzip.compress(LINES.encode(), mtime=0)[:-9], "damaged gzip"),
+        (b'[{"a": 1},', "array"),
+    ],
 )
 def test_a_file_that_has_no_messages_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "outcomes").write_bytes(content)
