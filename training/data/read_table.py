@@ -26,6 +26,8 @@ DELIMITERS = ",;\t|"
 SEPARATOR_LINE = re.compile(r'\A"?sep=(.)"?\r?\n', re.IGNORECASE)
 """The first line of a CSV file for Excel, which names the delimiter."""
 JSON_START = re.compile(r"\s*(\{|\[\s*[{\]])")
+DECIMAL_COMMA = r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"
+CERTAIN_DECIMAL_COMMA = r"[-+]?(\d+,(\d{1,2}|\d{4,})|0+,\d+|\d{1,3}(\.\d{3})+,\d+)"
 INDEX_NAMES = re.compile(r"Unnamed: \d+(\.\d+)?|__index_level_\d+__")
 """Names that pandas gives to an index column without one."""
 WORKBOOK = "in the spreadsheet choose Save as, CSV UTF-8, for the sheet with the table, and give that file"
@@ -199,8 +201,24 @@ def _with_header(rows: list[list[str]], lines: list[int], delimiter: str, path: 
     _check_names(header, path)
     frame = pd.DataFrame([row for row, _ in filled], columns=header, dtype="str")
     blank = sum(1 for row, _ in body if row and len(row) <= width) - len(filled)
-    notes = (f"blank rows of {path.name} were left out: {blank:,}",) if blank else ()
-    return Table(frame, [f"line {line}" for _, line in filled], notes)
+    notes = [f"blank rows of {path.name} were left out: {blank:,}"] if blank else []
+    if delimiter != "," and (converted := [name for name in frame if name and _convert_decimal_commas(frame, name)]):
+        notes.append(f"commas in columns of {path.name} were read as decimal points: {', '.join(converted)}")
+    return Table(frame, [f"line {line}" for _, line in filled], tuple(notes))
+
+
+def _convert_decimal_commas(frame: pd.DataFrame, name: str) -> bool:
+    """Whether all cells of a column are numbers with decimal commas, which then become points.
+
+    One cell at least shows that a comma is no separator of thousands: it has other than three digits behind it, 0
+    before it, or points before it.
+    """
+    cells = frame[name].str.strip()
+    filled = cells[cells != ""]
+    if not filled.str.fullmatch(DECIMAL_COMMA).all() or not filled.str.fullmatch(CERTAIN_DECIMAL_COMMA).any():
+        return False
+    frame[name] = cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    return True
 
 
 def _read_json(path: Path) -> Table:

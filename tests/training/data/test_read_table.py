@@ -141,6 +141,30 @@ def test_of_a_plain_table_nothing_is_said(tmp_path: Path, write: Callable[[Path]
     assert read_table(write(tmp_path)).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["97,06", "5,340", "", "-3"], ["97.06", "5.340", "", "-3"]),
+        (["0,125", "0,250"], ["0.125", "0.250"]),
+        (["1.234,56", "999,00", "1.000"], ["1234.56", "999.00", "1000"]),
+        (["5,340", "1,234"], None),
+        (["1.234", "5"], None),
+        (["97,06", "about 3"], None),
+        (["1,234.50", "2,000.00"], None),
+        (["a, b", "c"], None),
+    ],
+)
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_decimal_commas_are_points_where_a_column_shows_that_they_are(
+    tmp_path: Path, written: list[str], read: list[str] | None, delimiter: str
+) -> None:
+    content = pd.DataFrame({"id": range(len(written)), "fee": written}).to_csv(index=False, sep=delimiter)
+    table = read_table(text(content)(tmp_path))
+    assert table.frame["fee"].tolist() == (read or written)
+    said = "commas in columns of table.csv were read as decimal points: fee"
+    assert table.notes == ((said,) if read else ())
+
+
 def test_a_mapped_column_is_no_index_whatever_its_name(tmp_path: Path) -> None:
     path = text(FRAME.reset_index(names="Unnamed: 0").to_csv(index=False))(tmp_path)
     assert list(read_table(path, keep=["Unnamed: 0"]).frame) == ["Unnamed: 0", *FRAME]

@@ -189,7 +189,7 @@ def wrong(frame: pd.DataFrame | None = None, **columns: Any) -> pd.DataFrame:
             r"column 'fee' is mapped to monthly_charges, a number, but 400 of its 600 values are none; "
             r"line 3 holds the text 'beer'\.$",
         ),
-        (wrong(fee="97,06"), r"600 of its 600 .* the text '97,06'\. Write decimals with a point, not a comma\.$"),
+        (wrong(fee="1,234"), r"600 of its 600 .* the text '1,234'\. Write decimals with a point, not a comma\.$"),
         (
             wrong(agreement=["monthly", "yearly"] * 300),
             r"column 'agreement' is mapped to contract, but holds only 'monthly', 'yearly'\. "
@@ -282,6 +282,13 @@ def test_a_number_that_cannot_be_read_is_missing_and_counted_with_the_first(read
     assert user_data.examples == {"tenure": (repr(bad),)}
     assert user_data.first_unknown == {"tenure": "line 11"}
     assert user_data.rows["tenure"].isna().sum() == 1
+
+
+def test_decimal_commas_are_read(read: Read) -> None:
+    fees = [f"{20 + n / 8:.2f}" for n in range(600)]
+    commas = read(customers().assign(fee=[fee.replace(".", ",") for fee in fees]))
+    assert commas.rows.equals(read(customers().assign(fee=fees)).rows)
+    assert commas.notes == ("commas in columns of mine.csv were read as decimal points: fee",)
 
 
 def test_unknown_values_of_dropped_rows_are_not_counted(read: Read) -> None:

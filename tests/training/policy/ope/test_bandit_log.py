@@ -91,3 +91,13 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.csv").touch()
     with pytest.raises(TableError, match=r"log\.csv cannot be read: it is empty"):
         read_table(tmp_path / "log.csv")
+
+
+def test_a_table_as_excel_writes_it_where_decimals_have_commas_is_the_same(tmp_path: Path) -> None:
+    table = TABLE.assign(age=[30.5, 41.25], is_new=[True, False])
+    table.to_csv(tmp_path / "log.csv", index=False)
+    content = "sep=;\r\n" + table.to_csv(index=False, sep=";", decimal=",", lineterminator="\r\n")
+    (tmp_path / "excel.csv").write_text(content, "utf-8-sig", newline="")
+    (log, target), (excel, excel_target) = (read_table(tmp_path / name) for name in ("log.csv", "excel.csv"))
+    assert excel.contexts.tolist() == log.contexts.tolist() == [[30.5, 1], [41.25, 0]]
+    assert (excel.propensities.tolist(), excel_target.tolist()) == (log.propensities.tolist(), target.tolist())
