@@ -109,13 +109,14 @@ def _convert(table: Table, mapping: ColumnMapping, data: Path, unknown: dict[str
 
 def _check_leaks(leaking: Mapping[str, float], mapping: ColumnMapping, data: Path, mapping_file: Path) -> None:
     """Raises `SourceError` if a fact is one that alone tells who left."""
-    for fact, column in mapping.facts.items():
-        if column in leaking and column not in mapping.known_before:
-            raise SourceError(
-                f"{data.name}: column {column!r}, mapped to {fact}, alone tells who left (AUC {leaking[column]:.3f}), "
-                "as a column does that is filled in when a customer leaves. Take it out of [facts]; or, if all of it "
-                f"was known before they left, add known_before = [{column!r}] above [facts] in {mapping_file.name}."
-            )
+    found = [column for column in mapping.facts.values() if column in leaking and column not in mapping.known_before]
+    if found:
+        columns_found = ", ".join(f"{column!r} (AUC {leaking[column]:.3f})" for column in found)
+        raise SourceError(
+            f"{data.name}: each of these columns alone tells who left, as one does that is filled in when a customer "
+            f"leaves: {columns_found}. Take them out of [facts]; or, if all of it was known before they left, add "
+            f"known_before = {found} above [facts] in {mapping_file.name}."
+        )
 
 
 def _conditions(mapping: ColumnMapping) -> dict[str, RowCondition]:

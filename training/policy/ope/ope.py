@@ -46,11 +46,6 @@ TOLERANCE = 1e-6
 
 MAX_CONTEXT_AUC = 0.98
 """Highest AUC with which a context by itself may tell the rewards that are not 0."""
-RESULT = (
-    "it is a result of the action, such as a visit, or the propensities are wrong. Leave it out of the table; contexts"
-    " are what was known before."
-)
-
 ADVICE = "Log for longer, explore more, or evaluate a target closer to the logged policy."
 
 
@@ -110,22 +105,22 @@ def _check_contexts(log: BanditLog) -> None:
     shares = [float(log.propensities[rows].mean()) for rows in actions]
     is_constant = all(np.ptp(log.propensities[rows]) < TOLERANCE for rows in actions)
     at_random = len(actions) > 1 and is_constant and abs(sum(shares) - 1) < MAX_UNTRIED_PROBABILITY
-    is_paid = log.rewards != 0
+    is_paid, results = log.rewards != 0, list[str]()
     for number, context in enumerate(log.contexts.T):
-        name = f"The context {log.names[number]!r}" if log.names else f"Context {number}"
-        known = ~np.isnan(context)
-        groups = [context[rows & known] for rows in actions]
+        name = repr(log.names[number]) if log.names else f"number {number}"
+        groups = [context[rows & ~np.isnan(context)] for rows in actions]
         varies = all(len(group) > 1 for group in groups) and any(np.ptp(group) > 0 for group in groups)
-        if at_random and varies and f_oneway(*groups).pvalue < FALSE_REFUSAL_RATE / len(log.contexts.T):
-            means = ", ".join(f"{group.mean():.3g}" for group in groups)
-            raise OverlapError(
-                f"{name} differs by action (means {means}), though actions are drawn at random: {RESULT}"
-            )
         separation = auc(pd.Series(np.nan_to_num(context, nan=-np.inf)), is_paid) if 0 < is_paid.mean() < 1 else 0.5
         if max(separation, 1 - separation) > MAX_CONTEXT_AUC:
-            raise OverlapError(
-                f"{name} alone tells which rewards are not 0, though it should be known before the action: {RESULT}"
-            )
+            results.append(f"{name} alone tells which rewards are not 0")
+        elif at_random and varies and f_oneway(*groups).pvalue < FALSE_REFUSAL_RATE / len(log.contexts.T):
+            means = ", ".join(f"{group.mean():.3g}" for group in groups)
+            results.append(f"{name} differs by action (means {means}), though actions are drawn at random")
+    if results:
+        raise OverlapError(
+            f"The context {'; '.join(results)}. It is a result of the action, such as a visit, or the propensities are"
+            " wrong. Leave it out of the table; contexts are what was known before the action."
+        )
 
 
 def _check_certain_actions(log: BanditLog, weights: np.ndarray) -> None:

@@ -194,12 +194,15 @@ def test_a_context_that_is_a_result_of_the_action_is_named(share: float, missing
     rng, names = np.random.default_rng(0), ("age", "visit")
     ages, actions = rng.normal(size=4000), (rng.random(4000) < share).astype(int)
     visits = (rng.random(4000) < 0.2 + 0.1 * actions).astype(float)
-    rewards, target = visits * rng.exponential(10, 4000) * (rng.random(4000) < 0.9), np.tile([0.2, 0.8], (4000, 1))
+    rewards, target = visits * rng.exponential(10, 4000) * (rng.random(4000) < 0.5), np.tile([0.2, 0.8], (4000, 1))
     propensities = np.where(actions == 1, share, 1 - share)
     known_visits = np.where(rng.random(4000) < missing, np.nan, visits)
     leaking = BanditLog(np.column_stack([ages, known_visits]), actions, propensities, rewards, names)
     with pytest.raises(OverlapError, match=r"The context 'visit' differs by action .* is a result of the action"):
         estimate(leaking, target)
+    paid = BanditLog(np.column_stack([rewards > 0, known_visits]), actions, propensities, rewards, ("sale", "visit"))
+    with pytest.raises(OverlapError, match="'sale' alone tells which rewards are not 0; 'visit' differs by action"):
+        estimate(paid, target)
     estimate(BanditLog(ages[:, None], actions, propensities, rewards, names[:1]), target)
 
 
@@ -209,7 +212,7 @@ def test_a_context_that_tells_which_rewards_are_paid_is_named_though_the_policy_
     log, target = population.draw(np.random.default_rng(0), 1500)
     conversions = np.where(log.rewards > 0, 1.0, np.nan)
     contexts = np.column_stack([log.contexts, conversions])
-    with pytest.raises(OverlapError, match="Context 3 alone tells which rewards are not 0"):
+    with pytest.raises(OverlapError, match="The context number 3 alone tells which rewards are not 0"):
         estimate(BanditLog(contexts, log.actions, log.propensities, log.rewards), target)
 
 
