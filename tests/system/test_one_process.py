@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from services import local
-from services.__main__ import main
+from services.__main__ import listen, main
 from services.gateway.app import create
 from shared.bus import LocalBus
 from shared.messages import Decision, Message
@@ -181,6 +181,18 @@ async def test_periodic_work_continues_after_a_failure(monkeypatch: pytest.Monke
     ticking = asyncio.create_task(local.tick_forever(services))
     assert [await asyncio.wait_for(ticks.get(), 10) for _ in range(4)] == ["failing", "working"] * 2
     ticking.cancel()
+
+
+async def test_answers_are_sent_without_waiting_for_more() -> None:
+    connected = asyncio.Queue[asyncio.StreamWriter]()
+    async with await asyncio.start_server(
+        lambda _, writer: connected.put_nowait(writer), sock=listen(port := free_port())
+    ):
+        _, client = await asyncio.open_connection("127.0.0.1", port)
+        served = await connected.get()
+        assert served.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        served.close()
+        client.close()
 
 
 @pytest.mark.slow
