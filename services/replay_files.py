@@ -124,6 +124,8 @@ def replacement(file: Path) -> Iterator[IO[bytes]]:
 
 
 def rejected_line(letter: Envelope) -> bytes:
-    """A rejected event with its place and the reason, as JSON; bytes that are not UTF-8 are shown as \\xff."""
-    event = original_message(letter).data.decode(errors="backslashreplace")
-    return to_json({"line": letter.attributes["message_id"], "reason": letter.attributes["reason"], "event": event})
+    """A rejected event, or what followed from it, with its place and the reason, as JSON, whole."""
+    attributes, message = letter.attributes, original_message(letter)
+    place = attributes["message_id"] if message.topic == CustomerEvent.topic else f"event {attributes['event_id']}"
+    event = message.data.decode(errors="backslashreplace")
+    return to_json({"line": place, "reason": attributes["reason"], "event": event})

@@ -33,6 +33,13 @@ def from_options(args_class: type[A], options: Namespace) -> A:
     return args_class(**{field.name: getattr(options, field.name) for field in fields(args_class)})  # type: ignore[arg-type]
 
 
+def days(text: str) -> int:
+    """The value of an option of days, 1 to a hundred years. Raises ValueError, as argparse expects."""
+    if not 1 <= (number := int(text)) <= 36_500:
+        raise ValueError
+    return number
+
+
 def option_name(field_name: str) -> str:
     """`--num-updates` for `num_updates`."""
     return f"--{field_name.replace('_', '-')}"

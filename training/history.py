@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from shared.messages import CustomerEvent, Decision, Outcome
+from shared.service import error_summary
 from training.data.records import read_records
 from training.data.sources import SourceError
 
@@ -42,18 +43,22 @@ def read_lines(file: Path, parse: Callable[[bytes], Parsed], skipped: Counter[st
     Raises `HistoryError` where the file is of another kind.
     """
     unreadable: dict[str, list[str]] = defaultdict(list)
+    is_read, first_error = False, ""
     try:
         for place, record in read_records(file):
             try:
                 parsed = parse(record)
             except ValueError as error:
                 unreadable[_reason(error)].append(place)
+                first_error = first_error or error_summary(error)
             else:
+                is_read = True
                 yield parsed
     except SourceError as error:
         raise HistoryError(str(error)) from error
     for reason, places in unreadable.items():
-        skipped[f"{file.name}: {reason}, first in {places[0]}"] += len(places)
+        cause = "" if is_read else f" ({first_error})"  # where nothing is readable, it is probably another file
+        skipped[f"{file.name}: {reason}, first in {places[0]}{cause}"] += len(places)
 
 
 def _reason(error: ValueError) -> str:

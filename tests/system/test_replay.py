@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from services.__main__ import main
-from services.replay_files import ReplayFileError, rejected_file, replacement
+from services.replay_files import ReplayFileError, rejected_file, rejected_line, replacement
+from shared.bus import Envelope, dead_letter
 
 EVENTS = [{"event_id": f"e{n}", "customer_id": f"c{n}", "tenure": n} for n in range(3)]
 LINES = "".join(json.dumps(event) + "\n" for event in EVENTS)
@@ -187,6 +188,12 @@ def test_a_rejected_event_comes_out_whole_with_its_line_in_the_file(replay: Repl
     }
     assert rejected == {"line 5": large, "line 7": "\\xff\\xfe{"}
     assert decided(tmp_path / "out.jsonl") == ["e0", "e1", "e2"]
+
+
+def test_what_was_rejected_on_the_way_is_named_by_its_event() -> None:
+    envelope = Envelope("scored-customers", b"{}", {"event_id": "e1"}, "an id of the bus")
+    line = json.loads(rejected_line(dead_letter(envelope, "scored-customers.policy", "why")))
+    assert line == {"line": "event e1", "reason": "why", "event": "{}"}
 
 
 @pytest.mark.parametrize("content", ["not JSON\n", "{}\n\n[1]\n", '[{"tenure": 1}]', "1\n2\n3\n"])

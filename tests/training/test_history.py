@@ -90,6 +90,15 @@ def test_outcomes_may_be_a_table_and_what_is_none_is_named(tmp_path: Path) -> No
         read_outcomes(tmp_path / "o.xlsx", skipped)
 
 
+def test_where_nothing_is_readable_the_first_reason_is_told(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("Customer,Left on\nc,2026-01-02\n")
+    skipped = Counter[str]()
+    assert read_outcomes(tmp_path / "o.csv", skipped) == []
+    [reason] = skipped
+    assert reason.startswith("o.csv: not readable, first in line 2 (")
+    assert "customer_id: Field required" in reason
+
+
 def test_bills_are_of_events_that_carry_them_and_there_may_be_none(tmp_path: Path) -> None:
     events = [{"customer_id": "a", "monthly_charges": 50}, {"customer_id": "b"}, {"customer_id": "a"}]
     (tmp_path / "events").write_text("\n".join(map(json.dumps, events)))

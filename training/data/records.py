@@ -12,6 +12,7 @@ from training.data.sources import SourceError
 
 ID_COLUMNS = (b"customer_id", b"event_id")
 """One of these is in the header of a table of messages."""
+TABLE_SUFFIXES = {".csv", ".tsv"}
 
 
 def read_records(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -42,8 +43,8 @@ def _is_table(path: Path) -> bool:
         _, first = next(read_json(path), ("", b""))
     except FileFormatError:
         return False
-    is_named = first[:1] not in (b"{", b"[") and any(name in first for name in ID_COLUMNS)
-    return is_named or first.lower().startswith(b"sep=")
+    is_named = any(name in first for name in ID_COLUMNS) or path.suffix.lower() in TABLE_SUFFIXES
+    return first[:1] not in (b"{", b"[") and (is_named or first.lower().startswith(b"sep="))
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -35,6 +35,7 @@ from services.policy.policies.ppo import greedy_action
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.artifacts import ArtifactError
 from shared.messages import OFFERS, Decision
+from training.command_line import days
 from training.history import (
     History,
     HistoryError,
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("--outcomes", type=Path, required=True, help="their outcomes, one JSON object per line")
     parser.add_argument("--bills", type=Path, help="customer events with monthly_charges, one JSON object per line")
     parser.add_argument("--policy", type=Path, required=True, help="folder of the network to evaluate (its artifact)")
-    parser.add_argument("--days", type=int, default=RESPONSE_MODEL.risk_days, help="days whose money a reward counts")
+    parser.add_argument("--days", type=days, default=RESPONSE_MODEL.risk_days, help="days whose money a reward counts")
     parser.add_argument("table", type=Path, help="the .csv file to write")
     args, skipped = parser.parse_args(), Counter[str]()
     try:

@@ -21,6 +21,7 @@ from typing import NamedTuple, TypeVar
 from services.policy.customer.billing import TYPICAL_CHARGES
 from services.policy.customer.state import DAY
 from services.policy.response.model import MONTH, RESPONSE_MODEL
+from training.command_line import days
 from training.history import (
     History,
     HistoryError,
@@ -103,7 +104,7 @@ def main() -> None:
         "outcomes", type=Path, metavar="OUTCOMES.jsonl", help="their outcomes, one JSON object per line"
     )
     parser.add_argument("--bills", type=Path, help="customer events with monthly_charges, one JSON object per line")
-    parser.add_argument("--days", type=int, default=RESPONSE_MODEL.risk_days, help="days of each customer that count")
+    parser.add_argument("--days", type=days, default=RESPONSE_MODEL.risk_days, help="days of each customer that count")
     args, skipped = parser.parse_args(), Counter[str]()
     try:
         decisions = read_decisions(args.decisions, decided_at, skipped)

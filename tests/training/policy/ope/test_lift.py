@@ -173,6 +173,13 @@ def test_the_command_prints_each_lift_and_what_was_left_out(
     assert "left out: 1, their days are not over" in output
     assert "left out: 1, o: not readable, first in line 2" in output
 
+    for days in ("0", "-90", "99999999999", "x"):
+        monkeypatch.setattr(sys, "argv", [*command, "--days", days])
+        with pytest.raises(SystemExit, match="2"):
+            lift.main()
+        assert f"invalid days value: '{days}'" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", command)
+
     (tmp_path / "d").write_bytes(b"".join(message.data + b"\n" for message in [*made[:10], LAST_DECISION]))
     with pytest.raises(SystemExit, match="the holdout has 10 customers who count"):
         lift.main()
