@@ -22,7 +22,10 @@ MIN_ROWS = 20
 """Rows with a time from which on the last few are doubted; of fewer none can be told from the others."""
 DOUBTED_SHARE = 0.01
 """Share of the dated rows, those of one customer at least, that do not move the end of the log by themselves: not over
-a silence longer than `TOLERANCE` and than three times the 95th percentile of those between the others."""
+a silence longer than `TOLERANCE` and than three times the longest between the rows before, or than `LONG_SILENCE`."""
+LONG_SILENCE = timedelta(days=30)
+GAPS = 20
+"""Number of these rows before."""
 
 
 def within_log(
@@ -83,15 +86,18 @@ def _end(
         elif at <= last:
             certain = max(certain, at)
     rows = sorted(row for row in published if row[0] >= start)
+    reach = _reach([certain, *(at for at, _ in rows if at > certain)])
+    rows = [row for row in rows if row[0] <= reach]
     doubted = max(1, int(len(rows) * DOUBTED_SHARE)) if len(decisions) + len(rows) >= MIN_ROWS else 0
     agreed, customers = len(rows), set[str]()
     while agreed and len(customers := customers | {rows[agreed - 1][1]}) <= doubted:
         agreed -= 1
-    gaps = sorted(following - at for (at, _), (following, _) in pairwise(rows[:agreed]))
-    usual = gaps[int(0.95 * len(gaps))] if gaps else timedelta()
-    end = certain
-    for number, (at, _) in enumerate(rows):
-        if at - end > MAX_SILENCE or (number >= agreed and at - end > max(TOLERANCE, 3 * usual)):
+    before = [at for at, _ in rows[max(agreed - GAPS, 0) : agreed]]
+    usual = max((following - at for at, following in pairwise(before)), default=timedelta())
+    silence = min(max(TOLERANCE, 3 * usual), LONG_SILENCE)
+    end = max([certain, *before])
+    for at, _ in rows[agreed:]:
+        if at - end > silence:
             break
         end = max(end, at)
     return end
