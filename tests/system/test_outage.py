@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from shared.inbox import INBOX
 from shared.store import DEAD_LETTERS, SQLiteStore
 from tests.support.emulators import free_port
 from tests.support.processes import process, wait_until_ready
+from tests.wire.test_wire import GOLDEN
 
 PUBLISH = "/v1/projects/retention-local/topics/{}:publish"
 EVENTS = 300
@@ -138,6 +140,37 @@ async def test_every_door_refuses_what_cannot_be_kept(state: Path, method: str, 
         assert (await client.get("/decisions/e1")).status_code == 200, "what was decided can still be read"
         app.state.store._db.execute("PRAGMA query_only = 0")
         assert (await client.request(method, path, json=body)).status_code in (200, 202)
+
+
+async def test_a_push_that_cannot_be_stored_is_not_acknowledged(state: Path) -> None:
+    """So Pub/Sub keeps it and pushes it again."""
+    async with serving() as (app, client):
+        decision = (GOLDEN / "decisions.json").read_bytes()
+        message = {"data": base64.b64encode(decision).decode(), "messageId": "1"}
+        push = {"message": message, "subscription": "projects/p/subscriptions/decisions.gateway"}
+        app.state.store._db.execute("PRAGMA query_only = 1")
+        assert (await client.post("/", json=push)).status_code == 503
+        app.state.store._db.execute("PRAGMA query_only = 0")
+        assert (await client.post("/", json=push)).status_code == 204
+
+
+async def test_other_requests_are_answered_while_another_process_holds_the_lock(state: Path) -> None:
+    async with serving() as (app, client):
+        other = sqlite3.connect(state, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        publishing = asyncio.create_task(client.post(PUBLISH.format("customer-events"), json=request(event(1))))
+        for _ in range(20):
+            start = time.monotonic()
+            assert (await client.get("/healthz")).status_code == 200
+            assert (await client.get("/decisions/e1")).status_code == 404
+            assert time.monotonic() - start < 0.5
+            await asyncio.sleep(0.02)
+        assert not publishing.done()
+        other.execute("COMMIT")
+        other.close()
+        assert (await publishing).status_code == 200
+        await handled(app.state.store)
+    assert accounted_for(state) == {1}
 
 
 async def test_retain_says_pending_and_not_refused_where_the_outage_begins_after_it_was_accepted(

@@ -72,7 +72,14 @@ def only_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("dead-letters", "list"), ("dead-letters", "replay"), ("erase", "known"), ("erase", "unknown")]
+    "arguments",
+    [
+        ("dead-letters", "list"),
+        ("dead-letters", "replay"),
+        ("erase", "known"),
+        ("erase", "unknown"),
+        ("replies", "list"),
+    ],
 )
 def test_a_command_never_changes_what_the_state_keeps_of_the_settings(state: Path, arguments: tuple[str, ...]) -> None:
     before = kept(state)
@@ -83,7 +90,7 @@ def test_a_command_never_changes_what_the_state_keeps_of_the_settings(state: Pat
     assert kept(state) == before
 
 
-@pytest.mark.parametrize("arguments", [("dead-letters", "replay"), ("erase", "known")])
+@pytest.mark.parametrize("arguments", [("dead-letters", "replay"), ("erase", "known"), ("replies", "stop", "r")])
 def test_a_command_with_another_hash_key_changes_nothing(state: Path, arguments: tuple[str, ...]) -> None:
     store = SQLiteStore(state)
     before = store.snapshot()
