@@ -12,7 +12,7 @@ from typing import IO
 from pydantic_core import to_json
 
 from shared.bus import Envelope, original_message
-from shared.json_files import FileFormatError, file_format, read_json
+from shared.json_files import FileFormatError, file_format, is_same_file, read_json
 from shared.messages import CustomerEvent
 
 DELIMITERS = b",;\t|"
@@ -92,7 +92,7 @@ def check_outputs(decisions: Path, events: Path) -> None:
 def _check_output(file: Path, events: Path) -> None:
     if file.exists() and not file.is_file():
         raise ReplayFileError(f"{file} is not a file. Give a file to write to.")
-    if file.resolve() == events.resolve() or (file.exists() and file.samefile(events)):
+    if is_same_file(file, events):
         raise ReplayFileError(
             f"{file} would be overwritten, and is the file of events itself. Give another file for the decisions."
         )

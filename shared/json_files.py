@@ -45,6 +45,11 @@ def file_format(file: Path) -> str | None:
     return next((name for magic, name in FORMATS.items() if head.startswith(magic)), None)
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are of one file, by links of either kind too; none of them has to exist."""
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
 def open_file(file: Path) -> IO[bytes]:
     """The content of the file, decompressed if it is gzipped, whatever its name. Raises OSError."""
     with file.open("rb") as content:

@@ -3,9 +3,13 @@
 import ast
 import inspect
 from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from pathlib import Path
 from textwrap import dedent
 from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from shared.json_files import is_same_file
 
 A = TypeVar("A")
 
@@ -38,6 +42,14 @@ def days(text: str) -> int:
     if not 1 <= (number := int(text)) <= 36_500:
         raise ValueError
     return number
+
+
+def check_output(parser: ArgumentParser, output: Path | None, inputs: Iterable[Path | None]) -> None:
+    """Ends the command if `output` is also one of the inputs, or has no folder, before anything is read or written."""
+    if output and any(file and is_same_file(output, file) for file in inputs):
+        parser.error(f"{output} is read, too, and would be overwritten. Give another file to write.")
+    if output and not output.parent.is_dir():
+        parser.error(f"{output} cannot be written: {output.parent} is not a folder.")
 
 
 def option_name(field_name: str) -> str:

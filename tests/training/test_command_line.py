@@ -1,10 +1,11 @@
 from argparse import ArgumentParser
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from training.command_line import add_options, field_docstrings, from_options
+from training.command_line import add_options, check_output, field_docstrings, from_options
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,20 @@ def test_the_help_has_the_docstring_and_the_default_of_each_field(with_defaults:
 
 def test_docstrings_of_inherited_fields_are_found() -> None:
     assert list(field_docstrings(Args)) == ["num_updates", "rule", "budgets", "masked"]
+
+
+@pytest.mark.parametrize("output", ["log.jsonl", "./folder/../log.jsonl", "symbolic", "hard", "nowhere/out.csv"])
+def test_an_output_that_is_an_input_or_has_no_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    log = Path("log.jsonl")
+    log.touch()
+    Path("symbolic").symlink_to(log)
+    Path("hard").hardlink_to(log)
+    with pytest.raises(SystemExit, match="2"):
+        check_output(ArgumentParser(), Path(output), (None, log))
+    assert ("is not a folder" if "nowhere" in output else "would be overwritten") in capsys.readouterr().err
+    for good in (None, Path("folder/log.jsonl"), Path("other")):
+        check_output(ArgumentParser(), good, (None, log))

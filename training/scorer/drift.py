@@ -39,6 +39,7 @@ from services.scorer.features import fact_of
 from services.scorer.model import FILES, INPUTS
 from services.scorer.monitor import HISTOGRAMS_FILE, SCORES
 from shared.artifacts import ARTIFACTS, ArtifactError, read_manifest
+from training.command_line import check_output
 from training.history import HistoryError, read_outcomes, scored_at, skipped_lines
 from training.log_window import within_log
 from training.scorer.drift_tests import (
@@ -224,6 +225,7 @@ def main() -> int:
     parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "scorer", help="folder of the scorer's artifact")
     parser.add_argument("--json", type=Path, help="file to write the report to, as JSON")
     args = parser.parse_args()
+    check_output(parser, args.json, (args.seen, args.decisions, args.outcomes))
     try:
         report = drift_report(args.artifact, args.seen, args.decisions, args.outcomes)
         if args.json:

@@ -35,7 +35,7 @@ from services.policy.policies.ppo import greedy_action
 from services.policy.response.model import MONTH, RESPONSE_MODEL
 from shared.artifacts import ArtifactError
 from shared.messages import OFFERS, Decision
-from training.command_line import days
+from training.command_line import check_output, days
 from training.history import (
     History,
     HistoryError,
@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--days", type=days, default=RESPONSE_MODEL.risk_days, help="days whose money a reward counts")
     parser.add_argument("table", type=Path, help="the .csv file to write")
     args, skipped = parser.parse_args(), Counter[str]()
+    check_output(parser, args.table, (args.decisions, args.outcomes, args.bills))
     try:
         decisions = read_decisions(args.decisions, decided_at, skipped)
         outcomes = read_outcomes(args.outcomes, skipped)
