@@ -6,13 +6,18 @@ each type that must always parse). A breaking change is a new class with a new t
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache, cached_property
+from json import detect_encoding
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import from_json
+
+from shared import values
 
 ID_NAMESPACE = UUID("5d9be7d3-6a1f-4b2e-9a3c-0f8e1c7a2b44")
 """Namespace of the UUIDs (version 5) derived here."""
@@ -23,18 +28,72 @@ OFFERS = (0, 5, 10, 15)
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-def _yes_no(value: object) -> object:
-    """Yes for True and 1, No for False and 0, which some exports contain; any other value unchanged."""
-    return ("No", "Yes")[value] if isinstance(value, int) and value in (0, 1) else value
+OPT_OUT_WORDS = frozenset(
+    "opted-out opt-out optedout optout unsubscribe unsubscribed stop stopped do-not-contact dnc".split()
+)
+"""Words for the outcome `opted-out`, and for a true `opted_out`."""
+
+
+def outcome_word(value: Any) -> Any:
+    """An outcome in the spelling of `Outcome`: "OPTED_OUT" and "unsubscribed" are `opted-out`. Others are unchanged."""
+    if not isinstance(value, str):
+        return unless_unknown(value)
+    word = re.sub(r"[\s_-]+", "-", values.strip(value).casefold())
+    return "opted-out" if word in OPT_OUT_WORDS else word
+
+
+OPT_OUT_FIELDS = frozenset("optedout optout unsubscribed donotcontact".split())
+"""Names of a field that says whether a customer opted out, in lower case and without signs."""
+
+
+def has_opt_out(fields: Mapping[str, Any]) -> bool:
+    """Whether one of the fields says that the customer opted out."""
+    return any(is_opt_out(value) and bare_name(name) in OPT_OUT_FIELDS for name, value in fields.items())
+
+
+def bare_name(name: str) -> str:
+    """The name of a field in lower case and without signs: "customerId" and "customer_id" are the same."""
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+def is_opt_out(value: Any) -> bool:
+    """Whether `value`, as that of `opted_out`, says that the customer opted out."""
+    try:
+        return outcome_word(value) == "opted-out" or values.truth(value) is True
+    except ValueError:
+        return False
+
+
+def reply_text(value: Any) -> Any:
+    """What a customer wrote; a number as its digits."""
+    return values.digits(unless_unknown(value)) if not isinstance(value, str) else value
+
+
+def opted_out(value: Any) -> bool | None:
+    """A truth value, or a word for an opt-out. Raises ValueError."""
+    return True if is_opt_out(value) else values.truth(value)
 
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+MAX_TEXT_LENGTH = 200
 
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_CONTROL_CHARACTERS)]
-OptionalText = Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] | None
-OptionalYesNo = Annotated[OptionalText, BeforeValidator(_yes_no)]
-OptionalNumber = Annotated[float, Field(strict=True, ge=0, le=1e9)] | None
-OptionalWholeNumber = Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None
+Id = Annotated[
+    str,
+    Field(min_length=1, max_length=values.MAX_ID_LENGTH, pattern=NO_CONTROL_CHARACTERS),
+    BeforeValidator(values.identifier),
+]
+_Text = Annotated[str, Field(max_length=MAX_TEXT_LENGTH, pattern=NO_CONTROL_CHARACTERS)] | None
+OptionalText = Annotated[_Text, values.Fact(values.text(MAX_TEXT_LENGTH))]
+OptionalYesNo = Annotated[_Text, values.Fact(values.yes_no)]
+OptionalOptOut = Annotated[bool | None, values.Fact(opted_out)]
+OptionalNumber = Annotated[
+    Annotated[float, Field(strict=True, ge=0, le=1e9)] | None, values.Fact(values.number(at_most=1e9))
+]
+OptionalWholeNumber = Annotated[
+    Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None,
+    values.Fact(values.number(at_most=1e5, whole=True)),
+]
+OptionalProbability = Annotated[Probability | None, values.Fact(values.probability)]
 
 
 class FrozenModel(BaseModel):
@@ -95,7 +154,7 @@ class Customer(FrozenModel):
     """Name of the plan that the customer subscribes to, as it may appear in a message."""
     time_zone: OptionalText = None
     """IANA time zone of the customer, such as Europe/Madrid. Decides when quiet hours hold."""
-    opted_out: bool | None = None
+    opted_out: OptionalOptOut = None
     """Whether the customer does not want to be contacted."""
     tenure: OptionalWholeNumber = None
     """Whole months as a customer."""
@@ -168,19 +227,58 @@ class CustomerFacts(Customer):
     previous_outcome: OptionalText = None
     """Outcome of the earlier campaign: success, failure or nonexistent."""
 
-    churn_risk: Probability | None = None
+    churn_risk: OptionalProbability = None
     """Probability from 0 to 1 that the customer leaves, if you know it; used instead of the model's."""
 
 
 def json_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Raises ValueError where `data` is not JSON, or of another type."""
+    """Parse a JSON object, in any Unicode encoding. Raises ValueError where `data` is not JSON, or of another type."""
     try:
-        value = from_json(data, allow_inf_nan=False)
+        value = from_json(data)
     except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from error
+        if (encoding := detect_encoding(data)) == "utf-8":
+            raise ValueError(f"not JSON: {error}") from error
+        try:  # with a byte-order mark, or UTF-16
+            value = from_json(data.decode(encoding))
+        except ValueError:
+            raise ValueError(f"not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"not a JSON object but {type(value).__name__}")
+        raise ValueError(f"not a JSON object but {type(value).__name__}; send one object in a message")
     return value
+
+
+def read_fields(fields: Mapping[str, Any], readers: Mapping[str, values.Reader]) -> dict[str, Any]:
+    """The fields that have a reader, as it reads them. Raises ValueError, which names all that cannot be read."""
+    read, errors = {}, []
+    for name, value in fields.items():
+        if reader := readers.get(name):
+            try:
+                read[name] = reader(value)
+            except ValueError as error:
+                errors.append(f"{name}: {error}")
+    if errors:
+        raise ValueError("; ".join(errors))
+    return read
+
+
+def unless_unknown(value: Any) -> Any:
+    """The value, or None where it stands for an unknown one."""
+    return None if values.is_unknown(value) else value
+
+
+def optional_id(value: Any) -> str | None:
+    """An id, or None where it is unknown. Raises ValueError."""
+    return None if values.is_unknown(value) else values.identifier(value)
+
+
+FACTS: dict[str, values.Reader] = {
+    name: item.read
+    for name, field in CustomerFacts.model_fields.items()
+    for item in field.metadata
+    if isinstance(item, values.Fact)
+}
+"""How each fact about a customer is read, from an event or from a cell of a table."""
+EVENT_FIELDS = {**FACTS, "event_id": optional_id, "customer_id": values.identifier, "occurred_at": unless_unknown}
 
 
 class CustomerEvent(CustomerFacts, Message):
@@ -196,15 +294,55 @@ class CustomerEvent(CustomerFacts, Message):
 
     @classmethod
     def parse(cls, data: bytes, message_id: str) -> Self:
-        """Read an event. Without an `event_id` it is identified by the `message_id` that delivered it."""
-        facts = {
-            name: value
-            for name, value in json_object(data).items()
-            if not (isinstance(value, str) and not value.strip())
-        }
-        if facts.get("event_id") is None:
-            facts["event_id"] = str(uuid5(ID_NAMESPACE, message_id))
-        return cls.model_validate(facts | {"id": uuid5(ID_NAMESPACE, str(facts["event_id"]))})
+        """Read an event. Without an `event_id` it is identified by the `message_id` that delivered it.
+
+        Facts may also stand under `customer_facts`.
+        """
+        fields = json_object(data)
+        if not fields.keys() <= EVENT_FIELDS.keys():
+            fields = _with_elsewhere(fields)
+        if _is_plain(fields.values()):
+            try:
+                return cls._identified(fields, message_id)
+            except ValueError:
+                pass  # what is wrong is said below, in plain words
+        return cls._identified(read_fields(fields, EVENT_FIELDS), message_id)
+
+    @classmethod
+    def _identified(cls, facts: Mapping[str, Any], message_id: str) -> Self:
+        given = facts.get("event_id")
+        event_id = str(uuid5(ID_NAMESPACE, message_id)) if given is None else values.identifier(given)
+        return cls.model_validate({**facts, "event_id": event_id, "id": uuid5(ID_NAMESPACE, event_id)})
+
+
+def _is_plain(facts: Iterable[Any]) -> bool:
+    """Whether no text among the facts says that it is unknown, or is a truth value.
+
+    Then the facts mean what their JSON types say if they fit the types of the fields, and need not be read one by one.
+    """
+    return SPELLINGS.isdisjoint([fact.strip() for fact in facts if type(fact) is str])
+
+
+SPELLINGS = frozenset(
+    spelling
+    for word in values.UNKNOWN | values.TRUE | values.FALSE
+    for spelling in (word, word.upper(), word.capitalize())
+) - {"Yes", "No"}
+
+
+def _with_elsewhere(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with those under `customer_facts`, and with an opt-out that stands in a field of another name.
+
+    Where a fact is given twice, that under `customer_facts` counts unless it is unknown; an opt-out always counts.
+    Raises ValueError where the fields are those of an outcome that is read for an opt-out: an event would lose it.
+    """
+    nested = {} if values.is_unknown(fields.get("customer_facts")) else fields["customer_facts"]
+    if not isinstance(nested, dict):
+        raise ValueError(f"customer_facts: not a JSON object but {type(nested).__name__}")
+    if outcome_word(fields.get("outcome")) in ("opted-out", "replied"):
+        raise ValueError("outcome: this is no event but an outcome; publish it to outcomes")
+    flat = {**fields, **{name: value for name, value in nested.items() if not values.is_unknown(value)}}
+    return {**flat, "opted_out": True} if has_opt_out(fields) or has_opt_out(nested) else flat
 
 
 class Reason(FrozenModel):
@@ -383,7 +521,7 @@ class Outcome(Message):
 
     topic = "outcomes"
 
-    event_id: Annotated[str, Field(max_length=128, pattern=NO_CONTROL_CHARACTERS)] = ""
+    event_id: Annotated[str, Field(max_length=values.MAX_ID_LENGTH, pattern=NO_CONTROL_CHARACTERS)] = ""
     """Id of the event that was decided; may be empty for opted-out, replied and erased."""
     outcome: Literal[
         "accepted",
@@ -418,7 +556,8 @@ class Outcome(Message):
 
         What a customer says is the same if it was said at the same time: one may write STOP, START and STOP again.
         """
-        fields = {name: value for name, value in json_object(data).items() if value is not None}
+        read = read_fields(json_object(data), OUTCOME_FIELDS)
+        fields = {name: value for name, value in read.items() if value is not None}
         identifying = [fields.get("event_id") or message_id, fields.get("outcome"), fields.get("text")]
         if fields.get("outcome") in EVENTLESS:
             identifying += [fields.get("customer_id"), fields.get("occurred_at") or message_id]
@@ -426,6 +565,13 @@ class Outcome(Message):
         return cls.model_validate(fields | {"id": uuid5(ID_NAMESPACE, identity)})
 
 
+OUTCOME_FIELDS = {
+    "event_id": optional_id,
+    "customer_id": values.identifier,
+    "outcome": outcome_word,
+    "text": reply_text,
+    "occurred_at": unless_unknown,
+}
 EVENTLESS = ("opted-out", "replied", "erased")
 """Outcomes that need no event."""
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from shared import telemetry
 from shared.bus import REPLAY_OF, Bus, Envelope, dead_letter
@@ -177,11 +178,36 @@ def attributes(message: Message) -> dict[str, str]:
     return {"event_id": message.event_id, "customer_id": message.customer_id}
 
 
+TIME = "send ISO 8601 with a time zone, such as 2026-11-27T09:30:00Z"
+PLAIN_ERRORS = {
+    "missing": "required",
+    "string_type": "no text; send text",
+    "list_type": "no list; send one in [ ]",
+    "dict_type": "no JSON object; send one in { }",
+    "model_type": "no JSON object; send one in { }",
+    "too_short": "too short; send at least {min_length}",
+    "too_long": "too long; send at most {max_length}",
+    "json_invalid": "not JSON: {error}",
+    "literal_error": "unknown; send one of {expected}",
+    "timezone_aware": f"without a time zone; {TIME}",
+    "datetime_type": f"no time; {TIME}",
+    "datetime_parsing": f"no time; {TIME}",
+    "datetime_object_invalid": f"no time; {TIME}",
+    "datetime_from_date_parsing": f"no time; {TIME}",
+    "value_error": "{error}",
+}
+"""What is wrong and what to send, for pydantic's types of error."""
+
+
 def error_summary(error: ValueError) -> str:
-    """Which fields are wrong, and why. Never contains a value, which may be personal data."""
+    """Which fields are wrong, and what to send. Never contains a value, which may be personal data."""
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(
-        f"{'.'.join(map(str, detail['loc'])) or 'message'}: {detail['msg']}"
-        for detail in error.errors(include_input=False)
+        ": ".join(filter(None, [".".join(map(str, detail["loc"])), _plain_error(detail)]))
+        for detail in error.errors(include_input=False, include_url=False)
     )
+
+
+def _plain_error(detail: ErrorDetails) -> str:
+    return PLAIN_ERRORS.get(detail["type"], "{msg}").format(**detail.get("ctx", {}), msg=detail["msg"])
