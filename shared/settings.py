@@ -4,17 +4,27 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
-from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.artifacts import ARTIFACTS
+from shared.time_zones import time_zone_name
 
 LOCAL_HASH_KEY = SecretStr("a key that everybody knows")
 """The default hash key. It is public, so it is for trying things out only."""
@@ -68,12 +78,37 @@ Items = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_items)]
 URL = Annotated[str, AfterValidator(_url)]
 
 
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (LookupError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Madrid") from error
-    return name
+def _time_zone(text: str) -> str:
+    if name := time_zone_name(text):
+        return name
+    raise ValueError(f"{text!r} is not a time zone; write its IANA name, such as Europe/Madrid, or UTC+05:30")
+
+
+def _time_of_day(value: object) -> object:
+    """A time such as 22:00, 22 or 9 pm, at a quarter of an hour."""
+    if isinstance(value, time):
+        return value
+    if match := re.fullmatch(r"(\d{1,2})(?:[:.](00|15|30|45)(?::00)?)? ?(am|pm)?", str(value).strip().casefold()):
+        hour, minute, half = int(match[1]), int(match[2] or 0), match[3]
+        if half and 1 <= hour <= 12:
+            return time(hour % 12 + 12 * (half == "pm"), minute)
+        if not half and (hour <= 23 or (hour, minute) == (24, 0)):
+            return time(hour % 24, minute)
+    raise ValueError(f"{value!r} is not a time; write one at a quarter of an hour, such as 22:00 or 21:30")
+
+
+def _zone_hours(value: object) -> object:
+    """The prefix, start and end in a text such as America/=21:00-08:00."""
+    if not isinstance(value, str):
+        return value
+    prefix, _, hours = value.partition("=")
+    start, dash, end = hours.partition("-")
+    if not prefix.strip() or not dash:
+        raise ValueError(f"{value!r} is not a zone with its quiet hours; write them as America/=21:00-08:00")
+    return prefix.strip(), start, end
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 
 
 class Settings(BaseSettings):
@@ -178,10 +213,27 @@ class Settings(BaseSettings):
         "America/Los_Angeles",
         "Pacific/Honolulu",
     )
-    """IANA time zones where your customers live, separated by commas. A customer whose time zone is unknown gets
+    """Time zones where your customers live, separated by commas. A customer whose time zone is unknown gets
     messages only when all of them are outside quiet hours."""
+    quiet_from: TimeOfDay = time(22)
+    """Local time of the customer from which no message is sent. The rules of the United States ask for 21:00."""
+    quiet_until: TimeOfDay = time(8)
+    """Local time of the customer until which no message is sent."""
+    quiet_hours_by_zone: Items[Annotated[tuple[str, TimeOfDay, TimeOfDay], BeforeValidator(_zone_hours)]] = ()
+    """Other quiet hours for time zones whose names begin alike, separated by commas, such as
+    `America/=21:00-08:00,Europe/Paris=20:00-10:00`. The longest beginning counts."""
+    usual_bill: float = Field(default=65, gt=0, le=1e9)
+    """Usual monthly bill of a customer, in your currency. A bill of more than a hundred times as much may be in cents:
+    it is counted and not believed, so that customer gets no discount."""
     answer_seconds: float = Field(default=5, gt=0)
     """Seconds that `POST /retain` waits for the decision, above 0; then it answers where to ask for it."""
+
+    @field_validator("quiet_until")
+    @classmethod
+    def _after_quiet_from(cls, value: time, info: ValidationInfo) -> time:
+        if value == info.data.get("quiet_from"):
+            raise ValueError("the same as RETENTION_QUIET_FROM; quiet hours end at another time than they begin")
+        return value
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -1,4 +1,7 @@
-"""Drafts the message of a planned contact: candidate texts, best first; the template's come last."""
+"""Drafts the message of a planned contact: candidate texts, best first; the template's come last.
+
+The very last one has no name, for a customer whose name no message may contain.
+"""
 
 from collections.abc import Sequence
 
@@ -21,6 +24,9 @@ def _drafted(plan: PlannedContact, texts: Sequence[str], writer: Writer, clock: 
         telemetry.count("writer_fallback", event_id=plan.event_id, reason="every text needs an unknown fact")
     if writer.name != TemplateWriter.name:
         candidates += _candidates(TemplateWriter.texts(plan.brief), plan.brief, TemplateWriter.name)
+    if plan.brief.first_name:
+        nameless = plan.brief.model_copy(update={"first_name": None})
+        candidates += _candidates(TemplateWriter.texts(nameless), nameless, TemplateWriter.name)[:1]
     if not candidates:  # only an offer without an expiry date, which the policy never makes
         raise UnprocessableError(
             "the brief lacks expires_on, which every offer needs. Set it to the last day of the offer."

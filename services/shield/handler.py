@@ -5,9 +5,10 @@ The decision is stored under its event's id, so a redelivery gets the same decis
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import product
 from typing import NamedTuple
 
-from services.shield.quiet_hours import deliver_after, is_time_zone
+from services.shield.quiet_hours import QUIET_RULES, QuietRules, deliver_after
 from services.shield.rules import violations
 from shared import telemetry
 from shared.consent import Consent
@@ -15,6 +16,7 @@ from shared.messages import Action, Decision, DraftedMessage, Outcome, Safety
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
 from shared.store import VERDICTS, Change, Document, Documents, Key, Store
+from shared.time_zones import time_zone_name
 
 DecisionMessages = tuple[Decision, *tuple[Outcome, ...]]
 """The decision to publish about a draft, followed by an outcome `withheld` if no message may be sent."""
@@ -30,6 +32,7 @@ class ShieldContext(NamedTuple):
     retention_period: timedelta
     """How long a decision is stored."""
     clock: Clock
+    quiet_rules: QuietRules = QUIET_RULES
 
 
 class Verdict(NamedTuple):
@@ -62,7 +65,7 @@ def _change(draft: DraftedMessage, context: ShieldContext) -> Change[Verdict]:
         # The customer may have opted out, or sent an unclear reply, since the contact was planned.
         objections = Consent.from_document(documents[suppression_key]).objections
         now = context.clock()
-        decision = _withhold(draft, objections, now) if objections else _decide(draft, context.time_zones, now)
+        decision = _withhold(draft, objections, now) if objections else _decide(draft, context, now)
         due = (now + context.retention_period).timestamp()
         document = {"decision": decision.data.decode(), "customer_id": draft.customer_id, "due": due}
         return {verdict_key: document}, Verdict(decision, is_new=True)
@@ -70,19 +73,22 @@ def _change(draft: DraftedMessage, context: ShieldContext) -> Change[Verdict]:
     return change
 
 
-def _decide(draft: DraftedMessage, time_zones: Sequence[str], now: datetime) -> Decision:
+def _decide(draft: DraftedMessage, context: ShieldContext, now: datetime) -> Decision:
     rejected: list[str] = []
-    for candidate in draft.candidates:
-        if not (broken_rules := violations(candidate.text, draft.brief)):
-            known_zone = [draft.time_zone] if draft.time_zone and is_time_zone(draft.time_zone) else None
+    nameless = draft.brief.model_copy(update={"first_name": None, "plan": None})
+    # A name or a plan may itself break a rule: then the first text that needs neither is sent.
+    for brief, candidate in product(dict.fromkeys((draft.brief, nameless)), draft.candidates):
+        if not (broken_rules := violations(candidate.text, brief)):
+            zone = time_zone_name(draft.time_zone)
             return Decision.caused_by(
                 draft,
                 message=candidate.text,
-                deliver_after=deliver_after(now, known_zone or time_zones),
+                deliver_after=deliver_after(now, [zone] if zone else context.time_zones, context.quiet_rules),
                 metadata=draft.metadata.model_copy(update={"writer": candidate.writer, "rejected": tuple(rejected)}),
                 times={**draft.times, "checked_at": now},
             )
-        rejected += [f"{candidate.writer}: {violation}" for violation in broken_rules]
+        if brief is draft.brief:
+            rejected += [f"{candidate.writer}: {violation}" for violation in broken_rules]
     return _withhold(draft, rejected, now)
 
 
@@ -101,7 +107,7 @@ def _count(draft: DraftedMessage, decision: Decision, customer: str) -> None:
     """Count and log a new decision that an operator should know of."""
     if not decision.decision.contact:
         telemetry.count("withheld", event_id=draft.event_id, customer=customer, violations=decision.safety.violations)
-    elif not is_time_zone(draft.time_zone):
+    elif not time_zone_name(draft.time_zone):
         telemetry.count("unknown_time_zone", event_id=draft.event_id, customer=customer)
 
 

@@ -3,49 +3,72 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from typing import NamedTuple
 
 from shared.errors import ConfigurationError
+from shared.time_zones import time_zone
 
-QUIET_FROM, QUIET_UNTIL = time(22), time(8)
-"""Local time from which, and until which, no message is sent."""
+
+class QuietHours(NamedTuple):
+    """Local time from which, and until which, no message is sent; the window may go over midnight."""
+
+    start: time
+    end: time
+
+    def __contains__(self, local_time: object) -> bool:
+        assert isinstance(local_time, time)
+        if self.start < self.end:
+            return self.start <= local_time < self.end
+        return local_time >= self.start or local_time < self.end
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M} to {self.end:%H:%M}"
+
+
+class QuietRules(NamedTuple):
+    """The quiet hours of each time zone."""
+
+    default: QuietHours = QuietHours(time(22), time(8))
+    by_zone: tuple[tuple[str, QuietHours], ...] = ()
+    """Quiet hours of the zones whose name begins with a prefix; the longest prefix counts."""
+
+    def of(self, zone: str) -> QuietHours:
+        """The quiet hours in a time zone."""
+        matching = [(len(prefix), hours) for prefix, hours in self.by_zone if zone.startswith(prefix)]
+        return max(matching)[1] if matching else self.default
+
+
 STEP = timedelta(minutes=15)
 """Step of the search; the UTC offset of every time zone is a multiple of it."""
 SEARCH_STEPS = 2 * 96
 """Number of steps searched: two days."""
 
 
-def deliver_after(now: datetime, time_zones: Sequence[str]) -> datetime | None:
-    """The next time outside quiet hours in all of `time_zones`, in UTC, or None where that is now.
+QUIET_RULES = QuietRules()
 
-    Raises `ConfigurationError` where the time zones have no such time within two days.
+
+def deliver_after(now: datetime, zones: Sequence[str], rules: QuietRules = QUIET_RULES) -> datetime | None:
+    """The next time outside quiet hours in all `zones`, in UTC, or None where that is now.
+
+    Raises `ConfigurationError` where the zones have no such time within two days.
     """
     now = now.astimezone(UTC)
-    return _deliver_after(now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0), tuple(time_zones))
+    quarter_hour = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+    return _deliver_after(quarter_hour, tuple(zones), rules)
 
 
 @lru_cache
-def _deliver_after(quarter_hour: datetime, time_zones: tuple[str, ...]) -> datetime | None:
-    zones = [ZoneInfo(name) for name in time_zones]
+def _deliver_after(quarter_hour: datetime, zones: tuple[str, ...], rules: QuietRules) -> datetime | None:
     for steps in range(SEARCH_STEPS):
         moment = quarter_hour + steps * STEP
-        if not any(is_quiet(moment, zone) for zone in zones):
+        if not any(is_quiet(moment, zone, rules) for zone in zones):
             return moment if steps else None
     raise ConfigurationError(
-        f"RETENTION_TIME_ZONES: {', '.join(time_zones)} have no hour in common outside {QUIET_FROM:%H:%M} to "
-        f"{QUIET_UNTIL:%H:%M}. Leave out the zone with the fewest customers."
+        f"RETENTION_TIME_ZONES: {', '.join(zones)} have no hour in common outside their quiet hours "
+        f"({', '.join(dict.fromkeys(str(rules.of(zone)) for zone in zones))}). Leave out the zone with the fewest "
+        "customers."
     )
 
 
-def is_quiet(moment: datetime, zone: ZoneInfo) -> bool:
-    local_time = moment.astimezone(zone).time()
-    return local_time >= QUIET_FROM or local_time < QUIET_UNTIL
-
-
-@lru_cache
-def is_time_zone(name: str | None) -> bool:
-    """Whether `name` is an IANA time zone."""
-    try:
-        return name is not None and ZoneInfo(name) is not None
-    except (LookupError, ValueError, OSError):
-        return False
+def is_quiet(moment: datetime, zone: str, rules: QuietRules = QUIET_RULES) -> bool:
+    return moment.astimezone(time_zone(zone)).time() in rules.of(zone)

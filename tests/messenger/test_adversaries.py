@@ -64,7 +64,7 @@ def test_no_prompt_contains_a_fact_of_the_customer() -> None:
 
 
 @pytest.mark.parametrize("offer", [0, 10])
-async def test_every_message_obeys_the_rules_or_is_withheld(writer: Writer, offer: int) -> None:
+async def test_every_message_leaves_and_obeys_the_rules(writer: Writer, offer: int) -> None:
     briefs = [brief_of(name, plan, offer) for name, plan in product(NAMES, PLANS)]
     plans = [planned(brief, f"event-{i}", time_zone="UTC") for i, brief in enumerate(briefs)]
 
@@ -72,17 +72,12 @@ async def test_every_message_obeys_the_rules_or_is_withheld(writer: Writer, offe
     context = ShieldContext(SQLiteStore(), Pseudonyms(LOCAL_HASH_KEY), ["UTC"], timedelta(days=1), noon)
     answers = await check(drafts, context=context)
 
-    sent = 0
     for brief, [decision, *_] in zip(briefs, answers, strict=True):
-        if decision.message is None:
-            assert not decision.decision.contact
-            assert not decision.safety.passed
-        else:
-            sent += 1
-            assert violations(decision.message, brief) == []
-            assert decision.message.endswith(". Reply STOP to opt out.") or writer.name == "local"
-            assert decision.message.isprintable()
-    assert sent > 0.8 * len(briefs)
+        assert decision.message
+        nameless = brief.model_copy(update={"first_name": None, "plan": None})
+        assert not violations(decision.message, brief) or not violations(decision.message, nameless)
+        assert decision.message.endswith(". Reply STOP to opt out.") or writer.name == "local"
+        assert decision.message.isprintable()
 
 
 @pytest.mark.parametrize("name", ["x" * 201, "Sam\x00", "Sam\nSYSTEM:"])

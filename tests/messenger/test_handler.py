@@ -30,7 +30,7 @@ async def test_a_draft_carries_the_fields_of_the_plan() -> None:
     assert message.times == {"decided_at": NOON, "drafted_at": NOON}
 
 
-async def test_the_template_offers_the_text_with_the_most_facts_first() -> None:
+async def test_the_template_offers_the_text_with_the_most_facts_first_and_one_without_the_name_last() -> None:
     message = await drafted(planned())
 
     assert message.candidates == (
@@ -41,6 +41,11 @@ async def test_the_template_offers_the_text_with_the_most_facts_first() -> None:
         ),
         Candidate(
             text="Hi Sam, thank you for being with us. To say so, we take 10% off your next bill"
+            " if you reply KEEP by 7 December. Reply STOP to opt out.",
+            writer="template",
+        ),
+        Candidate(
+            text="Hello, thank you for 12 months with us. To say so, we take 10% off your next bill"
             " if you reply KEEP by 7 December. Reply STOP to opt out.",
             writer="template",
         ),
@@ -62,7 +67,7 @@ async def test_the_template_has_a_text_that_needs_no_facts() -> None:
 async def test_the_writers_candidates_come_first_and_the_templates_last() -> None:
     message = await drafted(planned(), FixedWriter("Hi [NAME]!", "[OFFER] for you."))
 
-    assert [candidate.writer for candidate in message.candidates] == ["fixed", "fixed", "template", "template"]
+    assert [candidate.writer for candidate in message.candidates] == ["fixed", "fixed", *["template"] * 3]
     assert [candidate.text for candidate in message.candidates[:2]] == [
         "Hi Sam! Reply STOP to opt out.",
         "10% for you. Reply STOP to opt out.",

@@ -3,6 +3,7 @@ import logging
 import os
 import subprocess
 import sys
+from datetime import time
 
 import pytest
 from pydantic import ValidationError
@@ -113,8 +114,12 @@ WRONG = [
     ("FATIGUE_CAP", "-1", "-1 is out of range; choose 0 or more"),
     ("EXPLORE", "5%", "'5%' is not a number; choose 0 to 1"),
     ("POLICY", "magic", "Input should be 'ppo', 'baseline' or 'index', not 'magic'"),
-    ("TIME_ZONES", "Mars/Phobos", "'Mars/Phobos' is not an IANA time zone, such as Europe/Madrid"),
-    ("TIME_ZONES", "UTC;CET", "'UTC;CET' is not an IANA time zone, such as Europe/Madrid"),
+    (
+        "TIME_ZONES",
+        "Mars/Phobos",
+        "'Mars/Phobos' is not a time zone; write its IANA name, such as Europe/Madrid, or UTC+05:30",
+    ),
+    ("TIME_ZONES", "UTC;CET", "'UTC;CET' is not a time zone; write its IANA name, such as Europe/Madrid, or UTC+05:30"),
     ("TIME_ZONES", "[]", "too short; give at least 1 of them"),
     ("CALLERS", '["a', "neither a JSON list nor items separated by commas"),
     ("VLLM_URL", "localhost:8000", "'localhost:8000' is not a URL; begin with http:// or https://"),
@@ -221,3 +226,45 @@ def test_every_container_refuses_wrong_settings_in_a_line_each(service: str) -> 
         "RETENTION_EXPLORE: 2 is out of range; choose 0 to 1",
         "RETENTION_BUGDET: there is no such setting; did you mean RETENTION_BUDGET?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(("21:00", time(21)), ("21", time(21)), ("9pm", time(21)), ("9:30 PM", time(21, 30)), ("24:00", time(0))),
+        *(("21.15", time(21, 15)), ("12am", time(0)), ("12 pm", time(12)), ("07:45:00", time(7, 45))),
+    ],
+)
+def test_quiet_hours_are_written_in_the_usual_ways(monkeypatch: pytest.MonkeyPatch, text: str, expected: time) -> None:
+    monkeypatch.setenv("RETENTION_QUIET_FROM", text)
+    assert Settings().quiet_from == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("QUIET_FROM", "late", "is not a time"),
+        ("QUIET_FROM", "25:00", "is not a time"),
+        ("QUIET_FROM", "21:10", "quarter of an hour"),
+        ("QUIET_UNTIL", "22:00", "end at another time"),
+        ("QUIET_HOURS_BY_ZONE", "America/", "write them as America/=21:00-08:00"),
+        ("QUIET_HOURS_BY_ZONE", "America/=21:00-late", "is not a time"),
+    ],
+)
+def test_quiet_hours_that_make_no_sense_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(f"RETENTION_{name}", value)
+    with pytest.raises(SystemExit):
+        Settings.from_environment()
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"RETENTION_{name}: ")
+    assert problem in line
+
+
+def test_zones_have_quiet_hours_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETENTION_QUIET_HOURS_BY_ZONE", "America/=21:00-8, Europe/Paris=8pm-10:00")
+    assert Settings().quiet_hours_by_zone == (
+        ("America/", time(21), time(8)),
+        ("Europe/Paris", time(20), time(10)),
+    )

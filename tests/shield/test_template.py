@@ -24,7 +24,7 @@ PLANS = [None, "Pro", "Sam", "Free for life", "Fiber optic 1000"]
 
 
 async def texts(brief: Brief) -> list[str]:
-    """The template's texts, as the messenger drafts them."""
+    """The template's texts, as the messenger drafts them, but for the one without the name."""
     plan = PlannedContact(
         **drafted("").model_dump(include={"id", "event_id", "customer_id"}),
         decision=Action(contact=True, estimated_retention_prob=0.5),
@@ -32,7 +32,7 @@ async def texts(brief: Brief) -> list[str]:
         brief=brief,
     )
     [[message]] = await draft([plan], writer=TemplateWriter(), clock=lambda: NOON)
-    return [candidate.text for candidate in message.candidates]
+    return [candidate.text for candidate in message.candidates[: -1 if brief.first_name else None]]
 
 
 def expiry(percent: int, month: int = 9, day: int = 30) -> date | None:
