@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from services.policy.budget.ledger import TOTAL, Ledger, default_shards
 from services.policy.budget.pacing import CALENDAR, BudgetPacer
 from services.policy.context import GRACE_PERIOD, PolicyContext, contact_rules
+from services.policy.customer.billing import MAX_USUAL_BILLS
 from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import decide
 from services.policy.handlers.review import review
@@ -82,6 +83,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         cooldown=timedelta(days=settings.cooldown_days),
         bounce_limit=settings.bounce_limit,
+        max_bill=MAX_USUAL_BILLS * settings.usual_bill,
         fatigue_cap=settings.fatigue_cap,
         fatigue_window=timedelta(days=settings.fatigue_window_days),
         holdout_share=settings.holdout_share,

@@ -7,6 +7,8 @@ from shared.messages import OFFERS, ScoredCustomer
 
 TYPICAL_CHARGES = 64.76
 """Assumed monthly bill where it is unknown: the mean of the 7,043 Telco customers. Never used to cost an offer."""
+MAX_USUAL_BILLS = 100
+"""A bill of more than so many usual ones is not believed: it may be in cents."""
 
 
 def monthly_bill(customer: ScoredCustomer) -> float:

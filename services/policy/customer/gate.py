@@ -1,4 +1,4 @@
-"""The rules that no policy can override: consent, holdout, cooldown, open offer, fatigue cap, bounces and budget.
+"""The rules that no policy can override: consent, notes, holdout, cooldown, open offer, fatigue cap, bounces, budget.
 
 The same functions mask actions in training and in serving.
 """
@@ -6,9 +6,11 @@ The same functions mask actions in training and in serving.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
+from math import inf
 from typing import Any, NamedTuple
 
 from services.policy.customer.billing import offer_cost
+from services.policy.customer.names import has_no_contact_note
 from services.policy.customer.state import DAY, CustomerState
 from shared.messages import OFFERS, ScoredCustomer
 
@@ -25,6 +27,8 @@ class Limits(NamedTuple):
     """Text that the choice of the holdout depends on."""
     bounce_limit: int = 3
     """Messages in a row that bounce until contact pauses; 0 is no limit."""
+    max_bill: float = inf
+    """Highest monthly bill that is believed; a higher one may be in cents."""
 
 
 PERMANENT_REASONS = {"opted-out", "holdout"}
@@ -43,6 +47,11 @@ class ActionMask(NamedTuple):
         return any(self.offers)
 
 
+UNKNOWN_COST = (
+    "its cost is unknown without monthly_charges",
+    "monthly_charges is more than a hundred usual bills (RETENTION_USUAL_BILL); is it in cents?",
+)
+"""Why an offer's cost is unknown: there is no bill, or none that is believed."""
 NO_CONTACT = (False,) * len(OFFERS)
 
 
@@ -59,16 +68,23 @@ def action_mask(
 
     `unread_reply` is whether a reply of the customer waits for a person.
     """
-    if blocking := _blocking_reasons(customer.customer_id, state, opted_out, unread_reply, now, limits):
+    has_note = has_no_contact_note(customer.name)
+    if blocking := _blocking_reasons(customer.customer_id, state, opted_out, unread_reply, has_note, now, limits):
         return ActionMask(NO_CONTACT, blocking)
-    costs = [offer_cost(level, customer.monthly_charges) for level in range(len(OFFERS))]
+    in_doubt = bill_in_doubt(customer, limits)
+    costs = [offer_cost(level, None if in_doubt else customer.monthly_charges) for level in range(len(OFFERS))]
     offers = tuple(cost is not None and cost <= free_cents for cost in costs)
     reasons = [
-        _offer_prefix(percent) + ("its cost is unknown without monthly_charges" if cost is None else "over budget")
+        _offer_prefix(percent) + (UNKNOWN_COST[in_doubt] if cost is None else "over budget")
         for percent, cost, is_allowed in zip(OFFERS, costs, offers, strict=True)
         if not is_allowed
     ]
     return ActionMask(offers, tuple(reasons))
+
+
+def bill_in_doubt(customer: ScoredCustomer, limits: Limits) -> bool:
+    """Whether the monthly bill is too high to be believed."""
+    return customer.monthly_charges is not None and customer.monthly_charges > limits.max_bill
 
 
 def mask_from_reasons(reasons: Sequence[str]) -> ActionMask:
@@ -110,7 +126,13 @@ def is_eligible(days_since_contact: Any, offer_days_left: Any, contacts: Any, co
 
 
 def _blocking_reasons(
-    customer_id: str, state: CustomerState, opted_out: bool, unread_reply: bool, now: datetime, limits: Limits
+    customer_id: str,
+    state: CustomerState,
+    opted_out: bool,
+    unread_reply: bool,
+    has_note: bool,
+    now: datetime,
+    limits: Limits,
 ) -> tuple[str, ...]:
     """Codes of the rules that mask all contact."""
     contacts = len(state.contacts_since(now - limits.fatigue_window))
@@ -119,6 +141,7 @@ def _blocking_reasons(
     violated = {
         "opted-out": opted_out,
         "unread-reply": unread_reply,
+        "customer-note": has_note,
         "holdout": is_held_out(customer_id, limits),
         "cooldown": not rules.cooldown_over,
         "offer-holds": not rules.no_active_offer,

@@ -14,8 +14,10 @@ from services.policy.context import GRACE_PERIOD, BatchContext, DecisionKeys, Po
 from services.policy.customer import gate
 from services.policy.customer.billing import max_offer_cost, offer_cost
 from services.policy.customer.brief import brief
+from services.policy.customer.names import has_no_contact_note
 from services.policy.customer.state import DAY, Contact, CustomerState, Review
 from services.policy.policies.base import DecisionContext, PolicyAction
+from shared import telemetry
 from shared.consent import Consent
 from shared.messages import (
     MESSAGE_TYPES,
@@ -46,6 +48,11 @@ class DecisionResult(NamedTuple):
 
 async def decide(customers: Sequence[ScoredCustomer], *, context: PolicyContext) -> list[list[Message]]:
     batch = await BatchContext.begin(context)
+    for customer in customers:
+        if has_no_contact_note(customer.name):
+            telemetry.count("customer_note", event_id=customer.event_id)
+        if gate.bill_in_doubt(customer, context.limits):
+            telemetry.count("bill_in_doubt", event_id=customer.event_id)
     messages = await _commit(customers, batch, may_borrow=True)
     return [
         [message or await _borrow_and_decide(customer, batch)]
@@ -88,6 +95,8 @@ def _decide(
     consent = Consent.from_document(documents[keys.suppression])
     opted_out, waits = bool(customer.opted_out or consent.opted_out), bool(consent.unread)
     allowed = gate.action_mask(customer, state, opted_out, shard.free, batch.now, context.limits, waits)
+    if gate.bill_in_doubt(customer, context.limits):
+        customer = customer.model_copy(update={"monthly_charges": None})
     max_cost = max_offer_cost(customer)
     if may_borrow and allowed.contact and shard.free < max_cost and not context.ledger.exhausted(max_cost):
         return {}, DecisionResult(None, shard)

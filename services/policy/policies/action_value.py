@@ -17,6 +17,14 @@ class ActionValue(NamedTuple):
     """Probability that the customer stays for `risk_days`."""
 
 
+def unless_it_loses(context: DecisionContext, level: int | None) -> int | None:
+    """The level, or no contact (None) where a contact at it is expected to gain nothing.
+
+    A policy looks further ahead than `action_value`, but a decision must not contradict the value that it states.
+    """
+    return level if level is None or action_value(context, level).incremental_value > 0 else None
+
+
 def action_value(
     context: DecisionContext, level: int | None, response_model: ResponseModel = RESPONSE_MODEL
 ) -> ActionValue:

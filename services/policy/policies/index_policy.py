@@ -3,7 +3,7 @@
 import numpy as np
 
 from services.policy.customer.billing import monthly_bill
-from services.policy.policies.action_value import action_value
+from services.policy.policies.action_value import action_value, unless_it_loses
 from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, uniform
 from services.policy.response.dynamic_program import RULES, DynamicProgram, Rules
 from services.policy.response.model import RESPONSE_MODEL, Customers, Floats, daily_hazard, expected_revenue
@@ -22,7 +22,7 @@ class IndexPolicy:
 
     def choose(self, context: DecisionContext) -> PolicyAction:
         customer, allowed = context.customer, context.allowed
-        best = self._best_level(context) if allowed.contact else None
+        best = unless_it_loses(context, self._best_level(context)) if allowed.contact else None
         level, propensity, action_probs = self._exploration.sample(customer.event_id, best, lambda: uniform(allowed))
         return PolicyAction(level, *action_value(context, level), propensity, action_probs=action_probs)
 

@@ -5,16 +5,17 @@ from math import exp, inf
 import numpy as np
 
 from services.policy.customer.gate import ActionMask
-from services.policy.policies.action_value import action_value
+from services.policy.policies.action_value import action_value, unless_it_loses
 from services.policy.policies.base import GREEDY, DecisionContext, Exploration, PolicyAction, Probabilities
 from services.policy.policies.network import CONTACT, DELAY, OFFER, Network
 from shared.messages import OFFERS
 
 
 class PPOPolicy:
-    """Contacts if that is likelier than not, with the likeliest offer and delay. It explores by sampling its network.
+    """Contacts if that is likelier than not, with the likeliest offer and delay, unless that is expected to lose.
 
-    The delay is always the likeliest; it is not sampled.
+    It explores by sampling its network, so an exploring contact may lose. The delay is always the likeliest; it is not
+    sampled.
     """
 
     name = "ppo"
@@ -29,7 +30,7 @@ class PPOPolicy:
         can_wait = customer.monthly_charges is not None
         greedy, delay = greedy_action(outputs, allowed, can_wait)
         level, propensity, action_probs = self._exploration.sample(
-            customer.event_id, greedy, lambda: action_distribution(outputs, allowed, can_wait)
+            customer.event_id, unless_it_loses(context, greedy), lambda: action_distribution(outputs, allowed, can_wait)
         )
         return PolicyAction(level, *action_value(context, level), propensity, delay, action_probs)
 

@@ -129,6 +129,22 @@ def test_with_an_unknown_bill_discounts_are_masked_and_contact_is_not() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["DO NOT CALL", "Deceased", "Sam Vimes (deceased)", "dnc"])
+def test_a_customer_with_a_note_for_a_name_is_not_contacted(name: str) -> None:
+    mask = allowed(customer=scored(name=name))
+    assert not mask.contact
+    assert mask.reasons == ("customer-note",)
+
+
+@pytest.mark.parametrize("bill", [6_500.01, 8_999.0, 1e9])
+def test_a_bill_of_a_hundred_usual_ones_gets_no_discount(bill: float) -> None:
+    mask = allowed(customer=scored(monthly_charges=bill), max_bill=6_500.0, funds=10**12)
+    assert mask.offers == (True, False, False, False)
+    assert mask.reasons[0].startswith("offer 5 %: monthly_charges is more than a hundred usual bills")
+    assert mask_from_reasons(mask.reasons) == mask
+    assert allowed(customer=scored(monthly_charges=6_500.0), max_bill=6_500.0, funds=10**12).offers == (True,) * 4
+
+
 def test_the_rules_are_the_same_for_numbers_and_arrays() -> None:
     days_since_contact, offer_days_left, contacts = [13.9, 14, 14, 14], [0, 0, 1, 0], [2, 2, 2, 3]
     histories = zip(days_since_contact, offer_days_left, contacts, strict=True)

@@ -12,6 +12,7 @@ from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import DecisionContext, Exploration, PolicyAction
 from services.policy.policies.one_step import OneStepPolicy
+from shared import telemetry
 from shared.messages import Action, Decision, PlannedContact, ScoredCustomer
 from shared.service import UnprocessableError
 from shared.store import CUSTOMERS, Documents, Key, Result, SQLiteStore, Update
@@ -105,6 +106,23 @@ async def test_an_unknown_bill_is_reported_as_assumed() -> None:
 
     assert contact.metadata.assumed == ("monthly_charges",)
     assert contact.decision.offer_percentage == 0
+
+
+async def test_a_bill_in_doubt_is_counted_and_not_believed() -> None:
+    before = telemetry.counts["bill_in_doubt"]
+    context = await policy_context(policy=MaxOfferPolicy(), max_bill=6_500.0)
+    contact = await contact_of(scored(monthly_charges=8_999.0), context)
+    assert contact.decision.offer_percentage == 0
+    assert contact.metadata.assumed == ("monthly_charges",)
+    assert telemetry.counts["bill_in_doubt"] == before + 1
+
+
+async def test_a_note_for_a_name_is_counted() -> None:
+    before = telemetry.counts["customer_note"]
+    decision = await decide_one(scored(name="Deceased"), await policy_context(policy=MaxOfferPolicy()))
+    assert not decision.decision.contact
+    assert decision.metadata.gate == ("customer-note",)
+    assert telemetry.counts["customer_note"] == before + 1
 
 
 async def test_a_customer_in_the_holdout_is_marked_and_not_contacted() -> None:

@@ -1,14 +1,18 @@
 from math import inf
+from typing import Literal
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.policy.app import load_policy
 from services.policy.customer.billing import TYPICAL_CHARGES
+from services.policy.customer.gate import ActionMask
 from services.policy.policies.action_value import action_value
 from services.policy.response.model import RESPONSE_MODEL, Customers, daily_hazard, incremental_value
 from shared.messages import OFFERS
+from shared.settings import Settings
 from tests.policy.builders import decision_context, scored
 
 Share = st.floats(0, 1)
@@ -61,3 +65,30 @@ def test_an_unknown_bill_is_taken_to_be_the_typical_one() -> None:
     unknown, typical = (decision_context(scored(monthly_charges=bill)) for bill in (None, TYPICAL_CHARGES))
 
     assert action_value(unknown, 0) == action_value(typical, 0)
+
+
+@pytest.mark.parametrize("policy", ["ppo", "index", "baseline"])
+def test_no_policy_contacts_where_it_states_no_gain(policy: Literal["ppo", "index", "baseline"]) -> None:
+    rng, chooser = np.random.default_rng(1), load_policy(Settings(policy=policy))
+    contacts = 0
+    for number in range(400):
+        customer = scored(
+            event_id=str(number),
+            churn_risk=rng.uniform(),
+            accept_probs=tuple(sorted(rng.uniform(0, 0.5, 4))),
+            monthly_charges=None if number % 3 == 0 else rng.uniform(0, 100),
+        )
+        mask = ActionMask((True, *(number % 3 != 0,) * 3))
+        context = decision_context(customer, mask, contacts=number % 3, price=rng.uniform(0, 3), day=number % 90)
+        action = chooser.choose(context)
+        assert action.level is None or action.expected_value > 0
+        contacts += action.level is not None
+    assert contacts > 20
+
+
+def test_the_customer_of_the_public_report_is_not_contacted_at_a_loss() -> None:
+    accept_probs = (0.01, 0.02, 0.03, 0.04)
+    customer = scored(churn_risk=0.65, tenure=17.0, monthly_charges=None, accept_probs=accept_probs)
+    action = load_policy(Settings()).choose(decision_context(customer, ActionMask((True, False, False, False))))
+    assert action.level is None
+    assert action.expected_value == 0

@@ -1,0 +1,111 @@
+"""The first name and the plan that a message may say, and notes that people write where a name belongs.
+
+What may be a placeholder, a title, a note or markup is left out: a message without a name is better than a wrong one.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from shared.values import is_unknown
+
+MAX_LENGTH = 30
+"""Most characters of a name or a plan."""
+
+TITLES = frozenset(
+    "mr mrs ms miss mx dr prof professor sir madam madame mme mlle mons monsieur m herr frau hr fr fräulein dipl sr sra"
+    " srta señor señora señorita senor senora dott dottore dottoressa sig signor signora signore dhr mevr mevrouw pan"
+    " pani rev reverend father sister capt captain col lt sgt maj gen hon judge lord lady dame sheikh haji shri smt"
+    " kumari bapak ibu tuan puan г-н г-жа господин госпожа السيد السيدة".split()
+)
+"""Titles before a name, in lower case and without a point."""
+NOT_NAMES = frozenset(
+    # placeholders
+    "test testing tester teste prueba prova essai user usuario utilisateur benutzer customer client cliente kunde"
+    " cust guest member subscriber name firstname fname first last lastname surname fullname vorname nachname nombre"
+    " nome prénom prenom anonymous anon anonym anonymus anónimo nobody noname no not sample demo dummy example admin"
+    " administrator system root default placeholder string foo bar asdf qwerty xx xxx xxxx tbd tba unbekannt"
+    " desconocido desconocida inconnu inconnue desconhecido sconosciuto onbekend неизвестно тест новый"
+    # notes
+    " vip fraud debt bad collections blocked closed cancelled canceled deleted removed redacted private hidden"
+    " duplicate old new ex former staff employee internal account company household family resident occupant owner"
+    " valued dear wrong invalid do dont never deceased dead dnc dnd".split()
+)
+"""First words that are no first name, in lower case."""
+NOT_PLANS = frozenset("test|testing|default|placeholder|dummy|sample|example|other|tbd|tba|no plan|nothing".split("|"))
+"""Texts that are no plan, in lower case."""
+
+_no_contact_note = re.compile(
+    r"(?<!\w)(?:"
+    r"deceased|died|dead|passed away|r\.i\.p\.?|rip(?= |$)|estate of"
+    r"|verstorben\w*|gestorben|fallecid[oa]|difunt[oa]|décédée?|decedee?|falecid[oa]|deceduto|deceduta|defunt[oae]?"
+    r"|overleden|avliden|zmarł\w*|умер(?:ла)?|vefat\w*|متوفى|متوفي"
+    r"|(?:do not|don'?t|never|no|not to be|nicht|ne pas|niet|não|nao|non) ?"
+    r"(?:call|contact|text|sms|e-?mail|mail|message|disturb|phone|ring|market|approach|solicit|llamar|contactar"
+    r"|molestar|appeler|contacter|déranger|anrufen|kontaktieren|stören|bellen|contatar|ligar|chiamare|contattare)\w*"
+    r"|dnc|dnd|opt(?:ed)?[ -]?out|unsubscribed|kein(?:e|en)? (?:kontakt|werbung|anrufe)|не звонить|не беспокоить"
+    r")(?!\w)|已故|去世|死亡|勿扰|勿擾|故人"
+)
+
+
+def first_name(name: str | None) -> str | None:
+    """The first name, if it is letters with marks, apostrophes and hyphens between them, and not too long.
+
+    A word alone after a title is a surname, by which nobody is greeted. "Smith, Anna" is read as "Anna Smith".
+    """
+    text = normalized(name)
+    given = text.partition(", ")[2]
+    words = (given or text).split(" ")
+    titled = _is_title(words[0])
+    while len(words) > 1 and _is_title(words[0]):
+        words = words[1:]
+    first, plain = words[0], words[0].casefold()
+    is_name = (
+        first[:1].isalpha()
+        and _is_letter(first[-1])
+        and len(first) <= MAX_LENGTH
+        and all(_is_letter(character) or character in "'’-" for character in first)
+        and not (titled and len(words) == 1)
+        and plain not in NOT_NAMES
+        and not is_unknown(plain)
+        and not has_no_contact_note(name)
+    )
+    return first if is_name else None
+
+
+def plan_name(plan: str | None) -> str | None:
+    """The plan, if it is letters, digits, spaces, hyphens and plus signs, and not too long."""
+    plan = normalized(plan)
+    is_plan = (
+        plan[:1].isalpha()
+        and len(plan) <= MAX_LENGTH
+        and all(_is_letter(character) or character.isdigit() or character in " -+" for character in plan)
+        and plan.casefold() not in NOT_PLANS
+        and not is_unknown(plan)
+        and not has_no_contact_note(plan)
+    )
+    return plan if is_plan else None
+
+
+@lru_cache(maxsize=4096)
+def has_no_contact_note(text: str | None) -> bool:
+    """Whether the text is, or contains, a note such as "deceased" or "do not call"."""
+    return bool(text and _no_contact_note.search(_words(text)))
+
+
+def normalized(text: str | None) -> str:
+    """As the shield reads it: single spaces, and one way to write each letter (NFKC)."""
+    return " ".join(unicodedata.normalize("NFKC", text or "").split())
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[\s_*()\[\]!/:;,-]+", " ", normalized(text).casefold().replace("’", "'")).strip()
+
+
+def _is_title(word: str) -> bool:
+    return word.casefold().removesuffix(".") in TITLES
+
+
+def _is_letter(character: str) -> bool:
+    """A letter or a mark."""
+    return unicodedata.category(character)[0] in "LM"
