@@ -27,6 +27,7 @@ from shared.errors import ConfigurationError, UnavailableError
 from shared.pseudonyms import Pseudonyms
 from shared.service import NotReadyError, UnprocessableError
 from shared.settings import Settings
+from shared.values import identifier
 
 
 def main() -> None:
@@ -49,7 +50,11 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace, setting
         if not summary["decisions"]:
             print(f"{arguments.events} has no events: there was nothing to decide.")
     elif arguments.command == "erase":
-        documents = asyncio.run(_erase(arguments.customer_id, settings, arguments.cloud))
+        try:
+            customer_id = identifier(arguments.customer_id)
+        except ValueError as error:
+            parser.exit(2, f"CUSTOMER_ID: {error}\n")
+        documents = asyncio.run(_erase(customer_id, settings, arguments.cloud))
         print(f"Erased: {documents} documents." if documents else "Nothing is stored of this customer.")
     elif arguments.command == "dead-letters":
         telemetry.start(logging.ERROR)

@@ -7,17 +7,16 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
-from pydantic_core import from_json
-
 from services.gateway.app import build as build_gateway
 from services.messenger.app import build as build_messenger
 from services.policy.app import build as build_policy
 from services.scorer.app import build as build_scorer
 from services.shield.app import build as build_shield
 from shared import telemetry
-from shared.bus import Bus, Envelope, LocalBus, Receive
+from shared.bus import Bus, Envelope, LocalBus, Receive, original_message
 from shared.errors import ConfigurationError
 from shared.inbox import Inbox, to_document
+from shared.opt_outs import read_customer_id
 from shared.service import Clock, Service, utc_now
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, MIN_LOG_PAGES, Document, Documents, Key, SQLiteStore, Store
@@ -129,23 +128,21 @@ async def gateway(settings: Settings, bus: Bus, store: Store) -> Service:
 
 def _dead_letter_writer(store: Store) -> Receive:
     async def write(subscription: str, envelopes: Sequence[Envelope]) -> list[None]:
-        await store.update_all(
-            [([(DEAD_LETTERS, envelope.id)], partial(_write_dead_letter, envelope=envelope)) for envelope in envelopes]
-        )
+        letters = [
+            ((DEAD_LETTERS, letter.id), {"customer_id": _customer_id(letter), **to_document(letter)})
+            for letter in envelopes
+        ]
+        await store.update_all([([key], partial(_write, key=key, document=document)) for key, document in letters])
         return [None] * len(envelopes)
 
     return write
 
 
-def _write_dead_letter(_: Documents, *, envelope: Envelope) -> tuple[dict[Key, Document], None]:
-    customer_id = envelope.attributes.get("customer_id") or _customer_id(envelope.data)
-    return {(DEAD_LETTERS, envelope.id): {"customer_id": customer_id, **to_document(envelope)}}, None
+def _write(_: Documents, *, key: Key, document: Document) -> tuple[dict[Key, Document], None]:
+    return {key: document}, None
 
 
-def _customer_id(data: bytes) -> str | None:
-    """The customer that a malformed message is about, if it can be read, so that it is erased with the customer."""
-    try:
-        customer_id = from_json(data)["customer_id"]
-    except (ValueError, TypeError, LookupError):
-        return None
-    return customer_id if isinstance(customer_id, str) else None
+def _customer_id(letter: Envelope) -> str | None:
+    """The customer that the message is about, if that can be read, so that it is erased with the customer."""
+    message = original_message(letter)
+    return read_customer_id(message.data, message.attributes)

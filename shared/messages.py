@@ -556,7 +556,10 @@ class Outcome(Message):
 
         What a customer says is the same if it was said at the same time: one may write STOP, START and STOP again.
         """
-        read = read_fields(json_object(data), OUTCOME_FIELDS)
+        given = json_object(data)
+        read = read_fields(given, OUTCOME_FIELDS)
+        if read.get("outcome") != "opted-out" and not given.keys() <= OUTCOME_FIELDS.keys() and has_opt_out(given):
+            raise ValueError("opted_out: publish an outcome of its own for it, opted-out")
         fields = {name: value for name, value in read.items() if value is not None}
         identifying = [fields.get("event_id") or message_id, fields.get("outcome"), fields.get("text")]
         if fields.get("outcome") in EVENTLESS:

@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from shared import telemetry
+from shared import opt_outs, telemetry
 from shared.bus import REPLAY_OF, Bus, Envelope, dead_letter
 from shared.errors import OverloadedError, UnavailableError
-from shared.messages import Message
+from shared.messages import Message, Outcome
+from shared.opt_outs import read_opt_outs
 from shared.topology import subscriptions
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -83,7 +84,8 @@ class Service:
     async def receive(self, subscription: str, envelopes: Sequence[Envelope]) -> list[Exception | None]:
         """Handle a batch and publish what follows. Returns None to acknowledge a message, an exception to retry it.
 
-        A message that can never be handled goes to the dead-letter topic with the reason, and is acknowledged.
+        A message that can never be handled goes to the dead-letter topic with the reason, and is acknowledged. What a
+        customer says in it about being contacted is published before.
         """
         message_type, handler = self._handlers[self.subscriptions[subscription].topic]
         results: list[Exception | None] = [None] * len(envelopes)
@@ -108,13 +110,13 @@ class Service:
                 try:
                     await self._handle(handler, [message])
                 except UnprocessableError as error:
-                    results[i] = await self._dead_letter(envelopes[i], subscription, error)
+                    results[i] = await self._dead_letter(envelopes[i], subscription, error, message)
                 except NotReadyError as error:
                     telemetry.count("early", service=self.name, event_id=message.event_id)
                     results[i] = error
                 except Exception as error:
                     telemetry.log_failure(self.name, message.event_id, error)
-                    results[i] = error
+                    results[i] = await self._publish([*self._opt_outs(envelopes[i], message)]) or error
         return results
 
     async def _handle(self, handler: Handler, messages: Sequence[Message]) -> None:
@@ -124,12 +126,29 @@ class Service:
                 [Envelope(message.topic, message.data, attributes(message)) for message in following]
             )
 
-    async def _dead_letter(self, envelope: Envelope, subscription: str, error: ValueError) -> Exception | None:
+    async def _dead_letter(
+        self, envelope: Envelope, subscription: str, error: ValueError, message: Message | None = None
+    ) -> Exception | None:
         reason = error_summary(error)
         telemetry.count("dead_letters", service=self.name, reason=reason)
+        return await self._publish([*self._opt_outs(envelope, message), dead_letter(envelope, subscription, reason)])
+
+    def _opt_outs(self, envelope: Envelope, message: Message | None) -> list[Envelope]:
+        """What a customer says in an envelope that is not handled; `message` is its content if that could be parsed.
+
+        Nothing for an outcome that could be: its handler records what it says first.
+        """
+        if envelope.topic not in opt_outs.TOPICS or isinstance(message, Outcome):
+            return []
+        return opt_out_envelopes(
+            envelope.data, envelope.attributes.get(REPLAY_OF, envelope.id), envelope.attributes, self.name
+        )
+
+    async def _publish(self, envelopes: Sequence[Envelope]) -> Exception | None:
+        """Returns the failure where they are not published, so the message must not be acknowledged."""
         try:
-            await self._bus.publish([dead_letter(envelope, subscription, reason)])
-        except Exception as failure:  # not published, so the message must not be acknowledged
+            await self._bus.publish(envelopes)
+        except Exception as failure:
             return failure
         return None
 
@@ -176,6 +195,14 @@ class Queue:
 def attributes(message: Message) -> dict[str, str]:
     """Attributes by which subscribers can filter without reading the message."""
     return {"event_id": message.event_id, "customer_id": message.customer_id}
+
+
+def opt_out_envelopes(data: bytes, message_id: str, given: Mapping[str, str], service: str) -> list[Envelope]:
+    """What customers say about being contacted in a message with the attributes `given`, which cannot be handled."""
+    outcomes = read_opt_outs(data, message_id, given)
+    for outcome in outcomes:
+        telemetry.count("opt_outs_of_dead_letters", service=service, outcome=outcome.outcome)
+    return [Envelope(outcome.topic, outcome.data, attributes(outcome)) for outcome in outcomes]
 
 
 TIME = "send ISO 8601 with a time zone, such as 2026-11-27T09:30:00Z"

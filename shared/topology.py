@@ -25,11 +25,11 @@ class Subscription(NamedTuple):
 
 SUBSCRIPTIONS = (
     Subscription("customer-events", "scorer"),
+    Subscription("outcomes", "policy"),  # before the next, so that in one process an opt-out comes before a decision
     Subscription("scored-customers", "policy"),
     Subscription("planned-contacts", "messenger"),
     Subscription("drafted-messages", "shield"),
     Subscription("decisions", "gateway"),
-    Subscription("outcomes", "policy"),
 )
 
 TOPICS = tuple(MESSAGE_TYPES)

@@ -1,8 +1,9 @@
-"""How ids, numbers and truth values are read: the same in messages, REST paths, commands and tables.
+"""How ids, numbers, truth values and base64 are read: the same in messages, REST paths, commands and tables.
 
 A `ValueError` says in plain words what to send, and never contains the value, which may be personal data.
 """
 
+import base64
 import re
 import sys
 import unicodedata
@@ -244,3 +245,9 @@ def _share(text: str) -> float:
 
 probability = _number(1, False, "send a probability from 0 to 1, or a text such as 85%", _share)
 """Reads a probability, as a number or in percent."""
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode base64 in either alphabet, with or without padding and line ends. Raises ValueError."""
+    standard = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)

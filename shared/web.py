@@ -1,7 +1,6 @@
 """A service as a web application that Pub/Sub pushes to, with health checks. Independent of Google's clients."""
 
 import asyncio
-import base64
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,7 +8,7 @@ from functools import partial
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as ASGIMessage
 
@@ -19,6 +18,7 @@ from shared.errors import ConfigurationError, OverloadedError, UnavailableError
 from shared.service import Queue, Service, error_summary, tune_garbage_collector
 from shared.settings import Settings
 from shared.store import Store
+from shared.values import decode_base64
 
 MAX_PUSH_BYTES = 15 * 1024 * 1024
 """Size limit of a push request: Pub/Sub's largest message, 10 MB, in base64."""
@@ -34,23 +34,26 @@ Connect = Callable[[Settings], AbstractAsyncContextManager[tuple[Bus, Store]]]
 
 
 class PubSubMessage(BaseModel):
-    """A message in the format of Pub/Sub's REST interface."""
+    """A message in the format of Pub/Sub's REST interface, in the spellings that protobuf's JSON allows."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    data: str = ""
-    """The message, a JSON object, encoded in base64."""
-    attributes: dict[str, str] = {}
+    data: str | None = None
+    """The message, a JSON object, encoded in base64: standard or URL-safe, with or without padding."""
+    attributes: dict[str, str] | None = None
     """Names and values that subscribers can filter by."""
-    message_id: str = Field(default="", alias="messageId")
+    message_id: str | None = Field(
+        default=None, validation_alias=AliasChoices("messageId", "message_id"), serialization_alias="messageId"
+    )
     """Set by Pub/Sub; ignored when you publish."""
 
     def envelope(self, topic: str) -> Envelope:
         """The message as the bus carries it. Raises HTTPException 400 where `data` is not base64."""
         try:
-            return Envelope(topic, base64.b64decode(self.data, validate=True), self.attributes, self.message_id)
+            data = decode_base64(self.data or "")
         except ValueError as error:
             raise HTTPException(400, f"data: not base64 ({error}). Encode the message in base64.") from error
+        return Envelope(topic, data, self.attributes or {}, self.message_id or "")
 
 
 class PushRequest(BaseModel):

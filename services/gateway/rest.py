@@ -16,10 +16,11 @@ from services.gateway.handler import load
 from shared.bus import Bus, Envelope
 from shared.errors import OverloadedError, UnavailableError
 from shared.messages import CustomerEvent, Decision, Outcome, json_object
-from shared.service import MAX_MESSAGE_BYTES, attributes, error_summary, utc_now
+from shared.service import MAX_MESSAGE_BYTES, attributes, error_summary, opt_out_envelopes, utc_now
 from shared.settings import Settings
 from shared.store import Store, customer_documents
 from shared.topology import INPUT_TOPICS, TOPICS
+from shared.values import identifier
 from shared.web import PubSubMessage, read_body
 
 MAX_PUBLISH_BYTES = 14 * 1024 * 1024
@@ -66,7 +67,7 @@ async def retain(request: Request) -> Response:
     Send the facts about the customer as one object, or under `customer_facts`, where `customer_id` may be left out: the
     customer is then a new one. All facts are optional, and unknown fields are ignored.
     """
-    event = _event(await read_body(request, MAX_MESSAGE_BYTES))
+    event = await _event(request)
     await _bus(request).publish([Envelope(event.topic, event.data, attributes(event))])
     store: Store = request.app.state.store
     if decision := await _poll(request, lambda: load(store, event.event_id, utc_now())):
@@ -92,9 +93,10 @@ async def retain(request: Request) -> Response:
 )
 async def decision(
     request: Request,
-    event_id: Annotated[str, Path(min_length=1, max_length=128, description="Id of the event, percent-encoded.")],
+    event_id: Annotated[str, Path(description="Id of the event, percent-encoded.")],
 ) -> Response:
     """Return the decision about an event. It is available until `RETENTION_KEEP_DAYS` after it was made."""
+    event_id = _id("event_id", event_id)
     if decision := await load(request.app.state.store, event_id, utc_now()):
         return Response(decision, media_type=JSON)
     raise HTTPException(
@@ -112,11 +114,10 @@ async def decision(
 )
 async def erase(
     request: Request,
-    customer_id: Annotated[
-        str, Path(min_length=1, max_length=128, description="Your id of the customer, percent-encoded.")
-    ],
+    customer_id: Annotated[str, Path(description="Your id of the customer, percent-encoded.")],
 ) -> Response:
     """Erase all data that are stored about a customer. If they opted out, that stays known, by a hash of their id."""
+    customer_id = _id("customer_id", customer_id)
     store: Store = request.app.state.store
     if not (documents := await customer_documents(store, customer_id)):
         return Response(to_json({"status": "nothing is stored of this customer"}), media_type=JSON)
@@ -179,15 +180,16 @@ async def publish(
             f"Only services publish to {topic!r}. Publish to one of: {', '.join(INPUT_TOPICS)}.",
         )
     try:
-        publish_request = PublishRequest.model_validate_json(await read_body(request, MAX_PUBLISH_BYTES))
-        envelopes = [message.envelope(topic)._replace(id="") for message in publish_request.messages]
-        if any(len(envelope.data) > MAX_MESSAGE_BYTES for envelope in envelopes):
-            raise HTTPException(400, f"data: too long. Send at most {MAX_MESSAGE_BYTES:,} bytes in a message.")
-    except ValidationError as error:
-        return _google_error(400, "INVALID_ARGUMENT", error_summary(error))
+        body = await read_body(request, MAX_PUBLISH_BYTES)
     except HTTPException as error:
         return _google_error(error.status_code, "INVALID_ARGUMENT", error.detail)
     try:
+        try:
+            envelopes = _envelopes(body, topic)
+        except (HTTPException, ValidationError) as error:
+            await _keep_opt_outs(request, body)
+            detail = error_summary(error) if isinstance(error, ValidationError) else error.detail
+            return _google_error(400, "INVALID_ARGUMENT", detail)
         message_ids = await _bus(request).publish(envelopes)
     except UnavailableError as error:
         return _google_error(503, "UNAVAILABLE", f"{error}. Nothing was published; try again later.")
@@ -196,21 +198,53 @@ async def publish(
     return Response(to_json({"messageIds": message_ids}), media_type=JSON)
 
 
-def _event(body: bytes) -> CustomerEvent:
-    """The event in a request body, flat or under `customer_facts`; without a customer id, of a new customer.
+def _envelopes(body: bytes, topic: str) -> list[Envelope]:
+    """The messages of a publish request. Raises ValidationError or HTTPException 400."""
+    publish_request = PublishRequest.model_validate_json(body)
+    envelopes = [message.envelope(topic)._replace(id="") for message in publish_request.messages]
+    if any(len(envelope.data) > MAX_MESSAGE_BYTES for envelope in envelopes):
+        raise HTTPException(400, f"data: too long. Send at most {MAX_MESSAGE_BYTES:,} bytes in a message.")
+    if not all(envelope.data or envelope.attributes for envelope in envelopes):
+        raise HTTPException(400, "messages: one has neither data nor attributes. Send the message as data, in base64.")
+    return envelopes
 
-    Raises HTTPException 422 where it is not valid.
+
+async def _event(request: Request) -> CustomerEvent:
+    """The event in the body of a request; without a customer id beside `customer_facts`, of a new customer.
+
+    Raises HTTPException 413 or 422 where it is not valid; what it says about being contacted is published before.
     """
+    body = await read_body(request, MAX_PUBLISH_BYTES)
+    message_id = str(uuid4())
     try:
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise HTTPException(413, f"the body is longer than {MAX_MESSAGE_BYTES:,} bytes. Send a shorter one.")
         fields = json_object(body)
-        facts: Any = fields.get("customer_facts", {})
-        if not isinstance(facts, dict):
-            raise ValueError(f"customer_facts: not a JSON object but {type(facts).__name__}")
-        message_id = str(uuid4())
-        event = {"customer_id": f"anonymous-{message_id}", **fields, **facts} if facts else fields
-        return CustomerEvent.parse(to_json(event), message_id)
+        if fields.get("customer_facts") and fields.get("customer_id") is None:
+            facts = fields["customer_facts"]
+            if not (isinstance(facts, dict) and facts.get("customer_id")):
+                fields["customer_id"] = f"anonymous-{message_id}"
+        return CustomerEvent.parse(to_json(fields), message_id)
     except ValueError as error:
+        await _keep_opt_outs(request, body)
         raise HTTPException(422, error_summary(error)) from error
+    except HTTPException:
+        await _keep_opt_outs(request, body)
+        raise
+
+
+async def _keep_opt_outs(request: Request, body: bytes) -> None:
+    """Publish what customers say about being contacted in a request that is refused."""
+    if envelopes := opt_out_envelopes(body, str(uuid4()), {}, "gateway"):
+        await _bus(request).publish(envelopes)
+
+
+def _id(name: str, value: str) -> str:
+    """An id from a path. Raises HTTPException 422 where no message could have it."""
+    try:
+        return identifier(value)
+    except ValueError as error:
+        raise HTTPException(422, f"{name}: {error}") from error
 
 
 async def _poll(request: Request, read: Callable[[], Awaitable[Result]]) -> Result | None:

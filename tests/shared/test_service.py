@@ -5,7 +5,7 @@ from gzip import decompress as gunzip
 import pytest
 
 from shared import telemetry
-from shared.bus import Envelope
+from shared.bus import Envelope, original_message
 from shared.errors import OverloadedError
 from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
 from shared.service import MAX_MESSAGE_BYTES, Queue, Service, UnprocessableError
@@ -110,6 +110,42 @@ async def test_an_invalid_message_becomes_a_dead_letter_with_its_reason(
     assert (gunzip(letter.data) if letter.attributes.get("encoding") == "gzip" else letter.data) == data
     assert reason in letter.attributes["reason"]
     assert letter.attributes["source"] == "crm"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"customer_id": "c", "opted_out": true, "tenure": "x"}',
+        '{"customer_id": "c", "opted_out": true, "name": "Impossible"}',
+        '{"customer_id": "c", "opted_out": "Y", "x": "' + "a" * MAX_MESSAGE_BYTES + '"}',
+        '{"customer_id": "c", "opted_out": true',
+    ],
+    ids=lambda data: data[:70],
+)
+async def test_an_opt_out_in_a_dead_letter_is_published_first(service: Service, bus: RecordingBus, data: str) -> None:
+    for _ in range(2):
+        assert await service.receive(EVENTS, [event(data)]) == [None]
+    assert [e.topic for e in bus.published] == ["outcomes", "customer-events.scorer.dead"] * 2
+    first, again = (Outcome.parse(e.data, "") for e in bus.published[::2])
+    assert (first.customer_id, first.outcome) == ("c", "opted-out")
+    assert bus.published[0] == bus.published[2], "a redelivered message says the same again"
+    replayed = original_message(bus.published[1])._replace(id="another")
+    await service.receive(EVENTS, [replayed])
+    assert bus.published[4].data == bus.published[0].data, "so does one that is replayed"
+    assert first == again
+
+
+async def test_an_opt_out_in_an_event_that_fails_for_now_is_published_at_once(
+    service: Service, bus: RecordingBus
+) -> None:
+    [refusal] = await service.receive(EVENTS, [event('{"customer_id": "c", "opted_out": true, "name": "Later"}')])
+    assert isinstance(refusal, OSError)
+    assert [e.topic for e in bus.published] == ["outcomes"]
+
+
+async def test_an_event_that_is_handled_is_not_searched_for_an_opt_out(service: Service, bus: RecordingBus) -> None:
+    await service.receive(EVENTS, [event('{"customer_id": "c", "opted_out": true}')])
+    assert [e.topic for e in bus.published] == ["scored-customers"]
 
 
 async def test_the_reason_of_a_dead_letter_never_contains_the_value(service: Service, bus: RecordingBus) -> None:

@@ -96,7 +96,7 @@ def test_where_nothing_is_readable_the_first_reason_is_told(tmp_path: Path) -> N
     assert read_outcomes(tmp_path / "o.csv", skipped) == []
     [reason] = skipped
     assert reason.startswith("o.csv: not readable, first in line 2 (")
-    assert "customer_id: Field required" in reason
+    assert "customer_id: required" in reason
 
 
 def test_bills_are_of_events_that_carry_them_and_there_may_be_none(tmp_path: Path) -> None:

@@ -85,14 +85,15 @@ def _decide(
     documents: Documents, *, customer: ScoredCustomer, keys: DecisionKeys, batch: BatchContext, may_borrow: bool
 ) -> tuple[dict[Key, Document], DecisionResult]:
     context, shard = batch.context, Shard.from_document(documents[keys.shard])
+    consent = Consent.from_document(documents[keys.suppression])
     if plan := documents[keys.plan]:
         if plan["customer_id"] != customer.customer_id:
             raise UnprocessableError(
                 f"event_id {customer.event_id!r} already belongs to another customer; use a unique id for each event"
             )
-        return {}, DecisionResult(MESSAGE_TYPES[plan["topic"]].model_validate_json(plan["message"]), shard)
+        message = MESSAGE_TYPES[plan["topic"]].model_validate_json(plan["message"])
+        return _opt_out(customer, consent, keys, batch), DecisionResult(message, shard)
     state = CustomerState.from_document(documents[keys.customer])
-    consent = Consent.from_document(documents[keys.suppression])
     opted_out, waits = bool(customer.opted_out or consent.opted_out), bool(consent.unread)
     allowed = gate.action_mask(customer, state, opted_out, shard.free, batch.now, context.limits, waits)
     if gate.bill_in_doubt(customer, context.limits):
@@ -105,18 +106,24 @@ def _decide(
     cost = (action.level and offer_cost(action.level, customer.monthly_charges)) or 0
     expected_cost = round(cost * customer.accept_probs[action.level or 0])
     message = _message(decision, action, cost, batch)
-    writes = {keys.plan: _plan(message, cost, expected_cost, batch)}
+    writes = {keys.plan: _plan(message, cost, expected_cost, batch), **_opt_out(customer, consent, keys, batch)}
     if document := _customer_document(state, decision, action, batch):
         writes[keys.customer] = document
-    if customer.opted_out:  # the shield reads it for messages not sent yet
-        message_id, occurred_at = context.pseudonyms.of_message(customer), customer.times.get("occurred_at")
-        stopped = consent.with_statement("stop", message_id, occurred_at, batch.now)
-        if stopped != consent:
-            writes[keys.suppression] = stopped.to_document()
     if cost:
         shard = shard.reserve(cost, expected_cost)
         writes[keys.shard] = shard.to_document()
     return writes, DecisionResult(message, shard)
+
+
+def _opt_out(
+    customer: ScoredCustomer, consent: Consent, keys: DecisionKeys, batch: BatchContext
+) -> dict[Key, Document]:
+    """The document to write if the event says that the customer opted out; the shield reads it for messages to send."""
+    if not customer.opted_out:
+        return {}
+    message_id, occurred_at = batch.context.pseudonyms.of_message(customer), customer.times.get("occurred_at")
+    stopped = consent.with_statement("stop", message_id, occurred_at, batch.now)
+    return {keys.suppression: stopped.to_document()} if stopped != consent else {}
 
 
 def _plan(message: Message, cost: int, expected_cost: int, batch: BatchContext) -> Document:
