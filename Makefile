@@ -12,7 +12,7 @@ TEST := $(RUN) -m pytest --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up serve test test-fast check format hooks lock clean fuzz chaos soak load bench \
-	train-scorer train-risk train-accept eval-predictors train-policy train-ppo eval-policy compare-policy \
+	train-scorer train-risk train-accept eval-predictors train-replies train-policy train-ppo eval-policy compare-policy \
 	train-messenger train-sft train-rm train-ppo-text eval-messenger compare-messenger
 
 ##@ Start here
@@ -95,6 +95,11 @@ train-accept: setup ## Train the acceptance model
 
 eval-predictors: setup ## Evaluate both models: reports/predictors.html
 	$(RUN) -m training.scorer.evaluate $(ARGS)
+
+##@ Train: reader of replies
+
+train-replies: setup ## Train the classifier of customers' replies from its labelled phrases (a minute)
+	$(RUN) -m training.replies $(ARGS)
 
 ##@ Train: policy
 

@@ -33,9 +33,9 @@ class PolicyContext(NamedTuple):
     """How long a customer may accept an offer."""
     clock: Clock
     pseudonyms: Pseudonyms
+    reader: ReplyReader
     retention_period: timedelta = timedelta(days=365)
     """How long decisions and customers are kept after their last change. No limit of the gate looks back further."""
-    reader: ReplyReader = ReplyReader()
     unread_reply_duration: timedelta = timedelta(days=30)
     """How long an unclear reply waits for a person, before it counts as a request to stop."""
 

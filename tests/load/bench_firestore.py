@@ -20,6 +20,7 @@ from services.policy.customer.gate import Limits
 from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.one_step import OneStepPolicy
+from services.policy.replies.reader import ReplyReader
 from services.scorer.handler import score
 from services.scorer.model import ScorerModel
 from shared.artifacts import ARTIFACTS
@@ -89,7 +90,8 @@ async def _policy_context(store: Store) -> PolicyContext:
     pacer = await BudgetPacer.open(store, ledger, 90, utc_now())
     limits = Limits(timedelta(days=14), 3, timedelta(days=90), 0.05, "bench")
     pseudonyms = Pseudonyms(LOCAL_HASH_KEY)
-    return PolicyContext(store, ledger, pacer, OneStepPolicy(), limits, timedelta(days=14), utc_now, pseudonyms)
+    reader = ReplyReader.load(ARTIFACTS / "replies")
+    return PolicyContext(store, ledger, pacer, OneStepPolicy(), limits, timedelta(days=14), utc_now, pseudonyms, reader)
 
 
 async def _bare_rate(scored: Sequence[ScoredCustomer], documents: DecisionDocuments) -> float:

@@ -14,6 +14,7 @@ from services.policy.handlers.decide import decide
 from services.policy.policies.base import DecisionContext, Policy, PolicyAction
 from services.policy.policies.one_step import OneStepPolicy
 from services.policy.replies.reader import ReplyKind, ReplyReader
+from shared.artifacts import ARTIFACTS
 from shared.messages import ID_NAMESPACE, OFFERS, Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.service import Clock
@@ -28,6 +29,7 @@ LIMITS = Limits(
     holdout_share=0.0,
     holdout_salt="salt",
 )
+READER = ReplyReader.load(ARTIFACTS / "replies")
 ALL_ALLOWED = ActionMask((True,) * len(OFFERS))
 
 
@@ -127,6 +129,7 @@ async def policy_context(
         offer_duration=timedelta(days=14),
         clock=clock,
         pseudonyms=Pseudonyms(LOCAL_HASH_KEY),
+        reader=READER,
     )
 
 

@@ -29,9 +29,10 @@ from services.policy.handlers.decide import decide
 from services.policy.handlers.settle import settle
 from services.policy.policies.base import Policy
 from services.policy.policies.ppo import PPOPolicy
+from services.policy.replies.reader import ReplyReader
 from services.policy.response.dynamic_program import RULES, Rules
 from services.policy.response.model import Customers
-from shared.artifacts import ArtifactError
+from shared.artifacts import ARTIFACTS, ArtifactError
 from shared.messages import ID_NAMESPACE, Decision, Outcome, PlannedContact, ScoredCustomer
 from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
@@ -227,7 +228,8 @@ async def _simulate(
     ledger = await Ledger.open(store, budget, 1, clock)
     pacer = await BudgetPacer.open(store, ledger, rules.campaign_days, clock())
     limits, pseudonyms = _limits(rules), Pseudonyms(LOCAL_HASH_KEY)
-    context = PolicyContext(store, ledger, pacer, policy, limits, OFFER_VALIDITY, clock, pseudonyms)
+    reader = ReplyReader.load(ARTIFACTS / "replies")
+    context = PolicyContext(store, ledger, pacer, policy, limits, OFFER_VALIDITY, clock, pseudonyms, reader)
     simulation = ServiceSimulation(customers, context, clock, budget)
     spend_by_day, prices = [], []
     for day in tqdm(range(rules.campaign_days), unit=" days", disable=not progress):
