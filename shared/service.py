@@ -209,9 +209,9 @@ TIME = "send ISO 8601 with a time zone, such as 2026-11-27T09:30:00Z"
 PLAIN_ERRORS = {
     "missing": "required",
     "string_type": "no text; send text",
-    "list_type": "no list; send one in [ ]",
-    "dict_type": "no JSON object; send one in { }",
-    "model_type": "no JSON object; send one in { }",
+    "list_type": "no list; send a list",
+    "dict_type": "no JSON object; send an object",
+    "model_type": "no JSON object; send an object",
     "too_short": "too short; send at least {min_length}",
     "too_long": "too long; send at most {max_length}",
     "json_invalid": "not JSON: {error}",

@@ -3,12 +3,13 @@ from collections.abc import Sequence
 from gzip import decompress as gunzip
 
 import pytest
+from pydantic import ValidationError
 
 from shared import telemetry
 from shared.bus import Envelope, original_message
 from shared.errors import OverloadedError
-from shared.messages import CustomerEvent, Message, Outcome, ScoredCustomer
-from shared.service import MAX_MESSAGE_BYTES, Queue, Service, UnprocessableError
+from shared.messages import CustomerEvent, Decision, Message, Outcome, ScoredCustomer
+from shared.service import MAX_MESSAGE_BYTES, Queue, Service, UnprocessableError, error_summary
 
 EVENTS = "customer-events.scorer"
 
@@ -146,6 +147,25 @@ async def test_an_opt_out_in_an_event_that_fails_for_now_is_published_at_once(
 async def test_an_event_that_is_handled_is_not_searched_for_an_opt_out(service: Service, bus: RecordingBus) -> None:
     await service.receive(EVENTS, [event('{"customer_id": "c", "opted_out": true}')])
     assert [e.topic for e in bus.published] == ["scored-customers"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"times": 7}, "times: no JSON object; send an object"),
+        ({"decision": []}, "decision: no JSON object; send an object"),
+        ({"metadata": {"accept_probs": 7}}, "metadata.accept_probs: "),
+        ({"message": 7}, "message: no text; send text"),
+        ({"deliver_after": "soon"}, "deliver_after: no time; send ISO 8601 with a time zone"),
+        ({"safety": {"passed": True, "violations": {}}}, "safety.violations: "),
+        ({"event_id": None}, "event_id: no text; send text of 1 to 128 characters"),
+    ],
+)
+def test_every_error_is_told(fields: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Decision.model_validate({"customer_id": "c", **fields})
+    assert reason in error_summary(raised.value)
+    assert "id: required" in error_summary(raised.value)
 
 
 async def test_the_reason_of_a_dead_letter_never_contains_the_value(service: Service, bus: RecordingBus) -> None:
