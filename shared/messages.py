@@ -165,8 +165,7 @@ class Customer(FrozenModel):
 class CustomerFacts(Customer):
     """Facts about a customer. All are optional; an unknown fact is null or left out.
 
-    A blank string, and a category that the models were not trained on, count as unknown. Yes/No facts also take true,
-    false, 1 and 0.
+    A category that the models were not trained on counts as unknown. `FACTS` reads the facts in other spellings.
     """
 
     total_charges: OptionalNumber = None

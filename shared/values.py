@@ -35,6 +35,11 @@ TRUE = frozenset("true t yes y on 1 1.0 ja j oui si sí sim x ✓ ✔".split())
 FALSE = frozenset("false f no n off 0 0.0 nein non não".split())
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
+
+class AmbiguousNumberError(ValueError):
+    """The text is a number to everybody, but not the same to everybody."""
+
+
 Reader = Callable[[Any], Any]
 """Reads a value in one of its spellings; returns None where it is unknown. Raises ValueError."""
 
@@ -196,8 +201,8 @@ def parse_number(text: str) -> float:
     """A number in the spellings of exports: with a currency, with a decimal comma, with signs between thousands.
 
     A point before the last three digits is a decimal point, as in JSON and CSV, unless a currency stands beside it. A
-    comma there, as in "5,340", means thousands to some and decimals to others. Raises ValueError for these, and for
-    text that is no number.
+    comma there, as in "5,340", means thousands to some and decimals to others. Raises `AmbiguousNumberError` for these,
+    and another ValueError for text that is no number.
     """
     if len(text) > MAX_NUMBER_LENGTH:
         raise ValueError("no number")
@@ -212,7 +217,7 @@ def parse_number(text: str) -> float:
         is_one_group = grouped["decimals"] is None and plain.count(sign) == 1 and int(grouped["first"]) > 0
         if is_one_group and (sign == "," or is_money):
             name = "comma" if sign == "," else "point"
-            raise ValueError(f"a {name} before three digits may mean thousands or decimals")
+            raise AmbiguousNumberError(f"a {name} before three digits may mean thousands or decimals")
     if _plain_number.fullmatch(plain):
         result = float(plain)
     elif _decimal_comma.fullmatch(plain):

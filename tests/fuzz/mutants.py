@@ -40,6 +40,8 @@ NASTY: list[Any] = [
         "\u202egnp",
     ),
     *("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2026-02-30", "9999-12-31", "0001-01-01", "1e400"),
+    *("5,340", "1.234,56", "$89.99", "89,99 €", "85%", "(5)", "1'234.50", "12.0", "n/a", "Y", "on", "９", "9" * 500),
+    *("\ufeff12", " 12 ", "e\u0301", "\u200b", "OPTED_OUT", "Opted out", "unsubscribed", "STOP", "e30=", '{"a": 1}'),
     *("accepted", "withheld", "opted-out", "churned", [], {}, [[]], {"": ""}, float("nan"), float("inf")),
 ]
 VALUES = st.sampled_from(NASTY) | st.integers() | st.floats() | st.text(max_size=20) | st.dates().map(str)

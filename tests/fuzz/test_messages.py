@@ -1,7 +1,9 @@
 """Malformed messages on every topic: each is handled or becomes a dead letter, at once, and nothing fails."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,13 +12,26 @@ from hypothesis import strategies as st
 from services import local
 from shared import telemetry
 from shared.bus import Envelope, LocalBus
-from shared.messages import MESSAGE_TYPES, Message
+from shared.consent import Consent
+from shared.messages import MESSAGE_TYPES, CustomerEvent, Message, Outcome
 from shared.settings import Settings
 from shared.store import DEAD_LETTERS, DECISIONS, Documents, SQLiteStore
-from tests.fuzz.mutants import FUZZ_SETTINGS, messages
+from tests.fuzz.mutants import FUZZ_SETTINGS, VALUES, messages
 
 DECIDED = MESSAGE_TYPES.keys() - {"outcomes"}
 """Topics on which every valid message leads to a decision."""
+
+
+OTHER_FIELDS = sorted(
+    {*CustomerEvent.model_fields, *Outcome.model_fields, "customer_facts"} - {"customer_id", "opted_out"}
+)
+SAID: list[dict[str, object]] = [
+    {"opted_out": True, "outcome": None, "text": None},
+    {"opted_out": "Y", "outcome": None, "text": None},
+    {"outcome": "opted-out"},
+    {"outcome": "OPTED_OUT"},
+    {"outcome": "replied", "text": "STOP"},
+]
 
 
 class System:
@@ -81,3 +96,19 @@ def parse(topic: str, data: bytes, message_id: str) -> Message | None:
         return MESSAGE_TYPES[topic].parse(data, message_id)
     except ValueError:
         return None
+
+
+@pytest.mark.parametrize("topic", ["customer-events", "outcomes"])
+def test_an_opt_out_is_kept_whatever_else_the_message_holds(system: System, topic: str) -> None:
+    """Whether the message is handled, retried for now, or a dead letter."""
+
+    @FUZZ_SETTINGS
+    @given(
+        st.dictionaries(st.sampled_from(OTHER_FIELDS) | st.text(max_size=5), VALUES, max_size=4), st.sampled_from(SAID)
+    )
+    def check(others: dict[str, Any], said: dict[str, object]) -> None:
+        system.publish(topic, [json.dumps({**others, "customer_id": "c", **said}).encode()])
+        [consent] = [Consent.from_document(document) for document in system.store.all("suppressed").values()]
+        assert consent.opted_out
+
+    check()

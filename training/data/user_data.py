@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
 from services.scorer.features import RISK_FACTS
-from shared.messages import CustomerFacts
+from shared.messages import FACTS
 from training.data import columns
 from training.data.leaks import leaks
 from training.data.mapping import ColumnMapping, read_mapping, suggestion
@@ -133,14 +132,13 @@ def _conditions(mapping: ColumnMapping) -> dict[str, RowCondition]:
 
 def _out_of_range(fact: str) -> RowCondition:
     """A condition: the fact has a number that an event could not have."""
-    annotation: Any = CustomerFacts.model_fields[fact].annotation
-    field = TypeAdapter(annotation)
 
     def is_invalid(value: float) -> bool:
         try:
-            return field.validate_python(value) is None
-        except ValidationError:
+            FACTS[fact](value)
+        except ValueError:
             return True
+        return False
 
     return lambda rows: rows[fact].map(is_invalid, na_action="ignore").eq(True)
 

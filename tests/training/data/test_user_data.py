@@ -189,7 +189,7 @@ def wrong(frame: pd.DataFrame | None = None, **columns: Any) -> pd.DataFrame:
             r"column 'fee' is mapped to monthly_charges, a number, but 400 of its 600 values are none; "
             r"line 3 holds the text 'beer'\.$",
         ),
-        (wrong(fee="1,234"), r"600 of its 600 .* the text '1,234'\. Write decimals with a point, not a comma\.$"),
+        (wrong(fee="1,234"), r"line 2 holds '1,234': a comma before three digits may mean thousands or decimals\."),
         (
             wrong(agreement=["monthly", "yearly"] * 300),
             r"column 'agreement' is mapped to contract, but holds only 'monthly', 'yearly'\. "
@@ -272,7 +272,7 @@ def test_a_csv_in_another_encoding_is_read_and_said_to_be(read: Read) -> None:
     )
 
 
-@pytest.mark.parametrize("bad", ["twelve", "12 months", "?", "1.2.3"])
+@pytest.mark.parametrize("bad", ["twelve", "12 months", "1:30", "1.2.3"])
 def test_a_number_that_cannot_be_read_is_missing_and_counted_with_the_first(read: Read, bad: str) -> None:
     frame = customers().astype({"months": "object"})
     frame.loc[[7, 9], "months"] = bad

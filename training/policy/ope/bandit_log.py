@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from training.data.columns import MISSING_SPELLINGS
+from training.data.columns import are_unknown, read_numbers
 from training.data.read_table import read_table as read_user_table
 from training.data.sources import SourceError
 
@@ -95,8 +95,7 @@ def read_table(file: Path) -> tuple[BanditLog, np.ndarray]:
 
 def _numbers(column: "pd.Series[Any]") -> np.ndarray | int:
     """The column as numbers [n], NaN where blank; or the index of the first value that is no number and no boolean."""
-    texts = column.astype("object").map(lambda value: str(value).strip(), na_action="ignore").fillna("")
-    texts = texts.str.casefold().replace(BOOLEANS)
-    values = pd.to_numeric(texts, errors="coerce").astype(float)
-    wrong = values.isna() & ~texts.isin(MISSING_SPELLINGS)
+    cells = column.astype("object").map(lambda value: BOOLEANS.get(str(value).strip().casefold(), value))
+    values = read_numbers(cells)
+    wrong = values.isna() & ~are_unknown(cells)
     return int(np.argmax(wrong)) if wrong.any() else values.to_numpy()
