@@ -39,7 +39,7 @@ def write_artifact(
     } | {name: np.array(value) for name, value in asdict(THRESHOLDS).items()}
     np.savez_compressed(out / WEIGHTS_FILE, **arrays)  # type: ignore[arg-type]
     manifest = Manifest(
-        version=content_version({WEIGHTS_FILE: weights.tobytes() + classifier.bias.tobytes()}),
+        version=content_version({name: np.asarray(array).tobytes() for name, array in arrays.items()}),
         made_by="make train-replies",
         inputs={"replies": KINDS},
         data_sha256={phrase_file.name: sha256(phrase_file)},

@@ -245,6 +245,74 @@ SLOTS = {
         "fee": "addebito|mora|assicurazione|pacchetto sport|seconda linea|costo extra",
         "list": "lista|database|elenco|rubrica",
     },
+    "ru": {
+        "messages": "сообщений|смс|рекламы|рассылок|писем|уведомлений|ваших смс|спама",
+        "thing": "интернет|роутер|сайт|приложение|связь|вай-фай|телевизор|отопление|доставка|сигнал",
+        "broken": (
+            "не работает|медленный|опять пропал|постоянно отваливается|глючит|пропадает каждый вечер|ужасный сегодня"
+        ),
+        "fees": "лишних списаний|перебоев|задержек|скрытых платежей|отключений|повышений цен",
+    },
+    "tr": {
+        "messages": "mesaj|sms|reklam|bildirim|e-posta|promosyon mesajı",
+        "thing": "internet|modem|uygulama|site|hat|sinyal|kargo|fatura",
+        "broken": "çalışmıyor|çok yavaş|her akşam kesiliyor|yine gitti|hatalı|donuyor",
+        "fees": "kesinti|gizli ücret|gecikme|zam|bahane",
+    },
+    "pl": {
+        "messages": "wiadomości|smsów|reklam|maili|powiadomień|ofert",
+        "thing": "internet|router|aplikacja|strona|sieć|rachunek|paczka|ogrzewanie",
+        "broken": "nie działa|jest wolny|znowu padł|zrywa co wieczór|jest zły|się zawiesza",
+        "fees": "awarii|ukrytych opłat|opóźnień|podwyżek|wymówek",
+    },
+    "nl": {
+        "messages": "berichten|sms|reclame|mails|meldingen|aanbiedingen",
+        "thing": "internet|wifi|router|app|website|verbinding|rekening|pakket|verwarming",
+        "broken": "werkt niet|is traag|valt elke avond uit|klopt niet|is weer weg|loopt vast",
+        "fees": "storingen|verborgen kosten|vertragingen|prijsverhogingen|smoesjes",
+    },
+    "zh": {
+        "messages": "短信|信息|广告|推销短信|消息|垃圾短信|邮件",
+        "thing": "网络|网速|宽带|路由器|信号|账单|快递|应用|电视",
+        "broken": "有问题|太慢了|不能用|又断了|每天晚上都断|不对|坏了|很差",
+        "fees": "乱扣费|断网|涨价|重复收费|隐藏费用",
+    },
+    "ar": {
+        "messages": "رسائل|إعلانات|رسائل نصية|عروض|إشعارات",
+        "thing": "الانترنت|الشبكة|الراوتر|التطبيق|الفاتورة|الخط|الطلب|الخدمة",
+        "broken": "لا يعمل|بطيء|ينقطع كل مساء|غير صحيحة|معطل|ضعيف اليوم",
+        "fees": "انقطاع|رسوم خفية|تأخير|زيادة الأسعار|خصم مرتين",
+    },
+    "hi": {
+        "messages": "मैसेज|एसएमएस|विज्ञापन|संदेश|प्रमोशन",
+        "thing": "इंटरनेट|नेटवर्क|वाईफाई|ऐप|बिल|सिग्नल|राउटर|रिचार्ज|टीवी",
+        "broken": "नहीं चल रहा|बहुत धीमा है|बार बार बंद हो रहा है|गलत है|खराब है|शाम को चला जाता है",
+        "fees": "पैसे काटना|ज्यादा पैसे लेना|दो बार चार्ज करना|बिल बढ़ाना",
+    },
+    "ja": {
+        "messages": "メッセージ|メール|広告|SMS|お知らせ|宣伝メール",
+        "thing": "ネット|回線|ルーター|アプリ|請求書|電波|荷物|テレビ",
+        "broken": "が遅い|が繋がりません|が毎晩切れる|が間違っています|が届かない|が壊れました",
+        "fees": "二重請求|値上げ|障害|遅延|隠れた料金",
+    },
+    "ko": {
+        "messages": "문자|메시지|광고|메일|스팸 문자|알림",
+        "thing": "인터넷|와이파이|앱|요금|신호|공유기|택배|티비",
+        "broken": "이 느려요|이 안 돼요|이 자꾸 끊겨요|이 이상해요|이 틀렸어요|이 고장났어요",
+        "fees": "이중 청구|요금 인상|장애|지연|숨은 요금",
+    },
+    "id": {
+        "messages": "pesan|sms|iklan|promo|email|notifikasi",
+        "thing": "internet|wifi|aplikasi|tagihan|sinyal|router|paket|listrik",
+        "broken": "lambat sekali|mati terus|salah|tidak bisa dipakai|putus tiap malam|rusak",
+        "fees": "tagihan ganda|biaya tersembunyi|gangguan|kenaikan harga|keterlambatan",
+    },
+    "vi": {
+        "messages": "tin nhắn|sms|quảng cáo|email|thông báo",
+        "thing": "mạng|internet|wifi|ứng dụng|hóa đơn|tín hiệu|bộ phát",
+        "broken": "chậm quá|bị mất|không dùng được|sai rồi|tối nào cũng rớt|bị lỗi",
+        "fees": "trừ tiền hai lần|tăng giá|phí ẩn|sự cố",
+    },
 }
 """Words for a slot of a pattern, by language."""
 
@@ -346,7 +414,24 @@ PATTERNS = {
             has the number on my {bill} been changed|the wrong number is on my {bill}|wrong address on my {bill}
             I got the wrong {booking}|you sent the wrong {thing}|what is your number|who is texting
             who is this please|what number can I call about my {thing}|I can't reach anyone about my {thing}
-            what happened to my {offer}|I lost the message, what was the {offer}""",
+            what happened to my {offer}|I lost the message, what was the {offer}
+            what time do you open|what time does the {thing} start|are you open {later}|moving house {later}
+            I moved last week|we are moving, what about my {plan}|wrong {booking} delivered
+            the {booking} came damaged|it stops every ten minutes|it stops {when}|it drops every hour
+            it turns off by itself|end of {plan} date please|when is the end of my {plan}|unsubscribe me from {addon}
+            unsubscribe from the premium channel please|opt me out of {addon}|I want out of {addon}
+            fed up with slow {thing}|sick of waiting for my {booking}|I am tired of waiting on hold
+            I've been waiting for hours|stop the overcharging|stop overbilling|I don't want to lose {money}
+            I don't want to lose my number|no more increases|no more rises please|stop the {fees}
+            stop sending the {booking} at 8am|stop delivering the {booking} so late
+            stop sending me the wrong {booking}|stop sending {addon}|stop cancelling my {booking}|can I stop {later}
+            can I pause {later}|is this a one off {offer}|is this {offer} once only|how long will the works take
+            the agent was rude {when}|nobody came for the {booking}|nobody told me about the {fee}
+            I was overcharged {when}|charged for {addon} I never ordered|refund the {fee} please
+            the {thing} is not what I pay for|terrible {thing} {when}|bad {thing}|slow {thing} {when}
+            worst {thing} ever, fix it|you lost my {booking}|you took {addon} off my {bill}|where is my {booking}
+            my {thing} was cut off {when}|please reconnect my {thing}|I have paid already, why is the {thing} off
+            you blocked my {thing}|my {plan} was cancelled by mistake""",
         "keep": """keep the {offer}{end}|keep my {offer}{end}|{please}keep the {offer} for me
             I want to keep the {offer}{end}|I'd like to keep my {offer}{end}|yes keep the {offer}{end}
             I will keep the {offer}{end}|I accept the {offer}{end}|I'll take the {offer}{end}|yes to the {offer}
@@ -437,6 +522,120 @@ PATTERNS = {
             "|troppi {fees}|{thing} {broken}|togliete l'{fee} dalla bolletta|annullate l'{fee}|non voglio "
             "l'{fee}|non ho mai chiesto l'{fee}|quando torna {thing}|perché {thing} {broken}"
         ),
+    },
+    "ru": {
+        "stop": (
+            "не присылайте мне {messages}|больше не надо {messages}|хватит {messages}|не хочу получать "
+            "{messages}|не нужно {messages}|надоело получать {messages}|удалите меня из рассылки {messages}"
+            "|перестаньте слать {messages}|я не хочу {messages}"
+        ),
+        "other": (
+            "{thing} {broken}|почему {thing} {broken}|опять {thing} {broken}|хватит {fees}|надоело от {fees}"
+            "|не хочу {fees}|когда починят {thing}"
+        ),
+    },
+    "tr": {
+        "stop": (
+            "bana {messages} atmayın|{messages} göndermeyin|{messages} istemiyorum|artık {messages} almak "
+            "istemiyorum|{messages} yollamayı bırakın|daha fazla {messages} istemiyorum|{messages} almaktan "
+            "bıktım|beni {messages} listesinden çıkarın"
+        ),
+        "other": (
+            "{thing} {broken}|neden {thing} {broken}|{fees} istemiyorum|{fees} bıktım|artık {fees} olmasın"
+            "|{thing} ne zaman düzelecek"
+        ),
+    },
+    "pl": {
+        "stop": (
+            "nie wysyłajcie mi {messages}|nie chcę {messages}|dość {messages}|nie chcę otrzymywać {messages}"
+            "|proszę nie przysyłać {messages}|przestańcie wysyłać {messages}|mam dość waszych {messages}"
+            "|usuńcie mnie z listy {messages}"
+        ),
+        "other": (
+            "{thing} {broken}|dlaczego {thing} {broken}|dość {fees}|mam dość {fees}|nie chcę {fees}|kiedy {thing} wróci"
+        ),
+    },
+    "nl": {
+        "stop": (
+            "stuur mij geen {messages} meer|geen {messages} meer|ik wil geen {messages} meer|genoeg {messages}"
+            "|ik wil geen {messages} ontvangen|stop met die {messages}|haal mij van de lijst voor {messages}"
+            "|ik ben jullie {messages} zat"
+        ),
+        "other": (
+            "{thing} {broken}|waarom {broken} {thing}|geen {fees} meer|genoeg {fees}|ik ben de {fees} zat"
+            "|stop met de {fees}|wanneer werkt {thing} weer"
+        ),
+    },
+    "zh": {
+        "stop": (
+            "不要再给我发{messages}|别发{messages}了|请停止发送{messages}|不想收到{messages}|不需要{messages}"
+            "|我不要{messages}"
+            "|取消{messages}|拒收{messages}|别再给我发{messages}|停止{messages}"
+        ),
+        "other": (
+            "{thing}{broken}|为什么{thing}{broken}|我家{thing}{broken}|不要再{fees}|别{fees}了|停止{fees}"
+            "|什么时候修好{thing}"
+            "|我的{thing}怎么回事"
+        ),
+    },
+    "ar": {
+        "stop": (
+            "لا ترسلوا {messages}|لا أريد {messages}|أوقفوا {messages}|كفى {messages}|لا أرغب في استقبال "
+            "{messages}|توقفوا عن إرسال {messages}|احذفوا رقمي من {messages}|لا تبعثوا لي {messages}"
+        ),
+        "other": (
+            "{thing} {broken}|لماذا {thing} {broken}|لا أريد {fees}|كفى {fees}|توقفوا عن {fees}|متى يعود {thing}"
+        ),
+    },
+    "hi": {
+        "stop": (
+            "मुझे {messages} मत भेजो|{messages} बंद करो|मुझे {messages} नहीं चाहिए|और {messages} मत भेजिए"
+            "|{messages} भेजना बंद करें|आपके {messages} नहीं चाहिए|{messages} रोको"
+        ),
+        "other": (
+            "{thing} {broken}|मेरा {thing} {broken}|{thing} क्यों {broken}|{fees} बंद करो|{fees} कब बंद होगा"
+            "|{thing} कब ठीक होगा"
+        ),
+    },
+    "ja": {
+        "stop": (
+            "もう{messages}を送らないでください|{messages}は不要です|{messages}を止めてください"
+            "|{messages}の配信を停止してください|{messages}はいりません"
+            "|{messages}を受け取りたくありません|{messages}を解除したい"
+        ),
+        "other": (
+            "{thing}{broken}|なぜ{thing}{broken}|また{thing}{broken}|{fees}をやめてください|{fees}は困ります"
+            "|{fees}はもうたくさん"
+            "|{thing}はいつ直りますか"
+        ),
+    },
+    "ko": {
+        "stop": (
+            "{messages} 보내지 마세요|{messages} 그만 보내세요|{messages} 받고 싶지 않아요|{messages} 필요 없어요"
+            "|{messages} 수신 거부합니다"
+            "|더 이상 {messages} 원하지 않아요|{messages} 차단해 주세요"
+        ),
+        "other": (
+            "{thing}{broken}|왜 {thing}{broken}|{fees} 그만하세요|{fees} 너무 많아요|또 {fees}|{thing} 언제 고쳐요"
+        ),
+    },
+    "id": {
+        "stop": (
+            "jangan kirim {messages} lagi|stop kirim {messages}|tidak mau {messages} lagi|saya tidak ingin "
+            "menerima {messages}|berhenti mengirim {messages}|hapus nomor saya dari {messages}|cukup "
+            "{messages}nya"
+        ),
+        "other": (
+            "{thing} {broken}|kenapa {thing} {broken}|jangan ada {fees} lagi|cukup {fees}|capek dengan {fees}"
+            "|kapan {thing} normal lagi"
+        ),
+    },
+    "vi": {
+        "stop": (
+            "đừng gửi {messages} nữa|ngừng gửi {messages}|tôi không muốn nhận {messages}|không cần {messages}"
+            "|dừng {messages} lại|xóa số tôi khỏi {messages}|đừng nhắn {messages} cho tôi"
+        ),
+        "other": "{thing} {broken}|sao {thing} {broken}|đừng {fees} nữa|không muốn bị {fees}|khi nào {thing} có lại",
     },
 }
 """Patterns by language and kind."""
