@@ -46,7 +46,7 @@ SHOWN = shown()
 MAKE = [command for command, words in SHOWN.items() if words[0] == "make"]
 MODULES = [command for command, words in SHOWN.items() if words[:2] == [PYTHON, "-m"]]
 ASKING = [command for command, words in SHOWN.items() if words[0] == "curl"]
-STATE = ("services dead-letters list", "services erase")
+STATE = ("services dead-letters list", "services replies list", "services erase")
 """Commands that are run on the state which a server leaves."""
 SCENARIO = (
     "training.data list",
