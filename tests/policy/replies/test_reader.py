@@ -1,4 +1,7 @@
-"""What replies are read as. Of these texts, those in `phrases.py` are in the training data too; the others are not."""
+"""What replies are read as.
+
+Many of these texts are in the training data: this shows that they stay right, not how new ones are read.
+"""
 
 from pathlib import Path
 from statistics import median
