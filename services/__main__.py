@@ -10,6 +10,7 @@ python -m services replies list               list unclear replies; also: show, 
 import argparse
 import asyncio
 import logging
+import os
 import socket
 import sys
 from errno import EADDRINUSE
@@ -36,8 +37,11 @@ def main() -> None:
     settings = Settings.from_environment()
     try:
         _run(parser, arguments, settings)
+        sys.stdout.flush()
     except (ConfigurationError, UnavailableError, ReplayFileError) as error:
         parser.exit(2, f"{error}\n")
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace, settings: Settings) -> None:

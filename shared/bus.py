@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
+from shared import telemetry
 from shared.errors import UnavailableError
 
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.05, 2.0
@@ -213,8 +214,10 @@ class LocalBus:
             elif delivery.attempt < self._attempts or delivery.envelope.topic.endswith(DEAD):
                 self._later(delivery.attempt, queue.append, delivery._replace(attempt=delivery.attempt + 1))
             else:
-                reason = f"refused {delivery.attempt} times: {refusal!r}"
-                self._enqueue([dead_letter(delivery.envelope, subscription, reason)], batch)
+                reason = f"refused {delivery.attempt} times: {str(refusal) or repr(refusal)}"
+                telemetry.count("dead_letters", subscription=subscription, reason=type(refusal).__name__)
+                letter = dead_letter(delivery.envelope, subscription, reason)._replace(id=next(self._ids))
+                self._enqueue([letter], batch)
                 batch.causes.append(delivery.batch)
         self._close(batch)
         self._pause(subscription, outages)

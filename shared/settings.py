@@ -8,6 +8,7 @@ from datetime import time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -105,6 +106,8 @@ def _zone_hours(value: object) -> object:
     start, dash, end = hours.partition("-")
     if not prefix.strip() or not dash:
         raise ValueError(f"{value!r} is not a zone with its quiet hours; write them as America/=21:00-08:00")
+    if not any(name.casefold().startswith(prefix.strip().casefold()) for name in available_timezones()):
+        raise ValueError(f"no time zone's name begins with {prefix.strip()!r}; write America/ or Europe/Madrid")
     return prefix.strip(), start, end
 
 
@@ -221,7 +224,8 @@ class Settings(BaseSettings):
     """Local time of the customer until which no message is sent."""
     quiet_hours_by_zone: Items[Annotated[tuple[str, TimeOfDay, TimeOfDay], BeforeValidator(_zone_hours)]] = ()
     """Other quiet hours for time zones whose names begin alike, separated by commas, such as
-    `America/=21:00-08:00,Europe/Paris=20:00-10:00`. The longest beginning counts."""
+    `America/=21:00-08:00,Europe/Paris=20:00-10:00`. The longest beginning counts. Where
+    only an offset from UTC is known, all of these hours are quiet."""
     usual_bill: float = Field(default=65, gt=0, le=1e9)
     """Usual monthly bill of a customer, in your currency. A bill of more than a hundred times as much may be in cents:
     it is counted and not believed, so that customer gets no discount."""

@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from datetime import UTC, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
+from importlib.resources import files
 from zoneinfo import ZoneInfo, available_timezones
 
 from shared.values import BLANKS
@@ -95,6 +96,21 @@ def time_zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     offset = timedelta(hours=int(name[4:6]), minutes=int(name[7:9]))
     return timezone(offset if name[3] == "+" else -offset)
+
+
+@cache
+def zone_names(name: str) -> tuple[str, ...]:
+    """The zone's name, and the others that the IANA database has for it, such as America/New_York for US/Eastern."""
+    target = _links().get(name, name)
+    return tuple({name, target, *(link for link, linked in _links().items() if linked == target)})
+
+
+@cache
+def _links() -> dict[str, str]:
+    """The zone that each other name of the IANA database stands for."""
+    lines = files("tzdata").joinpath("zoneinfo/tzdata.zi").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split() for line in lines if line.startswith("L "))
+    return {link: target for _, target, link in pairs}
 
 
 @cache

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from shared.errors import ConfigurationError
-from shared.time_zones import time_zone
+from shared.time_zones import time_zone, zone_names
 
 
 class QuietHours(NamedTuple):
@@ -30,12 +30,19 @@ class QuietRules(NamedTuple):
 
     default: QuietHours = QuietHours(time(22), time(8))
     by_zone: tuple[tuple[str, QuietHours], ...] = ()
-    """Quiet hours of the zones whose name begins with a prefix; the longest prefix counts."""
+    """Quiet hours of the zones one of whose names begins with a prefix; the longest prefix counts."""
 
-    def of(self, zone: str) -> QuietHours:
-        """The quiet hours in a time zone."""
-        matching = [(len(prefix), hours) for prefix, hours in self.by_zone if zone.startswith(prefix)]
-        return max(matching)[1] if matching else self.default
+    def of(self, zone: str) -> tuple[QuietHours, ...]:
+        """The quiet hours in a time zone. Where its name tells no place, as UTC+02:00 and EST5EDT, all of them hold."""
+        names = [name.casefold() for name in zone_names(zone) if "/" in name and not name.startswith("Etc/")]
+        if not names:
+            return self.default, *(hours for _, hours in self.by_zone)
+        matching = [
+            (len(prefix), hours)
+            for prefix, hours in self.by_zone
+            if any(name.startswith(prefix.casefold()) for name in names)
+        ]
+        return (max(matching)[1] if matching else self.default,)
 
 
 STEP = timedelta(minutes=15)
@@ -63,12 +70,13 @@ def _deliver_after(quarter_hour: datetime, zones: tuple[str, ...], rules: QuietR
         moment = quarter_hour + steps * STEP
         if not any(is_quiet(moment, zone, rules) for zone in zones):
             return moment if steps else None
+    quiet = dict.fromkeys(str(hours) for zone in zones for hours in rules.of(zone))
     raise ConfigurationError(
         f"RETENTION_TIME_ZONES: {', '.join(zones)} have no hour in common outside their quiet hours "
-        f"({', '.join(dict.fromkeys(str(rules.of(zone)) for zone in zones))}). Leave out the zone with the fewest "
-        "customers."
+        f"({', '.join(quiet)}). Leave out the zone with the fewest customers."
     )
 
 
 def is_quiet(moment: datetime, zone: str, rules: QuietRules = QUIET_RULES) -> bool:
-    return moment.astimezone(time_zone(zone)).time() in rules.of(zone)
+    local_time = moment.astimezone(time_zone(zone)).time()
+    return any(local_time in hours for hours in rules.of(zone))

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from shared import telemetry
 from shared.bus import Envelope, LocalBus
 from shared.errors import UnavailableError
 from shared.inbox import INBOX, Inbox
@@ -57,7 +58,18 @@ async def test_a_message_refused_too_often_becomes_a_dead_letter_with_its_reason
     assert letter.data == b"x"
     assert letter.attributes["event_id"] == "e"
     assert letter.attributes["message_id"] == message_id
-    assert "not now" in letter.attributes["reason"]
+    assert letter.attributes["reason"] == "refused 4 times: not now"
+
+
+async def test_dead_letters_of_refused_messages_have_ids_of_their_own_and_are_counted() -> None:
+    before = telemetry.counts["dead_letters"]
+    bus, dead_letters = LocalBus(attempts=2), Subscriber()
+    bus.subscribe(SUBSCRIPTION, Subscriber(refusals=99).receive)
+    bus.subscribe(DEAD_LETTERS, dead_letters.receive)
+    await bus.publish([Envelope("things", str(n).encode()) for n in range(5)])
+    await bus.drain()
+    assert len({letter.id for letter in dead_letters.received} - {""}) == 5
+    assert telemetry.counts["dead_letters"] == before + 5
 
 
 async def test_an_exception_of_a_subscriber_refuses_the_message() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from services.scorer.features import ACCEPT_FACTS, ACCEPT_FEATURES, RISK_FACTS, RISK_FEATURES, encoder, feature_names
-from shared.messages import CustomerFacts
+from shared.messages import CustomerEvent, CustomerFacts
 
 
 def risk_features(facts: Mapping[str, object], unknown: Counter[str] | None = None) -> dict[str, float]:
@@ -57,8 +57,9 @@ def test_a_yes_no_fact_of_a_service_that_the_customer_does_not_have_is_no(fact: 
 
 
 def test_true_and_1_are_encoded_as_yes() -> None:
-    assert risk_features({"partner": True})["partner"] == 1
-    assert risk_features({"senior_citizen": 1})["senior_citizen"] == 1
+    event = CustomerEvent.parse(b'{"customer_id": "c", "partner": true, "senior_citizen": 1}', "")
+    features = risk_features(event.model_dump(include={"partner", "senior_citizen"}))
+    assert features["partner"] == features["senior_citizen"] == 1
 
 
 def test_the_acceptance_model_uses_no_fact_of_the_call_or_the_economy() -> None:

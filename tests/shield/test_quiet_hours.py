@@ -128,6 +128,16 @@ def test_zones_may_have_quiet_hours_of_their_own() -> None:
     assert deliver_after(local(buenos_aires, 22, 30), [buenos_aires], rules) is None
 
 
+@pytest.mark.parametrize(
+    "zone", ["US/Eastern", "EST5EDT", "America/New_York", "Canada/Eastern", "UTC-05:00", "Etc/GMT+5"]
+)
+def test_quiet_hours_of_a_zone_hold_under_all_its_names_and_where_only_the_offset_is_known(zone: str) -> None:
+    rules = QuietRules(by_zone=(("america/", QuietHours(time(20), time(9))),))
+    half_past_eight = datetime(2025, 11, 24, 1, 30, tzinfo=UTC)
+    assert is_quiet(half_past_eight, zone, rules)
+    assert not is_quiet(half_past_eight, zone)
+
+
 def test_an_offset_is_a_zone() -> None:
     assert deliver_after(datetime(2025, 11, 23, 17, tzinfo=UTC), ["UTC+05:30"]) == datetime(
         2025, 11, 24, 2, 30, tzinfo=UTC

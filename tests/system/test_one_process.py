@@ -86,7 +86,7 @@ def test_replay_names_a_folder_that_does_not_exist_before_it_begins(
     [
         ("POLICY", "magic", "RETENTION_POLICY: Input should be 'ppo', 'baseline' or 'index'"),
         ("ARTIFACTS", "/nowhere", "Train the model first"),
-        ("TIME_ZONES", "Europe/Nowhere", "RETENTION_TIME_ZONES: 'Europe/Nowhere' is not an IANA time zone"),
+        ("TIME_ZONES", "Europe/Nowhere", "RETENTION_TIME_ZONES: 'Europe/Nowhere' is not a time zone"),
     ],
 )
 def test_an_invalid_setting_is_named(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,3 +155,14 @@ def test_another_hash_key_is_refused(
         replies("stop", name)
     assert "RETENTION_HASH_KEY" in capsys.readouterr().err
     assert len(documents(state, REPLIES)) == 1
+
+
+def test_a_reader_of_the_list_who_leaves_early_sees_no_error(state: Path) -> None:
+    run_process(state)
+    command = [sys.executable, "-m", "services", "replies", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

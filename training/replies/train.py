@@ -28,7 +28,7 @@ FOLDS = 5
 SEED = 0
 REGULARIZATION = 3.0
 """Inverse strength C of the L2 penalty."""
-THRESHOLDS = Thresholds(stop=0.8, stop_sentence=0.93, resume=0.6, keep=0.6, no_stop=0.1, keep_stop=0.98, no_keep=0.4)
+THRESHOLDS = Thresholds(stop=0.8, stop_sentence=0.93, resume=0.6, keep=0.6, no_stop=0.12, keep_stop=0.98, no_keep=0.4)
 """Chosen out of fold. A higher `no_stop` leaves less unclear, and takes more opt-outs for something else."""
 JOINTS = ("\n", " ", ", ", "\n")
 """What stands between two phrases of one customer."""

@@ -29,12 +29,14 @@ NOT_NAMES = frozenset(
     # notes
     " vip fraud debt bad collections blocked closed cancelled canceled deleted removed redacted private hidden"
     " duplicate old new ex former staff employee internal account company household family resident occupant owner"
+    " firma familie familia famille van von de der den del della"
     " valued dear wrong invalid do dont never deceased dead dnc dnd".split()
 )
 """First words that are no first name, in lower case."""
 NOT_PLANS = frozenset("test|testing|default|placeholder|dummy|sample|example|other|tbd|tba|no plan|nothing".split("|"))
 """Texts that are no plan, in lower case."""
 
+_organisation = re.compile(r"(?<!\w)(?:ltd|limited|llc|inc|corp|gmbh|ag|kg|sarl|s\.?a\.?|b\.?v|plc|pty|company)\.?$")
 _no_contact_note = re.compile(
     r"(?<!\w)(?:"
     r"deceased|died|dead|passed away|r\.i\.p\.?|rip(?= |$)|estate of"
@@ -44,7 +46,7 @@ _no_contact_note = re.compile(
     r"(?:call|contact|text|sms|e-?mail|mail|message|disturb|phone|ring|market|approach|solicit|llamar|contactar"
     r"|molestar|appeler|contacter|déranger|anrufen|kontaktieren|stören|bellen|contatar|ligar|chiamare|contattare)\w*"
     r"|dnc|dnd|opt(?:ed)?[ -]?out|unsubscribed|kein(?:e|en)? (?:kontakt|werbung|anrufe)|не звонить|не беспокоить"
-    r")(?!\w)|已故|去世|死亡|勿扰|勿擾|故人"
+    r")(?!\w)|†|\((?:tot|dead|late|mort|morto|muerto)\)|已故|去世|死亡|勿扰|勿擾|故人"
 )
 
 
@@ -69,6 +71,7 @@ def first_name(name: str | None) -> str | None:
         and plain not in NOT_NAMES
         and not is_unknown(plain)
         and not has_no_contact_note(name)
+        and not _organisation.search(text.casefold())
     )
     return first if is_name else None
 
@@ -90,7 +93,9 @@ def plan_name(plan: str | None) -> str | None:
 @lru_cache(maxsize=4096)
 def has_no_contact_note(text: str | None) -> bool:
     """Whether the text is, or contains, a note such as "deceased" or "do not call"."""
-    return bool(text and _no_contact_note.search(_words(text)))
+    return bool(
+        text and (_no_contact_note.search(normalized(text).casefold()) or _no_contact_note.search(_words(text)))
+    )
 
 
 def normalized(text: str | None) -> str:

@@ -63,6 +63,8 @@ _header = re.compile(
     re.I | re.M,
 )
 """The first line of a quoted message with its sender and date."""
+_may_quote = re.compile("[>:：_—=-]")
+"""A sign that every quote has; it saves looking for one in most texts."""
 _quoted_line = re.compile(r"^[ \t]*>.*$\n?", re.M)
 _notice = re.compile(
     r"(?:(?<=[.!?:\"“>\n])|\A)\s*(?:you can |please |to accept,? )?(?:reply|text|send|answer)(?: with)? "
@@ -73,6 +75,7 @@ _notice = re.compile(
     re.I,
 )
 """What our own messages say; some phones quote them without a mark."""
+_may_notice = re.compile("(?:reply|text|send|answer).{0,10}(?:keep|stop|help)", re.I | re.S)
 
 _devices = (
     r"(?:iphone|ipad|apple|android|galaxy|samsung|huawei|xiaomi|redmi|pixel|nokia|motorola|oneplus"
@@ -206,7 +209,8 @@ def written_part(reply: str) -> Written:
     if _automatic.search(bare) or (_away.search(bare) and not _asks.search(bare)):
         return Written(bare, True)
     unquoted = _without_quote(bare)
-    own_words = _without_footer(_notice.sub(" ", unquoted)).strip()
+    without_notice = _notice.sub(" ", unquoted) if _may_notice.search(unquoted) else unquoted
+    own_words = _without_footer(without_notice).strip()
     is_echo = not own_words and bool(unquoted.strip())
     return Written(own_words, is_echo or not bare.strip())
 
@@ -217,6 +221,8 @@ _SHORTEST_ADDITION = 10
 
 def _without_quote(text: str) -> str:
     """Without the message that is answered, wherever it stands."""
+    if not _may_quote.search(text):
+        return text
     text = _quoted_line.sub("", text)
     for match in filter(None, (_wrote.search(text), _header.search(text))):
         start = match.start()
@@ -229,7 +235,7 @@ def _without_quote(text: str) -> str:
 def _without_footer(text: str) -> str:
     """Without signature and footer, as long as something stands above them."""
     text = _sent_from.sub("", text)
-    for mark in (_signature, _footer):
+    for mark in (_signature, _footer) if "\n" in text else ():
         for match in mark.finditer(text):
             if text[: match.start()].strip():
                 text = text[: match.start()]

@@ -111,9 +111,13 @@ NO_CONTACT_NOTES = """
 DO NOT CALL|Do not contact|do-not-contact|DO_NOT_CALL|Don't call|dont text|DNC|Sam (do not call)|Never contact|no sms
 No marketing|Deceased|DECEASED|Sam Vimes (deceased)|deceased - Sam|Estate of Sam Vimes|verstorben|Fallecido|fallecida
 décédé|Décédée|R.I.P. Sam|nicht anrufen|Bitte nicht kontaktieren|no llamar|ne pas appeler|não ligar|opted out|overleden
-OPT-OUT|DND|Passed away 2024|已故|умер|niet bellen|Do Not Disturb|no contact|kein Kontakt
+OPT-OUT|DND|Passed away 2024|已故|умер|niet bellen
+Hans Meier (tot)|† Hans Meier|Do Not Disturb|no contact|kein Kontakt
 """
-OTHER_NOTES = "VIP|VIP customer|fraud|bad debt|Collections|test account|closed|Deleted|duplicate|Staff|wrong number"
+OTHER_NOTES = """
+Acme Ltd|Firma Huber|Familie Weber|van der Berg|Huber GmbH|Acme Inc.
+VIP|VIP customer|fraud|bad debt|Collections|test account|closed|Deleted|duplicate|Staff|wrong number
+"""
 
 
 def listed(text: str) -> list[str]:

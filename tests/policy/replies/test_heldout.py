@@ -1,4 +1,4 @@
-"""The aims of the reader on phrases that nothing was tuned on: do not train on `heldout.tsv`, or mend for it."""
+"""The aims of the reader on phrases that nothing was trained on: do not train on `heldout.tsv`, or mend for it."""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -32,14 +32,14 @@ def test_no_opt_out_in_english_and_at_most_one_in_a_hundred_is_taken_for_somethi
 ) -> None:
     assert not read[True, "stop"].keys() & {"keep", "other", "resume"}
     stops = both(read, "stop")
-    assert stops.total() >= 140
+    assert stops.total() >= 330
     assert stops["keep"] + stops["other"] + stops["resume"] <= 0.01 * stops.total()
     assert stops["stop"] >= 0.9 * stops.total()
 
 
 def test_complaints_silence_nobody_and_few_are_unclear(read: dict[tuple[bool, str], Counter[ReplyKind]]) -> None:
     complaints = both(read, "complaint")
-    assert complaints.total() >= 80
+    assert complaints.total() >= 200
     assert complaints["stop"] <= 0.02 * complaints.total()
     assert complaints["unclear"] <= 0.2 * complaints.total()
     assert not complaints["keep"]

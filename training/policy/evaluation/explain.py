@@ -28,7 +28,7 @@ class FirstDay(NamedTuple):
     contact_probability: np.ndarray
     """The network's probability of a contact [n]."""
     ppo_level: np.ndarray
-    """The network's most probable level [n], or NO_CONTACT."""
+    """The network's most probable level [n]; NO_CONTACT if it prefers that, or if the contact is expected to lose."""
     delay_days: np.ndarray
     """The network's most probable delay [n]."""
     index_level: np.ndarray
@@ -51,13 +51,15 @@ def first_day(network: Network, customers: Customers, price: float) -> FirstDay:
     observations = observe(np.empty((len(OBSERVATION), n), np.float32), *facts, RESPONSE_MODEL, RULES).T
     outputs = network(observations)
     contact, offer, delay = (outputs[:, head] for head in (CONTACT, OFFER, DELAY))
+    preferred = offer.argmax(axis=1)
+    contacts = (contact[:, 1] > contact[:, 0]) & (values[preferred, np.arange(n)] > 0)
     return FirstDay(
         customers,
         price,
         values,
         costs,
         contact_probability=1 / (1 + np.exp(contact[:, 0] - contact[:, 1])),
-        ppo_level=np.where(contact[:, 1] > contact[:, 0], offer.argmax(axis=1), NO_CONTACT),
+        ppo_level=np.where(contacts, preferred, NO_CONTACT),
         delay_days=delay.argmax(axis=1),
         index_level=optimal_levels(customers, price, RESPONSE_MODEL),
     )
