@@ -5,7 +5,7 @@ last request to stop, that of the last to resume, and the unclear replies since.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
 from pydantic import AliasChoices, AwareDatetime, Field
@@ -15,6 +15,9 @@ from shared.store import Document
 
 MAX_MESSAGES = 100
 """Messages of a customer that are remembered of each kind, so that the document stays small."""
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No message is older: a clock that was never set says 1970."""
 
 Statement = Literal["stop", "resume", "unclear"]
 """What a customer said about being contacted."""
@@ -61,11 +64,11 @@ class Consent(FrozenModel):
     def with_statement(
         self, statement: Statement, message_id: str, occurred_at: datetime | None, now: datetime
     ) -> Self:
-        """After a message of the customer, written at `occurred_at` if that is known and not after `now`."""
+        """After a message of the customer, written at `occurred_at` if that is known and can be: not after `now`."""
         if message_id in self.settled:
             return self
         at = self._arrivals(statement).get(message_id)
-        if at is None and occurred_at and occurred_at <= now:
+        if at is None and occurred_at and EARLIEST <= occurred_at <= now:
             return self._with(statement, message_id, occurred_at)
         if at is None and statement == "resume" and len(self.resume_arrivals) >= MAX_MESSAGES:
             return self  # one forgotten and delivered again would undo a later request to stop

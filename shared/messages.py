@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from json import detect_encoding
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
@@ -29,9 +29,11 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 OPT_OUT_WORDS = frozenset(
-    "opted-out opt-out optedout optout unsubscribe unsubscribed stop stopped do-not-contact dnc".split()
+    "stop stopped unsub complaint complained spam spamreport spamcomplaint reportedspam markedasspam".split()
 )
-"""Words for the outcome `opted-out`, and for a true `opted_out`."""
+"""Words for the outcome `opted-out`, and for a true `opted_out`, besides those of `OPT_OUT_FIELD`; without signs.
+
+A complaint is what a mail service calls a message that was reported as spam."""
 
 
 def outcome_word(value: Any) -> Any:
@@ -39,16 +41,27 @@ def outcome_word(value: Any) -> Any:
     if not isinstance(value, str):
         return unless_unknown(value)
     word = re.sub(r"[\s_-]+", "-", values.strip(value).casefold())
-    return "opted-out" if word in OPT_OUT_WORDS else word
+    return "opted-out" if bare_name(word) in OPT_OUT_WORDS or is_opt_out_field(word) else word
 
 
-OPT_OUT_FIELDS = frozenset("optedout optout unsubscribed donotcontact".split())
-"""Names of a field that says whether a customer opted out, in lower case and without signs."""
+OPT_OUT_FIELD = re.compile(
+    r"(?:customer|user|contact|is|has|have|was|e?mail|sms|text|marketing|group|list|whatsapp|push|global|all)*"
+    r"(?:opt(?:ed)?out(?:of\w*)?|unsubscribed?(?:from\w*)?|dnc|dnd|suppressed"
+    r"|do(?:not|nt)(?:contact|call|e?mail|text|sms|message|disturb|phone|market|solicit)\w*)"
+    r"(?:status|flag|all|email|sms|marketing)?"
+)
+"""Names of a field or an outcome that tell of an opt-out, of any channel, in lower case and without signs."""
 
 
 def has_opt_out(fields: Mapping[str, Any]) -> bool:
     """Whether one of the fields says that the customer opted out."""
-    return any(is_opt_out(value) and bare_name(name) in OPT_OUT_FIELDS for name, value in fields.items())
+    return any(is_opt_out(value) and is_opt_out_field(name) for name, value in fields.items())
+
+
+@lru_cache(maxsize=1024)
+def is_opt_out_field(name: str) -> bool:
+    """Whether a field of this name says whether a customer opted out."""
+    return len(name) <= MAX_TEXT_LENGTH and bool(OPT_OUT_FIELD.fullmatch(bare_name(name)))
 
 
 def bare_name(name: str) -> str:
@@ -93,7 +106,9 @@ OptionalWholeNumber = Annotated[
     Annotated[float, Field(strict=True, ge=0, le=1e5, multiple_of=1)] | None,
     values.Fact(values.number(at_most=1e5, whole=True)),
 ]
-OptionalProbability = Annotated[Probability | None, values.Fact(values.probability)]
+OptionalProbability = Annotated[
+    Annotated[float, Field(strict=True, ge=0, le=1)] | None, values.Fact(values.probability)
+]
 
 
 class FrozenModel(BaseModel):

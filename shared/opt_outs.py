@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from json import detect_encoding
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -34,7 +35,9 @@ MAX_NESTING = 3
 """How many times JSON may be encoded as a text within JSON."""
 CUSTOMER_ID = bare_name("customer_id")
 REPLY_WORDS = ("replied", "reply")
-REPLY_FIELDS = ("text", "body", "message")
+INBOUND = ("inbound", "received", "mo", *REPLY_WORDS)
+"""Types of a message that a customer sent."""
+REPLY_FIELDS = ("text", "body", "content", "message", "msg")
 
 _field = re.compile(
     r"""(?<!\w)["']?(?P<name>[\w-]{1,40})["']?\s{0,20}[:=]\s{0,20}"""
@@ -87,6 +90,8 @@ def _documents(text: str, nesting: int = 0) -> list[Any]:
         text = text[:MAX_BROKEN_LENGTH]
     if not text.lstrip().startswith(("{", "[")) and not isinstance(decoded := _expanded(text, nesting), str):
         return [decoded]
+    if _customer_id(form := dict(parse_qsl(text.strip()))):
+        return [form]
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(line.lstrip().startswith("{") for line in lines):
         return [document for line in lines for document in _documents(line, nesting)]
@@ -180,6 +185,7 @@ def _own_statements(fields: dict[str, Any], customer_id: str) -> Iterator[dict[s
     if has_opt_out(fields) or word == "opted-out":
         yield {**about, "outcome": "opted-out"}
     is_reply = isinstance(word, str) and word in REPLY_WORDS
+    is_reply = is_reply or values.strip(str(bare.get("type"))).casefold() in INBOUND
     texts = [_reply(bare[name]) for name in (REPLY_FIELDS if is_reply else REPLY_FIELDS[:1]) if name in bare]
     if isinstance(unclear := bare.get("optedout"), str) and not is_opt_out(unclear) and not _is_truth(unclear):
         texts.append(unclear)  # a reply, for the policy to read

@@ -1,5 +1,6 @@
 """Time zones as people and programs write them: IANA names, offsets from UTC, and names of Windows and Rails."""
 
+import html
 import re
 import unicodedata
 from collections import Counter
@@ -35,8 +36,19 @@ Syria = Asia/Damascus; Taipei = Asia/Taipei; Tasmania = Australia/Hobart; Tokyo 
 US Eastern = America/Indiana/Indianapolis; US Mountain = America/Phoenix; Venezuela = America/Caracas
 Vladivostok = Asia/Vladivostok; W. Australia = Australia/Perth; W. Central Africa = Africa/Lagos
 W. Europe = Europe/Berlin; West Asia = Asia/Tashkent; West Pacific = Pacific/Port_Moresby; Yakutsk = Asia/Yakutsk
+Aleutian = America/Adak; Altai = Asia/Barnaul; Astrakhan = Europe/Astrakhan; AUS Central W. = Australia/Eucla
+Bahia = America/Bahia; Bougainville = Pacific/Bougainville; Chatham Islands = Pacific/Chatham; Cuba = America/Havana
+Easter Island = Pacific/Easter; Haiti = America/Port-au-Prince; Kaliningrad = Europe/Kaliningrad
+Kamchatka = Asia/Kamchatka; Line Islands = Pacific/Kiritimati; Lord Howe = Australia/Lord_Howe
+Magadan = Asia/Magadan; Magallanes = America/Punta_Arenas; Marquesas = Pacific/Marquesas
+N. Central Asia = Asia/Novosibirsk; Norfolk = Pacific/Norfolk; North Korea = Asia/Pyongyang; Omsk = Asia/Omsk
+Qyzylorda = Asia/Qyzylorda; Saint Pierre = America/Miquelon; Sakhalin = Asia/Sakhalin; Samoa = Pacific/Apia
+Sao Tome = Africa/Sao_Tome; Saratov = Europe/Saratov; South Sudan = Africa/Juba; Sudan = Africa/Khartoum
+Tocantins = America/Araguaina; Tomsk = Asia/Tomsk; Tonga = Pacific/Tongatapu; Transbaikal = Asia/Chita
+Turks and Caicos = America/Grand_Turk; Ulaanbaatar = Asia/Ulaanbaatar; Volgograd = Europe/Volgograd
+W. Mongolia = Asia/Hovd; West Bank = Asia/Hebron; Yukon = America/Whitehorse
 """
-"""Names of Windows, without their "Standard Time", by the territory 001 of CLDR's windowsZones."""
+"""Names of Windows, without their "Standard Time" (before "(Mexico)"), by the territory 001 of CLDR's windowsZones."""
 OTHERS = """
 Pacific Time (US & Canada) = America/Los_Angeles; Mountain Time (US & Canada) = America/Denver
 Central Time (US & Canada) = America/Chicago; Eastern Time (US & Canada) = America/New_York
@@ -54,12 +66,17 @@ Beijing = Asia/Shanghai; Osaka = Asia/Tokyo; Sapporo = Asia/Tokyo; Canberra = Au
 Solomon Is. = Pacific/Guadalcanal; New Caledonia = Pacific/Noumea; Marshall Is. = Pacific/Majuro
 Wellington = Pacific/Auckland; Chatham Is. = Pacific/Chatham; American Samoa = Pacific/Pago_Pago
 Midway Island = Pacific/Midway; Samoa = Pacific/Apia; Zulu = UTC; Z = UTC; UTC = UTC; GMT = UTC
+Coordinated Universal Time = UTC; Universal Time = UTC; Greenwich Mean Time = UTC; British Summer Time = Europe/London
+Central European Time = Europe/Berlin; Eastern European Time = Europe/Athens; Western European Time = Europe/Lisbon
+Hawaii-Aleutian Standard Time = Pacific/Honolulu; Alaska Time = America/Anchorage; Hawaii Time = Pacific/Honolulu
 """
 """Names that Ruby on Rails offers, and people write, which no IANA name ends with."""
 AMBIGUOUS = {"est", "mst", "north", "south", "west", "eastern", "central", "pacific", "mountain", "local", "localtime"}
 """Not read. IANA's EST and MST have no daylight saving time, which who writes EST seldom means."""
 
 _offset = re.compile(r"(?:utc|gmt|z)? ?([+-]) ?(\d{1,2})(?::?([0-5]\d))?")
+_dash = re.compile("[‐-―−]")
+_abbreviation = re.compile(r"(?<=[a-z]) \([a-z]{2,5}\)$")  # Europe/Madrid (CET)
 _display_prefix = re.compile(r"^\((?:utc|gmt)[^)]*\) ?")
 MAX_OFFSET, QUARTER_HOUR = timedelta(hours=14), timedelta(minutes=15)
 """The largest offset in use; and each one is a multiple of a quarter of an hour."""
@@ -73,12 +90,12 @@ def time_zone_name(text: str | None) -> str | None:
     """
     if not text or len(text) > 100:
         return None
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("−", "-").strip(BLANKS)
-    plain = " ".join(plain.replace("_", " ").split())
+    plain = _dash.sub("-", unicodedata.normalize("NFKC", html.unescape(text)).casefold()).strip(f"{BLANKS}\"';,")
+    plain = " ".join(plain.replace("_", " ").replace("\\", "/").split()).replace("(us and canada)", "(us & canada)")
     if prefix := _display_prefix.match(plain):  # (UTC+01:00) Amsterdam, Berlin, Bern
         plain = plain[prefix.end() :]
         return _names().get(plain) or _names().get(plain.partition(",")[0])
-    if name := _names().get(plain):
+    if name := _names().get(plain) or _names().get(_abbreviation.sub("", plain)):
         return name
     if match := _offset.fullmatch(plain):
         offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
@@ -121,8 +138,11 @@ def _names() -> dict[str, str]:
     count = Counter(city for city, _ in cities)
     names = {city: name for city, name in cities if count[city] == 1 and not city.startswith(("gmt", "uct", "utc"))}
     names |= iana
-    names |= {f"{name} standard time": zone for name, zone in _table(WINDOWS)}
-    names |= {f"{name} daylight time": zone for name, zone in _table(WINDOWS)}
+    for kind in ("standard", "daylight", "summer"):
+        names |= {
+            f"{name.removesuffix(' (mexico)')} {kind} time{' (mexico)' * name.endswith(' (mexico)')}": zone
+            for name, zone in _table(WINDOWS)
+        }
     names |= dict(_table(OTHERS))
     return {plain: name for plain, name in names.items() if plain not in AMBIGUOUS}
 

@@ -137,3 +137,13 @@ def test_more_unclear_replies_than_anybody_reads_are_a_stop() -> None:
     assert summary(consent) == (False, {reply.id for reply in said})
 
     assert summary(after(Said("unclear", "one more", None), consent=consent)) == (True, set())
+
+
+@pytest.mark.parametrize(
+    "written", ["0001-01-01T00:00:00+00:00", "1970-01-01T00:00:00+00:00", "2062-01-01T00:00:00+00:00"]
+)
+def test_a_stop_of_a_wrong_clock_counts_when_it_arrives(written: str) -> None:
+    resumed = after(Said("resume", "m1", 0))
+    stopped = resumed.with_statement("stop", "m2", datetime.fromisoformat(written), NOON + timedelta(hours=1))
+
+    assert stopped.opted_out

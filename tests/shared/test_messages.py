@@ -94,6 +94,33 @@ def test_an_opt_out_is_read_in_every_spelling_and_place(value: object) -> None:
     assert parse(json.dumps({"customer_id": "c", **both})).opted_out is True
 
 
+OPT_OUT_NAMES = (
+    "email_opt_out opt_out_sms marketingOptOut HasOptedOutOfEmail is_opted_out isUnsubscribed dnc DO_NOT_CALL"
+    " doNotEmail do_not_disturb dont_contact suppressed unsubscribed_from_newsletter optOutAll"
+)
+
+
+@pytest.mark.parametrize("name", OPT_OUT_NAMES.split())
+def test_an_opt_out_is_read_under_the_names_of_other_systems(name: str) -> None:
+    for fields in ({name: "Y"}, {"customer_facts": {name: True}}):
+        assert parse(json.dumps({"customer_id": "c", **fields})).opted_out is True
+    assert not parse(json.dumps({"customer_id": "c", name: False})).opted_out
+
+
+@pytest.mark.parametrize(
+    "name", ["opted_out_at", "not_opted_out", "opt_in", "paperless_billing", "opt_out_reason", "text"]
+)
+def test_another_field_is_no_opt_out(name: str) -> None:
+    assert not parse(json.dumps({"customer_id": "c", name: "Yes"})).opted_out
+
+
+@pytest.mark.parametrize("field", ["churn_risk", "tenure", "monthly_charges"])
+def test_a_truth_value_is_no_number(field: str) -> None:
+    for value in (True, False):
+        with pytest.raises(ValueError, match=f"^{field}: no number"):
+            parse(json.dumps({"customer_id": "c", field: value}))
+
+
 @pytest.mark.parametrize("outcome", ["opted-out", "unsubscribed", "replied"])
 def test_an_outcome_among_the_events_is_refused_if_an_opt_out_would_be_lost(outcome: str) -> None:
     with pytest.raises(ValueError, match="publish it to outcomes"):

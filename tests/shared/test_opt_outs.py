@@ -60,7 +60,11 @@ def test_an_opted_out_that_is_no_truth_value_is_a_reply_to_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome", ["opted-out", "OPTED_OUT", "Opted out", "optedOut", "opt-out", "unsubscribed", "Unsubscribe", "STOP"]
+    "outcome",
+    [
+        *("opted-out", "OPTED_OUT", "Opted out", "optedOut", "opt-out", "unsubscribed", "Unsubscribe", "STOP", "unsub"),
+        *("sms_opted_out", "group_unsubscribe", "Do Not Call", "dnc", "complained", "Complaint", "spamreport", "spam"),
+    ],
 )
 def test_an_outcome_in_other_words(outcome: str) -> None:
     assert said({"customer_id": "A", "outcome": outcome}) == [STOP]
@@ -69,6 +73,19 @@ def test_an_outcome_in_other_words(outcome: str) -> None:
 @pytest.mark.parametrize("outcome", ["replied", "Replied", "REPLY", "unknown", None, 7])
 def test_a_text_is_a_reply_whatever_the_outcome(outcome: object) -> None:
     assert said({"customer_id": "A", "outcome": outcome, "text": "STOP"}) == [REPLY]
+
+
+@pytest.mark.parametrize("name", ["Body", "content", "message", "msg", "TEXT"])
+def test_a_text_under_another_name(name: str) -> None:
+    assert said({"customer_id": "A", "outcome": "replied", name: "STOP"}) == [REPLY]
+    assert said({"customer_id": "A", "type": "inbound", name: "STOP"}) == [REPLY]
+
+
+@pytest.mark.parametrize(
+    "data", [b"customer_id=A&outcome=replied&text=STOP", b"From=%2B44&CustomerId=+A&Body=STOP&type=Inbound\n"]
+)
+def test_the_fields_of_a_form(data: bytes) -> None:
+    assert said(data) == [REPLY]
 
 
 @pytest.mark.parametrize("text", ["STOP", ["STOP"], {"body": "STOP"}])

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from shared.values import is_unknown
+from shared.values import UNKNOWN, is_unknown
 
 MAX_LENGTH = 30
 """Most characters of a name or a plan."""
@@ -16,7 +16,7 @@ TITLES = frozenset(
     "mr mrs ms miss mx dr prof professor sir madam madame mme mlle mons monsieur m herr frau hr fr fräulein dipl sr sra"
     " srta señor señora señorita senor senora dott dottore dottoressa sig signor signora signore dhr mevr mevrouw pan"
     " pani rev reverend father sister capt captain col lt sgt maj gen hon judge lord lady dame sheikh haji shri smt"
-    " kumari bapak ibu tuan puan г-н г-жа господин госпожа السيد السيدة".split()
+    " pastor rabbi imam doña dona kumari bapak ibu tuan puan г-н г-жа господин госпожа السيد السيدة".split()
 )
 """Titles before a name, in lower case and without a point."""
 NOT_NAMES = frozenset(
@@ -26,23 +26,40 @@ NOT_NAMES = frozenset(
     " nome prénom prenom anonymous anon anonym anonymus anónimo nobody noname no not sample demo dummy example admin"
     " administrator system root default placeholder string foo bar asdf qwerty xx xxx xxxx tbd tba unbekannt"
     " desconocido desconocida inconnu inconnue desconhecido sconosciuto onbekend неизвестно тест новый"
+    " fnu lnu unk unkn blank empty missing withheld undisclosed unspecified pending temp temporary tbc abc abcd qwertz"
+    " error void n a v"
+    # salutations, what stands between two people, and parts of surnames
+    " hello hi hey there friend the and und et y or oder ou von van der den de del della di du le ter zu"
+    # departments and numbers
+    " accounts accounting accountant billing sales info office reception manager business mobile landline phone"
+    " home work current tenant landlord self"
     # notes
     " vip fraud debt bad collections blocked closed cancelled canceled deleted removed redacted private hidden"
     " duplicate old new ex former staff employee internal account company household family resident occupant owner"
-    " firma familie familia famille van von de der den del della"
-    " valued dear wrong invalid do dont never deceased dead dnc dnd".split()
+    " firma familie familia famille"
+    " valued dear wrong invalid do dont never deceased dead dnc dnd see inactive terminated suspended suspected dup"
+    " complaint complainer scammer bankrupt bankruptcy lawsuit litigation attorney lawyer legal minor hospice in"
+    " difficult angry rude late stop front your nope".split()
 )
 """First words that are no first name, in lower case."""
-NOT_PLANS = frozenset("test|testing|default|placeholder|dummy|sample|example|other|tbd|tba|no plan|nothing".split("|"))
-"""Texts that are no plan, in lower case."""
+NOT_PLANS = UNKNOWN | frozenset(
+    "test testing default placeholder dummy sample example other tbd tba tbc no plan nothing blank empty missing error"
+    " invalid unassigned unspecified not yet set given available applicable assigned specified provided selected"
+    " cancelled canceled terminated expired inactive closed suspended customer user".split()
+)
+"""Words of which a text that is no plan consists, in lower case."""
 
 _organisation = re.compile(r"(?<!\w)(?:ltd|limited|llc|inc|corp|gmbh|ag|kg|sarl|s\.?a\.?|b\.?v|plc|pty|company)\.?$")
+_no_word = re.compile(r"[a-z]|(\w)\1{2,}")
+"""An initial, or one letter again and again."""
 _no_contact_note = re.compile(
     r"(?<!\w)(?:"
-    r"deceased|died|dead|passed away|r\.i\.p\.?|rip(?= |$)|estate of"
+    r"deceased|decd|dec'd|died|dead|passed (?:away|on)|the late(?= \w)"
+    r"|r\.i\.p\.?|rip(?= |$)|estate of"
     r"|verstorben\w*|gestorben|fallecid[oa]|difunt[oa]|décédée?|decedee?|falecid[oa]|deceduto|deceduta|defunt[oae]?"
     r"|overleden|avliden|zmarł\w*|умер(?:ла)?|vefat\w*|متوفى|متوفي"
-    r"|(?:do not|don'?t|never|no|not to be|nicht|ne pas|niet|não|nao|non) ?"
+    r"|stop (?:call|contact|text|e-?mail|messag|mail)ing|blacklist(?:ed)?|unsubscribe|cease and desist"
+    r"|(?:do ?not|don'?t|never|no|not to be|nicht|ne pas|niet|não|nao|non) ?"
     r"(?:call|contact|text|sms|e-?mail|mail|message|disturb|phone|ring|market|approach|solicit|llamar|contactar"
     r"|molestar|appeler|contacter|déranger|anrufen|kontaktieren|stören|bellen|contatar|ligar|chiamare|contattare)\w*"
     r"|dnc|dnd|opt(?:ed)?[ -]?out|unsubscribed|kein(?:e|en)? (?:kontakt|werbung|anrufe)|не звонить|не беспокоить"
@@ -53,7 +70,8 @@ _no_contact_note = re.compile(
 def first_name(name: str | None) -> str | None:
     """The first name, if it is letters with marks, apostrophes and hyphens between them, and not too long.
 
-    A word alone after a title is a surname, by which nobody is greeted. "Smith, Anna" is read as "Anna Smith".
+    A word alone after a title is a surname, by which nobody is greeted; nor is it by an initial. "Smith, Anna" is read
+    as "Anna Smith".
     """
     text = normalized(name)
     given = text.partition(", ")[2]
@@ -68,6 +86,7 @@ def first_name(name: str | None) -> str | None:
         and len(first) <= MAX_LENGTH
         and all(_is_letter(character) or character in "'’-" for character in first)
         and not (titled and len(words) == 1)
+        and not _no_word.fullmatch(plain)
         and plain not in NOT_NAMES
         and not is_unknown(plain)
         and not has_no_contact_note(name)
@@ -83,8 +102,7 @@ def plan_name(plan: str | None) -> str | None:
         plan[:1].isalpha()
         and len(plan) <= MAX_LENGTH
         and all(_is_letter(character) or character.isdigit() or character in " -+" for character in plan)
-        and plan.casefold() not in NOT_PLANS
-        and not is_unknown(plan)
+        and not NOT_PLANS.issuperset(plan.casefold().split(" "))
         and not has_no_contact_note(plan)
     )
     return plan if is_plan else None

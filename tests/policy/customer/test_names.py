@@ -11,6 +11,7 @@ from services.policy.customer.names import MAX_LENGTH, first_name, has_no_contac
     ("name", "expected"),
     [
         ("Sam", "Sam"),
+        ("Al Gore", "Al"),
         ("  Sam   Vimes ", "Sam"),
         ("Élodie Durand", "Élodie"),
         ("E\u0301lodie", "Élodie"),
@@ -22,7 +23,7 @@ from services.policy.customer.names import MAX_LENGTH, first_name, has_no_contac
         ("李雷", "李雷"),
         ("Ｓａｍ", "Sam"),
         ("ﷺ", "صلى"),  # one character for four words
-        ("N" * MAX_LENGTH, "N" * MAX_LENGTH),
+        ("Na" * (MAX_LENGTH // 2), "Na" * (MAX_LENGTH // 2)),
         ("Smith, Anna", "Anna"),
         ("Dr Anna Patel", "Anna"),
         ("Mr. Sam Vimes", "Sam"),
@@ -101,6 +102,8 @@ def test_the_spaces_of_a_plan_are_normalized() -> None:
 
 PLACEHOLDERS = """
 null|undefined|NaN|None|Unknown|n/a|N/A|test|Test User|TEST|User|Customer|Valued Customer|Guest|First Name|firstname
+Mr and Mrs Smith|Sir or Madam|Hello|there|FNU Singh|Unk|Blank|Withheld|The Smith Family|Accounts Payable|see notes
+A|J Smith|J. Smith|zzz|von Trapp|Mr van der Berg|Your name|STOP
 anonymous|Kunde|Cliente|Usuario|N.N.|xxx|XX|none none|null null|admin|Resident|demo account|unbekannt|desconocido
 """
 TITLED = """
@@ -111,6 +114,7 @@ NO_CONTACT_NOTES = """
 DO NOT CALL|Do not contact|do-not-contact|DO_NOT_CALL|Don't call|dont text|DNC|Sam (do not call)|Never contact|no sms
 No marketing|Deceased|DECEASED|Sam Vimes (deceased)|deceased - Sam|Estate of Sam Vimes|verstorben|Fallecido|fallecida
 décédé|Décédée|R.I.P. Sam|nicht anrufen|Bitte nicht kontaktieren|no llamar|ne pas appeler|não ligar|opted out|overleden
+DoNotCall|donotcontact|Stop calling|unsubscribe|blacklisted|dec'd|DECD|passed on|The late Sam Vimes
 OPT-OUT|DND|Passed away 2024|已故|умер|niet bellen
 Hans Meier (tot)|† Hans Meier|Do Not Disturb|no contact|kein Kontakt
 """
@@ -147,6 +151,9 @@ def test_a_name_is_no_note(name: str | None) -> None:
     assert not has_no_contact_note(name)
 
 
-@pytest.mark.parametrize("plan", listed("None|N/A|null|Unknown|test|default|undefined|nan|No plan|-|other"))
+@pytest.mark.parametrize(
+    "plan",
+    listed("None|N/A|null|Unknown|test|default|undefined|nan|No plan|-|other|NULL NULL|not available|cancelled"),
+)
 def test_no_placeholder_is_a_plan(plan: str) -> None:
     assert plan_name(plan) is None
