@@ -108,6 +108,8 @@ def _zone_hours(value: object) -> object:
         raise ValueError(f"{value!r} is not a zone with its quiet hours; write them as America/=21:00-08:00")
     if not any(name.casefold().startswith(prefix.strip().casefold()) for name in available_timezones()):
         raise ValueError(f"no time zone's name begins with {prefix.strip()!r}; write America/ or Europe/Madrid")
+    if _time_of_day(start) == _time_of_day(end):
+        raise ValueError(f"{value!r} has no quiet hours; they end at another time than they begin")
     return prefix.strip(), start, end
 
 

@@ -71,7 +71,7 @@ Central European Time = Europe/Berlin; Eastern European Time = Europe/Athens; We
 Hawaii-Aleutian Standard Time = Pacific/Honolulu; Alaska Time = America/Anchorage; Hawaii Time = Pacific/Honolulu
 """
 """Names that Ruby on Rails offers, and people write, which no IANA name ends with."""
-AMBIGUOUS = {"est", "mst", "north", "south", "west", "eastern", "central", "pacific", "mountain", "local", "localtime"}
+AMBIGUOUS = set("est mst north south west act eastern central pacific mountain local localtime".split())
 """Not read. IANA's EST and MST have no daylight saving time, which who writes EST seldom means."""
 
 _offset = re.compile(r"(?:utc|gmt|z)? ?([+-]) ?(\d{1,2})(?::?([0-5]\d))?")
@@ -134,7 +134,7 @@ def _links() -> dict[str, str]:
 def _names() -> dict[str, str]:
     """Names by their plain spelling: lower case, with spaces for underscores."""
     iana = {name.casefold().replace("_", " "): name for name in available_timezones() if name != "Factory"}
-    cities = [(plain.rpartition("/")[2], name) for plain, name in iana.items() if "/" in plain]
+    cities = [(plain.rpartition("/")[2], name) for plain, name in iana.items() if plain.count("/") == 1]
     count = Counter(city for city, _ in cities)
     names = {city: name for city, name in cities if count[city] == 1 and not city.startswith(("gmt", "uct", "utc"))}
     names |= iana

@@ -249,6 +249,7 @@ def test_quiet_hours_are_written_in_the_usual_ways(monkeypatch: pytest.MonkeyPat
         ("QUIET_UNTIL", "22:00", "end at another time"),
         ("QUIET_HOURS_BY_ZONE", "America/", "write them as America/=21:00-08:00"),
         ("QUIET_HOURS_BY_ZONE", "America/=21:00-late", "is not a time"),
+        ("QUIET_HOURS_BY_ZONE", "Europe/=8-8", "has no quiet hours"),
         ("QUIET_HOURS_BY_ZONE", "Europa/=21:00-08:00", "no time zone's name begins with 'Europa/'"),
     ],
 )

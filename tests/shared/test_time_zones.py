@@ -58,7 +58,7 @@ def test_a_time_zone_is_read_in_the_spellings_of_people_and_programs(text: str, 
 NOT_READ = (
     """
 Mars/Olympus|America|../../etc/passwd|/etc/localtime|a\x00b|EST|IST|UTC+25|UTC+14:15|UTC+05:37|Eastern|0100|5|local
-GMT++1|(UTC+01:00) Nowhere
+GMT++1|La Rioja|San Juan|ACT|Petersburg|(UTC+01:00) Nowhere
 """.strip()
     .replace("\n", "|")
     .split("|")

@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from services.policy.customer.billing import offer_cost
-from services.policy.customer.names import has_no_contact_note
+from services.policy.customer.names import has_no_contact_note, is_no_contact_note
 from services.policy.customer.state import DAY, CustomerState
 from shared.messages import OFFERS, ScoredCustomer
 
@@ -68,7 +68,7 @@ def action_mask(
 
     `unread_reply` is whether a reply of the customer waits for a person.
     """
-    has_note = has_no_contact_note(customer.name)
+    has_note = has_no_contact_note(customer.name) or is_no_contact_note(customer.plan)
     if blocking := _blocking_reasons(customer.customer_id, state, opted_out, unread_reply, has_note, now, limits):
         return ActionMask(NO_CONTACT, blocking)
     in_doubt = bill_in_doubt(customer, limits)

@@ -16,9 +16,12 @@ TITLES = frozenset(
     "mr mrs ms miss mx dr prof professor sir madam madame mme mlle mons monsieur m herr frau hr fr fräulein dipl sr sra"
     " srta señor señora señorita senor senora dott dottore dottoressa sig signor signora signore dhr mevr mevrouw pan"
     " pani rev reverend father sister capt captain col lt sgt maj gen hon judge lord lady dame sheikh haji shri smt"
-    " pastor rabbi imam doña dona kumari bapak ibu tuan puan г-н г-жа господин госпожа السيد السيدة".split()
+    " herrn fru bay engr eheleute pastor rabbi imam doña dona kumari bapak ibu tuan puan г-н г-жа господин"
+    " госпожа السيد السيدة".split()
 )
 """Titles before a name, in lower case and without a point."""
+SUFFIXES = frozenset("phd md jr sr ii iii iv esq mba ma ba msc bsc dds cpa rn".split())
+"""What may follow a name and a comma, in lower case and without points."""
 NOT_NAMES = frozenset(
     # placeholders
     "test testing tester teste prueba prova essai user usuario utilisateur benutzer customer client cliente kunde"
@@ -27,7 +30,7 @@ NOT_NAMES = frozenset(
     " administrator system root default placeholder string foo bar asdf qwerty xx xxx xxxx tbd tba unbekannt"
     " desconocido desconocida inconnu inconnue desconhecido sconosciuto onbekend неизвестно тест новый"
     " fnu lnu unk unkn blank empty missing withheld undisclosed unspecified pending temp temporary tbc abc abcd qwertz"
-    " error void n a v"
+    " error void n a v nn keine sin sans true false inf noreply имя 未知 テスト mustermann"
     # salutations, what stands between two people, and parts of surnames
     " hello hi hey there friend the and und et y or oder ou von van der den de del della di du le ter zu"
     # departments and numbers
@@ -39,13 +42,14 @@ NOT_NAMES = frozenset(
     " firma familie familia famille"
     " valued dear wrong invalid do dont never deceased dead dnc dnd see inactive terminated suspended suspected dup"
     " complaint complainer scammer bankrupt bankruptcy lawsuit litigation attorney lawyer legal minor hospice in"
-    " difficult angry rude late stop front your nope".split()
+    " difficult angry rude late chargeback moved delete executor stop front your nope".split()
 )
 """First words that are no first name, in lower case."""
 NOT_PLANS = UNKNOWN | frozenset(
     "test testing default placeholder dummy sample example other tbd tba tbc no plan nothing blank empty missing error"
     " invalid unassigned unspecified not yet set given available applicable assigned specified provided selected"
-    " cancelled canceled terminated expired inactive closed suspended customer user".split()
+    " cancelled canceled terminated expired inactive closed suspended customer user keine keiner ninguno sin aucun sans"
+    " nessuno nenhum true false xxx n a name vip fraud".split()
 )
 """Words of which a text that is no plan consists, in lower case."""
 
@@ -55,15 +59,17 @@ _no_word = re.compile(r"[a-z]|(\w)\1{2,}")
 _no_contact_note = re.compile(
     r"(?<!\w)(?:"
     r"deceased|decd|dec'd|died|dead|passed (?:away|on)|the late(?= \w)"
-    r"|r\.i\.p\.?|rip(?= |$)|estate of"
+    r"|r\.i\.p\.?|rip$|d\.n\.c\.?|(?:estate|executor) of"
     r"|verstorben\w*|gestorben|fallecid[oa]|difunt[oa]|décédée?|decedee?|falecid[oa]|deceduto|deceduta|defunt[oae]?"
     r"|overleden|avliden|zmarł\w*|умер(?:ла)?|vefat\w*|متوفى|متوفي"
     r"|stop (?:call|contact|text|e-?mail|messag|mail)ing|blacklist(?:ed)?|unsubscribe|cease and desist"
     r"|(?:do ?not|don'?t|never|no|not to be|nicht|ne pas|niet|não|nao|non) ?"
-    r"(?:call|contact|text|sms|e-?mail|mail|message|disturb|phone|ring|market|approach|solicit|llamar|contactar"
+    r"(?:(?:further|more) )?(?:call|contact|text|sms|e-?mail|mail|message|write|send|disturb|phone|ring"
+    r"|market|approach|solicit|llamar|contactar"
     r"|molestar|appeler|contacter|déranger|anrufen|kontaktieren|stören|bellen|contatar|ligar|chiamare|contattare)\w*"
-    r"|dnc|dnd|opt(?:ed)?[ -]?out|unsubscribed|kein(?:e|en)? (?:kontakt|werbung|anrufe)|не звонить|не беспокоить"
-    r")(?!\w)|†|\((?:tot|dead|late|mort|morto|muerto)\)|已故|去世|死亡|勿扰|勿擾|故人"
+    r"|dnc|dnd|opt(?:ed)?[ -]?out|unsubscribed|kein(?:e|en)? (?:kontakt|werbung|anrufe)|kontaktsperre"
+    r"|werbesperre|nie dzwonić|покойн\w*|не звонить|не беспокоить"
+    r")(?!\w)|†|\((?:tot|dead|late|mort|morto|muerto)\)|已故|去世|死亡|勿扰|勿擾|故人|사망|请勿联系|請勿聯絡"
 )
 
 
@@ -74,8 +80,8 @@ def first_name(name: str | None) -> str | None:
     as "Anna Smith".
     """
     text = normalized(name)
-    given = text.partition(", ")[2]
-    words = (given or text).split(" ")
+    family, _, given = text.partition(", ")
+    words = (family if given.casefold().replace(".", "") in SUFFIXES else given or text).split(" ")
     titled = _is_title(words[0])
     while len(words) > 1 and _is_title(words[0]):
         words = words[1:]
@@ -114,6 +120,11 @@ def has_no_contact_note(text: str | None) -> bool:
     return bool(
         text and (_no_contact_note.search(normalized(text).casefold()) or _no_contact_note.search(_words(text)))
     )
+
+
+def is_no_contact_note(text: str | None) -> bool:
+    """Whether the text is such a note and nothing else."""
+    return bool(text and _no_contact_note.fullmatch(_words(text)))
 
 
 def normalized(text: str | None) -> str:

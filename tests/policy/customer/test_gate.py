@@ -136,6 +136,12 @@ def test_a_customer_with_a_note_for_a_name_is_not_contacted(name: str) -> None:
     assert mask.reasons == ("customer-note",)
 
 
+@pytest.mark.parametrize("plan", ["DO NOT CALL", "deceased"])
+def test_a_note_for_a_plan_pauses_contact_and_a_plan_with_its_words_does_not(plan: str) -> None:
+    assert allowed(customer=scored(plan=plan)).reasons == ("customer-note",)
+    assert allowed(customer=scored(plan="Data only, no calls")).contact
+
+
 @pytest.mark.parametrize("bill", [6_500.01, 8_999.0, 1e9])
 def test_a_bill_of_a_hundred_usual_ones_gets_no_discount(bill: float) -> None:
     mask = allowed(customer=scored(monthly_charges=bill), max_bill=6_500.0, funds=10**12)

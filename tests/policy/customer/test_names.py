@@ -25,6 +25,8 @@ from services.policy.customer.names import MAX_LENGTH, first_name, has_no_contac
         ("ﷺ", "صلى"),  # one character for four words
         ("Na" * (MAX_LENGTH // 2), "Na" * (MAX_LENGTH // 2)),
         ("Smith, Anna", "Anna"),
+        ("Anna Lee, PhD", "Anna"),
+        ("Sam Vimes, Jr.", "Sam"),
         ("Dr Anna Patel", "Anna"),
         ("Mr. Sam Vimes", "Sam"),
         ("Prof. Dr. Eva Maria Roth", "Eva"),
@@ -116,7 +118,9 @@ No marketing|Deceased|DECEASED|Sam Vimes (deceased)|deceased - Sam|Estate of Sam
 décédé|Décédée|R.I.P. Sam|nicht anrufen|Bitte nicht kontaktieren|no llamar|ne pas appeler|não ligar|opted out|overleden
 DoNotCall|donotcontact|Stop calling|unsubscribe|blacklisted|dec'd|DECD|passed on|The late Sam Vimes
 OPT-OUT|DND|Passed away 2024|已故|умер|niet bellen
-Hans Meier (tot)|† Hans Meier|Do Not Disturb|no contact|kein Kontakt
+Hans Meier (tot)
+D.N.C.|No further contact|do not write|Kontaktsperre|Executor of Sam|покойный|사망|请勿联系
+† Hans Meier|Do Not Disturb|no contact|kein Kontakt
 """
 OTHER_NOTES = """
 Acme Ltd|Firma Huber|Familie Weber|van der Berg|Huber GmbH|Acme Inc.
@@ -142,7 +146,8 @@ def test_a_note_that_forbids_contact_is_noticed(note: str) -> None:
 
 
 NO_NOTES = """
-Sam|Dede Ceased|Calla Contact|Noel|Norma Text|Dennis|Diedrich|Deadra|Moira|Ripley|Dndi|Nono Mailer|Donald Call
+Sam|Dede Ceased|Calla Contact|Noel|Norma Text|Dennis|Diedrich|Deadra|Moira|Ripley
+Rip Torn|Rip van Winkle|Dndi|Nono Mailer|Donald Call
 """
 
 
