@@ -9,7 +9,7 @@ from itertools import product
 from typing import NamedTuple
 
 from services.shield.quiet_hours import QUIET_RULES, QuietRules, deliver_after
-from services.shield.rules import violations
+from services.shield.rules import violations, without_names
 from shared import telemetry
 from shared.consent import Consent
 from shared.messages import Action, Decision, DraftedMessage, Outcome, Safety
@@ -75,9 +75,8 @@ def _change(draft: DraftedMessage, context: ShieldContext) -> Change[Verdict]:
 
 def _decide(draft: DraftedMessage, context: ShieldContext, now: datetime) -> Decision:
     rejected: list[str] = []
-    nameless = draft.brief.model_copy(update={"first_name": None, "plan": None})
-    # A name or a plan may itself break a rule: then the first text that needs neither is sent.
-    for brief, candidate in product(dict.fromkeys((draft.brief, nameless)), draft.candidates):
+    briefs = dict.fromkeys((draft.brief, without_names(draft.brief)))
+    for brief, candidate in product(briefs, draft.candidates):
         if not (broken_rules := violations(candidate.text, brief)):
             zone = time_zone_name(draft.time_zone)
             return Decision.caused_by(

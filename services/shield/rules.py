@@ -145,6 +145,11 @@ def violations(text: str, brief: Brief) -> list[str]:
     return [violation for rule in RULES if (violation := rule(text, brief))]
 
 
+def without_names(brief: Brief) -> Brief:
+    """The brief without name and plan. A message that needs neither may be sent where they break a rule themselves."""
+    return brief.model_copy(update={"first_name": None, "plan": None})
+
+
 def _normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", text).translate(_canonical_punctuation)
 

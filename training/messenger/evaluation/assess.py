@@ -27,7 +27,7 @@ from services.messenger.rank import ScoredText
 from services.messenger.writers import TemplateWriter, Writer
 from services.policy.customer.brief import brief as briefed
 from services.shield.handler import ShieldContext, check
-from services.shield.rules import violations
+from services.shield.rules import violations, without_names
 from shared.messages import ID_NAMESPACE, Action, Brief, Customer, Decision, Metadata, PlannedContact
 from shared.pseudonyms import Pseudonyms
 from shared.settings import LOCAL_HASH_KEY, Settings
@@ -165,7 +165,8 @@ def count_sent(briefs: Sequence[Brief], decisions: Sequence[Decision]) -> Counte
     counts: Counter[str] = Counter()
     for brief, decision in zip(briefs, decisions, strict=True):
         counts[decision.metadata.writer or "withheld"] += 1
-        counts["unsafe"] += bool(decision.message and violations(decision.message, brief))
+        if message := decision.message:
+            counts["unsafe"] += bool(violations(message, brief) and violations(message, without_names(brief)))
     return counts
 
 
