@@ -109,6 +109,12 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def _add_cloud(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cloud", action="store_true", help="in Firestore, project RETENTION_PROJECT, instead of in RETENTION_STATE"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services",
@@ -137,9 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     description = "Erase all data of a customer. If they opted out, that is still known, by a hash of their id."
     erase_parser = commands.add_parser("erase", help="erase all data of a customer", description=description)
     erase_parser.add_argument("customer_id", metavar="CUSTOMER_ID", help="your id of the customer")
-    erase_parser.add_argument(
-        "--cloud", action="store_true", help="in Firestore, project RETENTION_PROJECT, instead of in RETENTION_STATE"
-    )
+    _add_cloud(erase_parser)
 
     description = (
         "Inspect and replay dead letters: messages that could not be handled. They are those of RETENTION_STATE, or of "
@@ -167,9 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     replies_parser = commands.add_parser(
         "replies", help="list, show or settle replies that wait for a person", description=description
     )
-    replies_parser.add_argument(
-        "--cloud", action="store_true", help="in Firestore, project RETENTION_PROJECT, instead of in RETENTION_STATE"
-    )
+    _add_cloud(replies_parser)
     actions = replies_parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="print a line for each: id, when it arrived, customer and days left")
     for action, text in {

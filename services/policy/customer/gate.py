@@ -68,8 +68,9 @@ def action_mask(
 
     `unread_reply` is whether a reply of the customer waits for a person.
     """
-    has_note = has_no_contact_note(customer.name) or is_no_contact_note(customer.plan)
-    if blocking := _blocking_reasons(customer.customer_id, state, opted_out, unread_reply, has_note, now, limits):
+    if blocking := _blocking_reasons(
+        customer.customer_id, state, opted_out, unread_reply, has_note(customer), now, limits
+    ):
         return ActionMask(NO_CONTACT, blocking)
     in_doubt = bill_in_doubt(customer, limits)
     costs = [offer_cost(level, None if in_doubt else customer.monthly_charges) for level in range(len(OFFERS))]
@@ -80,6 +81,11 @@ def action_mask(
         if not is_allowed
     ]
     return ActionMask(offers, tuple(reasons))
+
+
+def has_note(customer: ScoredCustomer) -> bool:
+    """Whether the name or the plan is a note that nobody should contact the customer."""
+    return has_no_contact_note(customer.name) or is_no_contact_note(customer.plan)
 
 
 def bill_in_doubt(customer: ScoredCustomer, limits: Limits) -> bool:

@@ -14,7 +14,6 @@ from services.policy.context import GRACE_PERIOD, BatchContext, DecisionKeys, Po
 from services.policy.customer import gate
 from services.policy.customer.billing import max_offer_cost, offer_cost
 from services.policy.customer.brief import brief
-from services.policy.customer.names import has_no_contact_note, is_no_contact_note
 from services.policy.customer.state import DAY, Contact, CustomerState, Review
 from services.policy.policies.base import DecisionContext, PolicyAction
 from shared import telemetry
@@ -49,7 +48,7 @@ class DecisionResult(NamedTuple):
 async def decide(customers: Sequence[ScoredCustomer], *, context: PolicyContext) -> list[list[Message]]:
     batch = await BatchContext.begin(context)
     for customer in customers:
-        if has_no_contact_note(customer.name) or is_no_contact_note(customer.plan):
+        if gate.has_note(customer):
             telemetry.count("customer_note", event_id=customer.event_id)
         if gate.bill_in_doubt(customer, context.limits):
             telemetry.count("bill_in_doubt", event_id=customer.event_id)
